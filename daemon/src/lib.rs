@@ -1,0 +1,1 @@
+//! The Bisect Bot daemon.

@@ -1,0 +1,3 @@
+//! The `bisectd` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What every program of Bisect Bot shares. No I/O.

@@ -1,0 +1,3 @@
+//! The `bisect-tui` program.
+
+fn main() {}
