@@ -1,1 +1,6 @@
-//! The Bisect Bot daemon.
+//! The Bisect Bot daemon, as a library, so that the program and the tests use the same wiring.
+//!
+//! Who may call whom: `search` and `report` are pure and know `bisect_shared` only; `db` and
+//! `sandbox` do I/O and never know each other; `queue` and `runner` combine those; `cli` calls them.
+
+pub mod sandbox;

@@ -1,0 +1,140 @@
+//! What a sandbox promises: one commit and one command in, one [`Ending`] out.
+//!
+//! Everything the command can reach is assumed hostile. A sandbox never judges a commit, never
+//! touches the database, and never turns an error of its own into an [`Ending`].
+
+use async_trait::async_trait;
+use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
+use bytes::Bytes;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// What is the same for every probe of a job.
+#[derive(Debug, Clone)]
+pub struct ProbeSpec {
+    /// The job, and the claim under which it runs: every container and volume is labelled so.
+    pub job: JobId,
+    /// The claim's number.
+    pub epoch: Epoch,
+    /// The process that holds the claim.
+    pub instance: InstanceId,
+    /// The bare repository on this host that holds every commit of the job.
+    pub mirror: PathBuf,
+    /// The image the command runs in.
+    pub image: String,
+    /// Program and arguments, executed as given, without a shell.
+    pub command: Vec<String>,
+    /// Run by `sh -c` after every checkout and before the command.
+    pub setup: Option<String>,
+    /// Added to the command's environment.
+    pub env: Vec<(String, String)>,
+    /// What the command may reach.
+    pub network: Network,
+    /// The longest that setup and command of one probe may take together.
+    pub timeout: Duration,
+    /// The longest that a probe may print nothing; `None` for no such limit.
+    pub silence: Option<Duration>,
+    /// What is left of the job's total time: containers end by themselves after it.
+    pub deadline: Duration,
+    /// What one probe may use.
+    pub limits: Limits,
+}
+
+/// What a probe may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing.
+    None,
+    /// The public internet; never this host, private ranges or the metadata address.
+    Egress,
+}
+
+/// What one probe may use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Memory in bytes; there is no swap.
+    pub memory: u64,
+    /// Processors, as a fraction.
+    pub cpus: f64,
+    /// Processes and threads.
+    pub pids: u32,
+    /// Size of `/tmp` in bytes.
+    pub tmp: u64,
+    /// Size of workspace and home together, in bytes.
+    pub disk: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 2 << 30,
+            cpus: 2.0,
+            pids: 512,
+            tmp: 512 << 20,
+            disk: 10 << 30,
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RunEnd {
+    /// The probe ended after so many seconds of setup and command.
+    Ended(Ending, f64),
+    /// The caller's token stopped it: it says nothing about the commit.
+    Stopped,
+}
+
+/// Where commands run.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// Checks, before anything is created, that the image exists and can run commands, and that
+    /// the network asked for is safe to give. The answer names what the image really is (its
+    /// digest), for the record.
+    async fn check(&self, spec: &ProbeSpec) -> Result<String, SandboxError>;
+
+    /// Prepares a lane: a workspace that lasts from probe to probe.
+    async fn open_lane(
+        &self,
+        spec: Arc<ProbeSpec>,
+        lane: u32,
+    ) -> Result<Box<dyn Lane>, SandboxError>;
+
+    /// Removes every container, volume and process of `job` whose epoch is below `below`, on this
+    /// engine. The new owner of a job calls it before its first probe.
+    async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError>;
+}
+
+/// One workspace. Ignored files (build caches) survive from one run to the next; untracked files,
+/// processes and everything else do not.
+#[async_trait]
+pub trait Lane: Send {
+    /// Checks `commit` out and runs setup and command on it. What they print goes to `output` as
+    /// it comes (a slow reader slows the command down). Cancelling `stop` kills the run at once.
+    async fn run(
+        &mut self,
+        commit: Sha,
+        output: mpsc::Sender<Bytes>,
+        stop: CancellationToken,
+    ) -> Result<RunEnd, SandboxError>;
+
+    /// Removes the workspace and all that belongs to it.
+    async fn close(self: Box<Self>) -> Result<(), SandboxError>;
+}
+
+/// Why a sandbox could not do its work. Never a verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The request cannot be run here, whoever tries: the message says what to change.
+    #[error("{0}")]
+    Unusable(String),
+    /// Docker did not do what it should, or is away: the job waits, retries or fails as infrastructure.
+    #[error("{doing}: {reason}")]
+    Engine {
+        /// What was being done.
+        doing: String,
+        /// What the engine answered.
+        reason: String,
+    },
+}
