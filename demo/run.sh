@@ -5,8 +5,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 good=20.0 bad=HEAD expected=22.0
 repository=.demo/packaging
-# The whole test. It passes while packaging.version.LegacyVersion exists; the changelog says that 22.0 removed it. Up to 21.3 the package
-# lies at the top, then in src/. -B: no .pyc files, which could outlive the sources they were made from.
+# The whole test. It passes while packaging.version.LegacyVersion exists; the changelog says that 22.0 removed it. The package lies at the
+# top of the tree up to 22.0, then in src/. -B: no .pyc files, which could outlive the sources they were made from.
 test=(python3 -B -c "import sys; sys.path[:0] = ['src', '.']; from packaging.version import LegacyVersion")
 
 step() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
@@ -40,6 +40,6 @@ if ! grep --quiet --fixed-strings "${culprit:0:7}" "$report"; then
   printf '\ndemo: the culprit is not %s, which is release %s\n' "${culprit:0:7}" "$expected" >&2
   exit 1
 fi
-printf '\nCulprit: %s, "%s". That is right: the changelog of %s says "Remove LegacyVersion".\n' \
-  "${culprit:0:7}" "$(git -C "$repository" log -1 --format=%s "$culprit")" "$expected"
-printf 'See the removal itself: git -C %s show %s -- src/packaging/version.py packaging/version.py\n' "$repository" "$expected"
+printf '\nCulprit: %s, "%s". That is right, its changelog says: "Remove LegacySpecifier and LegacyVersion".\n' \
+  "${culprit:0:7}" "$(git -C "$repository" log -1 --format=%s "$culprit")"
+printf 'See the removal itself: git -C %s show %s -- packaging/version.py\n' "$repository" "$expected"
