@@ -27,4 +27,4 @@ setup: ## install and start what is missing; changes nothing when all is there
 	@docker/setup.sh
 
 migration: ## NAME=add_something: write a new pair of empty migrations
-	@migrations/new.sh "$(NAME)"
+	@migrations/new.sh "$${NAME:-}"

@@ -7,6 +7,8 @@
 #
 # RUNNER_EGRESS_BRIDGE and RUNNER_EGRESS_NETWORK rename the network; RUNNER_EGRESS_BLOCK and RUNNER_EGRESS_ALLOW are egress-rules.sh's.
 set -euo pipefail
+# Where dockerd and iptables are; a user's PATH often leaves it out.
+PATH=$PATH:/usr/sbin:/sbin
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 base_image=debian:bookworm-slim
@@ -46,9 +48,11 @@ lacks() {
 
 is_root() { [[ $EUID -eq 0 ]]; }
 
-# One set-up at a time: two at once would start two dockerds. /var/lock is only root's to write on some systems.
+# One set-up at a time: two at once would start two dockerds and build the same image twice.
 take_turn() {
-  local lock="${TMPDIR:-/tmp}/bisect-setup.$EUID.lock"
+  local lock=/run/bisect-setup.lock
+  # Others than root cannot install anything; for them it is enough that their own runs wait for each other.
+  is_root || lock=${XDG_RUNTIME_DIR:-/tmp}/bisect-setup.$EUID.lock
   exec 9>"$lock" || die "cannot open the lock file $lock"
   if ! flock --nonblock 9; then
     say "another set-up is at work; waiting for it"
@@ -76,10 +80,15 @@ docker_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 engine_is_elsewhere() { [[ -n ${DOCKER_HOST:-} ]]; }
 
 wanted_packages() {
-  command -v git >/dev/null || printf 'git\thosts the mirrors of tested repositories\n'
-  postgres_bin_dir >/dev/null || printf 'postgresql\tserver programs for the private database\n'
-  if ! docker_answers && ! engine_is_elsewhere && ! command -v dockerd >/dev/null; then
-    printf 'docker.io\truns the tests in containers\n'
+  command -v git >/dev/null || printf 'git\treads the repositories that are bisected\n'
+  command -v cc >/dev/null || printf 'build-essential\tthe linker that Rust builds with\n'
+  command -v python3 >/dev/null || printf "python3\tmakes the demo's history\n"
+  postgres_bin_dir >/dev/null ||
+    printf "postgresql\tserver programs for bisectd's own private database; Debian's own cluster beside it is not used\n"
+  docker_answers || engine_is_elsewhere || command -v dockerd >/dev/null || printf 'docker.io\truns the tests in containers\n'
+  # Where the kernel enforces AppArmor, Docker cannot start a container without its parser, which docker.io only recommends.
+  if [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] && ! engine_is_elsewhere; then
+    command -v apparmor_parser >/dev/null || printf 'apparmor\tDocker needs its parser on this kernel\n'
   fi
 }
 
@@ -92,7 +101,9 @@ install_packages() {
     packages+=("$package")
   done <<<"$wanted"
   [[ $check_only == no ]] || return 0
-  install_for "needed above" "${packages[@]}"
+  install_for "for the reasons above" "${packages[@]}"
+  # From Debian 13 on, the client is a package of its own.
+  command -v docker >/dev/null || install_for "the client of Docker" docker-cli
 }
 
 # install_for REASON PACKAGE… installs Debian packages, or says how.
@@ -151,6 +162,7 @@ start_docker() {
     say "starting dockerd (no systemd here; its log is $dockerd_log)"
     # setsid: it outlives this script and its terminal. 9>&-: it must not hold our lock for as long as it lives.
     setsid dockerd >>"$dockerd_log" 2>&1 </dev/null 9>&- &
+    dockerd_pid=$!
     disown
   fi
   wait_for_docker
@@ -159,9 +171,13 @@ start_docker() {
 wait_for_docker() {
   local deadline=$((SECONDS + 60))
   until docker_answers; do
+    # A dockerd that ends at once has either failed or found another one starting, which then answers soon.
+    if [[ -n ${dockerd_pid:-} ]] && ! kill -0 "$dockerd_pid" 2>/dev/null; then
+      dockerd_pid='' deadline=$((SECONDS + 5))
+    fi
     if ((SECONDS >= deadline)); then
       [[ -r $dockerd_log ]] && tail -n 20 "$dockerd_log" >&2
-      die "Docker Engine did not answer within a minute (the last lines of its log are above, if it has one)"
+      die "Docker Engine did not start (the last lines of $dockerd_log are above, if it wrote any)"
     fi
     sleep 0.2
   done
@@ -240,7 +256,13 @@ ensure_runner_image() {
 # --- the guarded network --------------------------------------------------------------------------------------------------------------
 
 ensure_egress_network() {
-  if ! docker network inspect "$network" >/dev/null 2>&1; then
+  local format='{{index .Options "com.docker.network.bridge.name"}} {{index .Options "com.docker.network.bridge.enable_icc"}}' found
+  found=$(docker network inspect --format "$format" "$network" 2>/dev/null || true)
+  if [[ -n $found && $found != "$bridge false" ]]; then
+    die "the Docker network $network exists with other settings ($found) than $bridge without traffic between containers; \
+remove it (docker network rm $network) and run docker/setup.sh again"
+  fi
+  if [[ -z $found ]]; then
     lacks "the Docker network $network (tests that ask for the internet run in it)"
     [[ $check_only == no ]] || return 0
     say "creating the network $network on the bridge $bridge"
