@@ -1,0 +1,7 @@
+//! The daemon's tests that need more than one module, in one binary so that it is linked once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod search_agrees_with_git;
+mod search_history;
+mod search_played;
+mod search_simulated;
