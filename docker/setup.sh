@@ -130,7 +130,7 @@ die_without_root() {
   {
     printf 'setup: this needs root. Either run all of it:\n\n    sudo docker/setup.sh\n\n'
     printf 'or only what is missing now, then docker/setup.sh again:\n\n'
-    printf '    sudo sh -c %q\n' "$@"
+    printf "    sudo sh -c '%s'\n" "$@"
   } >&2
   exit 1
 }
