@@ -7,6 +7,8 @@
 #
 # RUNNER_EGRESS_BRIDGE and RUNNER_EGRESS_NETWORK rename the network; RUNNER_EGRESS_BLOCK and RUNNER_EGRESS_ALLOW are egress-rules.sh's.
 set -euo pipefail
+# What is copied into the image must be readable there, whatever the caller's habit.
+umask 022
 # Where dockerd and iptables are; a user's PATH often leaves it out.
 PATH=$PATH:/usr/sbin:/sbin
 
