@@ -4,3 +4,4 @@
 //! `sandbox` do I/O and never know each other; `queue` and `runner` combine those; `cli` calls them.
 
 pub mod sandbox;
+pub mod search;

@@ -1,0 +1,30 @@
+# The commands of this project. `make` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test lint bench playground setup migration
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## find a real culprit in a real history, from nothing but this clone
+	@demo/run.sh
+
+test: setup ## run every test, those with Docker and PostgreSQL included
+	@.ci/test
+
+lint: ## what must be clean: format, clippy, documentation, licences, scripts, links
+	@.ci/lint
+
+bench: setup ## measure against `git bisect run` (docs/benchmarks.md)
+	@bench/run.sh
+
+playground: ## (comes with the service) a local GitHub look-alike to write /bisect in
+	@echo 'make playground comes with the service (webhooks and comments), which is not built yet. Try: make demo' >&2; exit 1
+
+setup: ## install and start what is missing; changes nothing when all is there
+	@docker/setup.sh
+
+migration: ## NAME=add_something: write a new pair of empty migrations
+	@migrations/new.sh "$${NAME:-}"

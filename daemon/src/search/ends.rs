@@ -1,0 +1,238 @@
+//! The ends and the merge bases: what must be verified before anything is concluded, and the
+//! conclusions that need no search.
+
+use super::conclusion::{AbortReason, Conclusion};
+use super::verdict::Record;
+use super::{InFlight, Question, Run};
+use bisect_shared::{Ending, Purpose, Sha, Verdict};
+
+/// The runs that verify the ends and the merge bases and are not recorded yet, in git's order.
+pub(super) fn unverified(question: &Question, record: &Record) -> Vec<InFlight> {
+    let merge_bases = question
+        .merge_bases
+        .iter()
+        .filter(|&base| !question.skips(*base));
+    let wanted = std::iter::once(&question.bad)
+        .chain(&question.good)
+        .chain(merge_bases);
+    let mut runs: Vec<InFlight> = Vec::new();
+    for &commit in wanted {
+        let run = InFlight {
+            commit,
+            purpose: Purpose::Search,
+        };
+        if !record.has_run(commit, Purpose::Search) && !runs.contains(&run) {
+            runs.push(run);
+        }
+    }
+    runs
+}
+
+/// The merge bases that cannot be tested: the search goes on as git's does, and says so.
+pub(super) fn skipped_merge_bases(question: &Question, record: &Record) -> Vec<Sha> {
+    let skipped =
+        |base: &&Sha| question.skips(**base) || record.verdict(**base) == Some(Verdict::Skip);
+    question
+        .merge_bases
+        .iter()
+        .filter(skipped)
+        .copied()
+        .collect()
+}
+
+/// A conclusion that holds whatever the search would find.
+pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusion> {
+    if let Some(run) = record.abort() {
+        return Some(Conclusion::Aborted {
+            run,
+            why: AbortReason::CommandSaidSo,
+        });
+    }
+    if let Some(run) = cannot_run(question, record) {
+        return Some(Conclusion::Aborted {
+            run,
+            why: AbortReason::CommandCannotRun,
+        });
+    }
+    if let Some(runs) = record.contradiction() {
+        return Some(Conclusion::Flaky { runs });
+    }
+    if let Some(run) = record.run_with(question.bad, Verdict::Good) {
+        return Some(Conclusion::NotReproducible { run });
+    }
+    let ends = || std::iter::once(question.bad).chain(question.good.iter().copied());
+    if let Some(run) = ends().find_map(|end| untestable(record, end)) {
+        let setup = matches!(run.ending, Ending::SetupFailed(_));
+        let why = if setup {
+            AbortReason::EndSetupFails
+        } else {
+            AbortReason::EndSkipped
+        };
+        return Some(Conclusion::Aborted { run, why });
+    }
+    let fails = |&good: &Sha| record.run_with(good, Verdict::Bad);
+    if let Some(run) = question
+        .good
+        .iter()
+        .filter_map(fails)
+        .find(|run| tells(record, question, run))
+    {
+        return Some(Conclusion::GoodFails { run });
+    }
+    let verified = ends().all(|end| record.verdict(end).is_some());
+    let bad = |base: &&Sha| record.verdict(**base) == Some(Verdict::Bad);
+    let merge_base = question.merge_bases.iter().find(bad).filter(|_| verified)?;
+    Some(Conclusion::FixedBefore {
+        merge_base: *merge_base,
+        good: question.good.clone(),
+    })
+}
+
+/// The end's run, if the end has been run and can only be skipped.
+fn untestable(record: &Record, end: Sha) -> Option<Run> {
+    let skip = record.verdict(end) == Some(Verdict::Skip);
+    skip.then(|| record.run_with(end, Verdict::Skip)).flatten()
+}
+
+const fn is_missing_command(ending: Ending) -> bool {
+    matches!(ending, Ending::Exited(126 | 127))
+}
+
+/// A good end's run, if it ended with the same 126 or 127 as the bad end's. With `--fixed` the bad
+/// end passes, and the two never agree.
+fn cannot_run(question: &Question, record: &Record) -> Option<Run> {
+    let missing = |(run, _): &&(Run, _)| is_missing_command(run.ending);
+    let bad = record.of(question.bad).find(missing)?.0.ending;
+    let good = question.good.iter().flat_map(|&good| record.of(good));
+    good.map(|(run, _)| *run).find(|run| run.ending == bad)
+}
+
+/// Whether a good end's failure can be told from a command that cannot run: that takes the bad end.
+fn tells(record: &Record, question: &Question, run: &Run) -> bool {
+    !is_missing_command(run.ending) || record.has_run(question.bad, Purpose::Search)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::graph::tests::{linear, sha};
+    use super::super::tests::{question, searched};
+    use super::*;
+    use bisect_shared::ResultKind;
+
+    fn ended(runs: &[(u32, Ending)]) -> Option<Conclusion> {
+        let question = question(linear(9));
+        let runs: Vec<Run> = runs
+            .iter()
+            .map(|&(commit, ending)| searched(commit, ending))
+            .collect();
+        conclude(&question, &Record::new(&question, &runs))
+    }
+
+    fn why(runs: &[(u32, Ending)]) -> AbortReason {
+        match ended(runs) {
+            Some(Conclusion::Aborted { why, .. }) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_bad_end_that_passes_and_a_good_end_that_fails_end_the_search() {
+        let kind = |runs: &[_]| ended(runs).map(|conclusion| conclusion.kind());
+        assert_eq!(
+            kind(&[(9, Ending::Exited(0))]),
+            Some(ResultKind::NotReproducible)
+        );
+        assert_eq!(kind(&[(0, Ending::Exited(1))]), Some(ResultKind::GoodFails));
+        assert_eq!(
+            kind(&[(9, Ending::Exited(1)), (0, Ending::Exited(0))]),
+            None
+        );
+        let likewise = [(9, Ending::TimedOut), (0, Ending::TimedOut)];
+        assert_eq!(kind(&likewise), Some(ResultKind::GoodFails));
+    }
+
+    #[test]
+    fn an_end_that_cannot_be_tested_aborts() {
+        assert_eq!(why(&[(9, Ending::Exited(125))]), AbortReason::EndSkipped);
+        assert_eq!(why(&[(0, Ending::Exited(125))]), AbortReason::EndSkipped);
+        assert_eq!(
+            why(&[(0, Ending::SetupFailed(1))]),
+            AbortReason::EndSetupFails
+        );
+        assert_eq!(
+            why(&[(9, Ending::Exited(1)), (0, Ending::Silent)]),
+            AbortReason::EndSkipped
+        );
+    }
+
+    #[test]
+    fn a_command_that_cannot_run_on_either_end_aborts() {
+        for code in [126, 127] {
+            let code = Ending::Exited(code);
+            assert_eq!(why(&[(9, code), (0, code)]), AbortReason::CommandCannotRun);
+            assert_eq!(ended(&[(9, code)]), None);
+            assert_eq!(ended(&[(0, code)]), None, "waits for the bad end");
+            assert_eq!(
+                ended(&[(9, code), (0, Ending::Exited(0))]),
+                None,
+                "bad: it is gone in the bad end"
+            );
+            let fails = ended(&[(9, Ending::Exited(1)), (0, code)]).map(|end| end.kind());
+            assert_eq!(fails, Some(ResultKind::GoodFails));
+        }
+    }
+
+    #[test]
+    fn the_command_may_abort_on_any_commit() {
+        for code in [128, 129, 137, 255] {
+            assert_eq!(
+                why(&[(5, Ending::Exited(code))]),
+                AbortReason::CommandSaidSo
+            );
+        }
+    }
+
+    #[test]
+    fn two_answers_of_one_commit_are_flaky() {
+        let mut proof = searched(5, Ending::Exited(0));
+        proof.purpose = Purpose::Proof;
+        let question = question(linear(9));
+        let runs = [searched(5, Ending::Exited(1)), proof];
+        let end = conclude(&question, &Record::new(&question, &runs));
+        assert_eq!(
+            end,
+            Some(Conclusion::Flaky {
+                runs: [proof, runs[0]]
+            })
+        );
+    }
+
+    #[test]
+    fn a_bad_merge_base_means_fixed_before() {
+        let mut question = question(linear(9));
+        question.merge_bases = vec![sha(50), sha(51)];
+        question.skip.insert(sha(50));
+        let ends = [
+            searched(9, Ending::Exited(1)),
+            searched(0, Ending::Exited(0)),
+        ];
+        let record = Record::new(&question, &ends);
+        let base = InFlight {
+            commit: sha(51),
+            purpose: Purpose::Search,
+        };
+        assert_eq!(unverified(&question, &record), [base]);
+        assert_eq!(skipped_merge_bases(&question, &record), [sha(50)]);
+        let runs = [ends[0], ends[1], searched(51, Ending::Exited(1))];
+        let end = conclude(&question, &Record::new(&question, &runs));
+        assert_eq!(
+            end,
+            Some(Conclusion::FixedBefore {
+                merge_base: sha(51),
+                good: vec![sha(0)]
+            })
+        );
+        let early = conclude(&question, &Record::new(&question, &runs[2..]));
+        assert_eq!(early, None, "not before the ends are verified");
+    }
+}
