@@ -106,6 +106,9 @@ CREATE TABLE bisect_jobs (
     handover_count      integer NOT NULL DEFAULT 0 CHECK (handover_count >= 0),
     claim_epoch         bigint NOT NULL DEFAULT 0 CHECK (claim_epoch >= 0),
     event_seq           bigint NOT NULL DEFAULT 0,
+    -- How far it is, as the search sees it; told with every new probe.
+    candidates_left     bigint CHECK (candidates_left >= 0),
+    expected_probes     double precision CHECK (expected_probes >= 0),
     cancel_requested_at timestamptz,
     cancel_requested_by text,
 

@@ -8,6 +8,7 @@ pub mod db;
 pub mod git;
 pub mod queue;
 pub mod report;
+pub mod runner;
 pub mod sandbox;
 pub mod search;
 pub mod telemetry;

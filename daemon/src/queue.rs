@@ -342,6 +342,24 @@ impl Queue {
         }
     }
 
+    /// Takes the jobs of a worker that is known to be dead, however fresh its heartbeat is.
+    ///
+    /// # Errors
+    /// [`DbError`]; what was reclaimed before it stays reclaimed.
+    pub async fn reclaim_dead(&self, worker: &InstanceId) -> Result<Vec<Reclaimed>, DbError> {
+        let mut reclaimed = Vec::new();
+        loop {
+            let mut tx = self.db.begin().await?;
+            let Some(job) = jobs::lock_of_worker(&mut tx, worker).await? else {
+                tx.rollback().await?;
+                return Ok(reclaimed);
+            };
+            let status = self.reclaim(&mut tx, &job).await?;
+            tx.commit().await?;
+            reclaimed.push(Reclaimed { job: job.id, worker: job.worker, status });
+        }
+    }
+
     async fn reclaim(&self, tx: &mut Tx, job: &JobRow) -> Result<JobStatus, DbError> {
         let lost = job
             .worker

@@ -126,6 +126,8 @@ pub struct JobRow {
     pub epoch: Epoch,
     /// The number of its last event.
     pub event_seq: i64,
+    /// How far it is; `None` before its first probe.
+    pub progress: Option<Progress>,
     /// Who asked to stop it.
     pub cancel_requested_by: Option<String>,
     /// What it ended with.
@@ -142,6 +144,15 @@ pub struct JobRow {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// How far a search is, as its worker saw it last.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Commits under suspicion.
+    pub candidates_left: u64,
+    /// Runs still to be finished, an estimate.
+    pub expected_probes: f64,
 }
 
 /// What a job ends with.
@@ -214,7 +225,7 @@ macro_rules! columns {
         "id, status, installation_id, repository_id, source, affinity, requested_by, issue_number, comment_id, \
          retry_of, request_key, good_sha, more_good_shas, bad_sha, command, setup, image, lanes, timeout_seconds, \
          max_seconds, spec, priority, worker_id, heartbeat_at, attempt_count, handover_count, claim_epoch, \
-         event_seq, cancel_requested_by, result, culprit_sha, report, error, created_at, started_at, completed_at"
+         event_seq, candidates_left, expected_probes, cancel_requested_by, result, culprit_sha, report, error, created_at, started_at, completed_at"
     };
 }
 
@@ -251,6 +262,7 @@ impl<'r> FromRow<'r, PgRow> for JobRow {
             handovers: row::count(row, "handover_count")?,
             epoch: Epoch(row.try_get("claim_epoch")?),
             event_seq: row.try_get("event_seq")?,
+            progress: progress(row)?,
             cancel_requested_by: row.try_get("cancel_requested_by")?,
             result: row::parsed_option(row, "result")?,
             culprit: row::parsed_option(row, "culprit_sha")?,
@@ -261,6 +273,29 @@ impl<'r> FromRow<'r, PgRow> for JobRow {
             completed_at: row.try_get("completed_at")?,
         })
     }
+}
+
+fn progress(row: &PgRow) -> Result<Option<Progress>, sqlx::Error> {
+    let left: Option<i64> = row.try_get("candidates_left")?;
+    let expected: Option<f64> = row.try_get("expected_probes")?;
+    Ok(left.zip(expected).map(|(left, expected_probes)| Progress { candidates_left: left.unsigned_abs(), expected_probes }))
+}
+
+/// Tells how far a job is, in the transaction of a write under its lease.
+pub(super) async fn set_progress(tx: &mut Tx, job: JobId, progress: Progress) -> Result<(), DbError> {
+    let sql = "UPDATE bisect_jobs SET candidates_left = $2, expected_probes = $3 WHERE id = $1";
+    let left = i64::try_from(progress.candidates_left).unwrap_or(i64::MAX);
+    tx.execute(sqlx::query(sql).bind(job.0).bind(left).bind(progress.expected_probes)).await.map(drop)
+}
+
+/// How long ago the job was first claimed, in seconds by the database's clock.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn seconds_since_start(tx: &mut Tx, job: JobId) -> Result<f64, DbError> {
+    let sql = "SELECT extract(epoch FROM now() - coalesce(started_at, now()))::double precision FROM bisect_jobs WHERE id = $1";
+    let row: Option<(f64,)> = tx.optional(sqlx::query_as(sql).bind(job.0)).await?;
+    Ok(row.map_or(0.0, |(seconds,)| seconds))
 }
 
 /// The job, if there is one.
@@ -477,6 +512,16 @@ pub(crate) async fn lock_stale(
     );
     tx.optional(sqlx::query_as(sql).bind(stale_after.as_secs_f64()))
         .await
+}
+
+/// Locks one running job of a certain worker.
+pub(crate) async fn lock_of_worker(tx: &mut Tx, worker: &InstanceId) -> Result<Option<JobRow>, DbError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM bisect_jobs WHERE status = 'running' AND worker_id = $1 LIMIT 1 FOR UPDATE SKIP LOCKED"
+    );
+    tx.optional(sqlx::query_as(sql).bind(&worker.0)).await
 }
 
 /// Running → pending. A hand-over gives the attempt back; a take-over does not.

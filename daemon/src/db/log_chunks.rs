@@ -76,3 +76,24 @@ pub async fn log(
     )
     .await
 }
+
+/// The last bytes of a probe's output, at least `bytes` of them where there are so many.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn tail(tx: &mut Tx, probe: ProbeId, bytes: usize) -> Result<Vec<u8>, DbError> {
+    let sql = "SELECT bytes FROM log_chunks WHERE probe_id = $1 ORDER BY seq DESC LIMIT 64";
+    let newest: Vec<(Vec<u8>,)> = tx.all(sqlx::query_as(sql).bind(probe.0)).await?;
+    let mut kept = 0;
+    let mut chunks: Vec<Vec<u8>> = newest
+        .into_iter()
+        .map(|(chunk,)| chunk)
+        .take_while(|chunk| {
+            let wanted = kept < bytes;
+            kept += chunk.len();
+            wanted
+        })
+        .collect();
+    chunks.reverse();
+    Ok(chunks.concat())
+}

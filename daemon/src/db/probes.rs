@@ -1,6 +1,6 @@
 //! `probes`: one row per run of a commit. What is recorded here is never run again.
 
-use super::{Database, DbError, Lease, LeaseError, Tx, lease, row};
+use super::{Database, DbError, Lease, LeaseError, Tx, jobs, lease, row};
 use bisect_shared::{Ending, Epoch, JobId, ProbeId, Purpose, Sha, Verdict};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, Row, postgres::PgRow};
@@ -99,7 +99,7 @@ fn state(row: &PgRow) -> Result<ProbeState, sqlx::Error> {
     }
 }
 
-/// Records that these probes start now, in this order.
+/// Records that these probes start now, in this order, and how far the search is.
 ///
 /// # Errors
 /// [`LeaseError::Lost`]: start nothing.
@@ -107,6 +107,7 @@ pub async fn start_probes(
     db: &Database,
     lease: &Lease,
     probes: &[NewProbe],
+    progress: jobs::Progress,
 ) -> Result<Vec<ProbeId>, LeaseError> {
     let commits: Vec<String> = probes
         .iter()
@@ -133,6 +134,7 @@ pub async fn start_probes(
             .bind(lanes),
         )
         .await?;
+    jobs::set_progress(&mut tx, lease.job(), progress).await?;
     tx.commit().await?;
     // Numbers are given out in the order of insertion, which is that of `probes`.
     ids.sort_unstable();
