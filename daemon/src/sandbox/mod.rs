@@ -3,6 +3,8 @@
 //! Everything the command can reach is assumed hostile. A sandbox never judges a commit, never
 //! touches the database, and never turns an error of its own into an [`Ending`].
 
+pub mod docker;
+
 use async_trait::async_trait;
 use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
 use bytes::Bytes;

@@ -1,0 +1,3 @@
+//! All integration tests of the daemon, in one program.
+
+mod sandbox_docker;
