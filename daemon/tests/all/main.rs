@@ -3,6 +3,7 @@
 
 mod database;
 mod queue;
+mod sandbox_docker;
 mod search_agrees_with_git;
 mod search_history;
 mod search_played;

@@ -35,7 +35,7 @@ pub(super) struct Usage {
 /// The running checkout container.
 pub(super) struct Checkout {
     /// Written by a task of its own, so that a caller who gives up never leaves half a request.
-    requests: mpsc::UnboundedSender<String>,
+    requests: mpsc::Sender<String>,
     waiting: Waiting,
     next_tag: AtomicU64,
     reader: AbortHandle,
@@ -65,7 +65,7 @@ impl Checkout {
             ..
         } = container;
         let reader = tokio::spawn(read_answers(output, waiting.clone()));
-        let (requests, mut to_send) = mpsc::unbounded_channel::<String>();
+        let (requests, mut to_send) = mpsc::channel::<String>(16);
         tokio::spawn(async move {
             while let Some(line) = to_send.recv().await {
                 let sent = async {
@@ -123,6 +123,7 @@ impl Checkout {
         let line = format!("{tag} {request}\n");
         self.requests
             .send(line)
+            .await
             .map_err(|_| engine::failed(doing, "the checkout container ended"))?;
         answer_of(answer, doing).await
     }
@@ -134,7 +135,9 @@ impl Drop for Checkout {
     }
 }
 
-fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Answer>>>> {
+fn lock(
+    waiting: &Waiting,
+) -> std::sync::MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Answer>>>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -185,9 +188,15 @@ mod tests {
         let (one, first) = oneshot::channel();
         let (two, second) = oneshot::channel();
         let (three, never) = oneshot::channel();
-        let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::from([(1, one), (2, two), (3, three)]))));
+        let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::from([
+            (1, one),
+            (2, two),
+            (3, three),
+        ]))));
         let frames = ["2 failed no ", "such commit\nnoise\n9 ok\n1 o", "k 10 20\n"].map(|text| {
-            Ok(bollard::container::LogOutput::StdOut { message: text.into() })
+            Ok(bollard::container::LogOutput::StdOut {
+                message: text.into(),
+            })
         });
         read_answers(Box::pin(futures::stream::iter(frames)), waiting).await;
         assert_eq!(first.await.unwrap(), Ok("10 20".to_owned()));

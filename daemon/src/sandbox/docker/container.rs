@@ -114,18 +114,14 @@ pub(super) fn powerless(
             memory: Some(256 << 20),
             memory_swap: Some(256 << 20),
             pids_limit: Some(64),
-            ulimits: Some(vec![ulimit("core", 0), ulimit("nofile", 65_536)]),
+            ulimits: Some(vec![ResourcesUlimits {
+                name: Some("core".to_owned()),
+                soft: Some(0),
+                hard: Some(0),
+            }]),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
-    }
-}
-
-fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
-    ResourcesUlimits {
-        name: Some(name.to_owned()),
-        soft: Some(value),
-        hard: Some(value),
     }
 }
 
@@ -176,9 +172,16 @@ pub(super) fn checkout(
     // To give fresh volumes to the lane's user, to become that user, and to measure and empty what
     // that user made unreadable. No tested code ever holds them.
     host.cap_add = Some(
-        ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "SETPCAP"]
-            .map(str::to_owned)
-            .to_vec(),
+        [
+            "CHOWN",
+            "DAC_OVERRIDE",
+            "FOWNER",
+            "SETGID",
+            "SETUID",
+            "SETPCAP",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     );
     let memory = signed(spec.limits.memory.max(512 << 20));
     host.memory = Some(memory);
@@ -244,7 +247,11 @@ fn environment(spec: &ProbeSpec, image: &Image) -> Vec<String> {
         .filter(|(name, _)| !spec.env.iter().any(|(own, _)| own == name))
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    variables.extend(spec.env.iter().map(|(name, value)| format!("{name}={value}")));
+    variables.extend(
+        spec.env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    );
     variables
 }
 

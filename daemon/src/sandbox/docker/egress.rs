@@ -13,11 +13,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpListener,
-    sync::Mutex,
-};
+use tokio::{io::AsyncWriteExt, net::TcpListener, sync::Mutex};
 
 /// How long a passed self-test is believed: firewalls get reloaded.
 const BELIEVED: Duration = Duration::from_secs(60);
@@ -46,7 +42,11 @@ pub(super) struct Egress {
 
 impl Egress {
     /// Refuses while a container in the network can reach this host.
-    pub(super) async fn check(&self, engine: &Engine, spec: &ProbeSpec) -> Result<(), SandboxError> {
+    pub(super) async fn check(
+        &self,
+        engine: &Engine,
+        spec: &ProbeSpec,
+    ) -> Result<(), SandboxError> {
         // Held to the end: jobs that start together need one test.
         let mut passed = self.passed.lock().await;
         if passed.is_some_and(|passed| passed.elapsed() < BELIEVED) {
@@ -80,13 +80,18 @@ async fn ensure_network(engine: &Engine) -> Result<(), SandboxError> {
         return Ok(());
     }
     let options = [
-        ("com.docker.network.bridge.name", engine.config.egress_bridge.as_str()),
+        (
+            "com.docker.network.bridge.name",
+            engine.config.egress_bridge.as_str(),
+        ),
         ("com.docker.network.bridge.enable_icc", "false"),
     ];
     let request = NetworkCreateRequest {
         name: name.clone(),
         driver: Some("bridge".to_owned()),
-        options: Some(HashMap::from(options.map(|(key, value)| (key.to_owned(), value.to_owned())))),
+        options: Some(HashMap::from(
+            options.map(|(key, value)| (key.to_owned(), value.to_owned())),
+        )),
         ..NetworkCreateRequest::default()
     };
     let create = async {
@@ -139,7 +144,10 @@ async fn reached(engine: &Engine, spec: &ProbeSpec) -> Result<Vec<String>, Sandb
         .map_err(|_| engine::failed(doing, "it did not answer in time"))?
         .map_err(|error| engine::failed(doing, error))?;
     if !answer.lines().any(|line| line == "tried") {
-        return Err(engine::failed(doing, format!("its answer was `{}`", answer.trim())));
+        return Err(engine::failed(
+            doing,
+            format!("its answer was `{}`", answer.trim()),
+        ));
     }
     let reached: BTreeSet<_> = answer
         .lines()

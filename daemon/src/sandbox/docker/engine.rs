@@ -197,7 +197,9 @@ impl Engine {
             match removed {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) if status(&error) == Some(404) => return Ok(()),
-                Ok(Err(error)) if status(&error) != Some(409) || pause > self.config.call_timeout => {
+                Ok(Err(error))
+                    if status(&error) != Some(409) || pause > self.config.call_timeout =>
+                {
                     return Err(failed("removing a volume", error));
                 }
                 Err(_) => return Err(failed("removing a volume", "Docker did not answer in time")),

@@ -77,7 +77,9 @@ impl Prepared {
             Err(error) => (Some(Err(error)), run.end_now(engine).await?),
         };
         let seconds = run.control.ended_at.unwrap_or_else(Instant::now);
-        let seconds = run.begun.map_or(0.0, |begun| (seconds - begun).as_secs_f64());
+        let seconds = run
+            .begun
+            .map_or(0.0, |begun| (seconds - begun).as_secs_f64());
         let ending = match why {
             Some(Err(error)) => return Err(error),
             Some(Ok(Cut::Stopped)) => return Ok(RunEnd::Stopped),
@@ -140,7 +142,9 @@ impl Run {
                 Some(begun) => begun + spec.timeout,
                 None => started + BEGINNING,
             };
-            let silence = spec.silence.filter(|_| self.begun.is_some() && self.unsent.is_none());
+            let silence = spec
+                .silence
+                .filter(|_| self.begun.is_some() && self.unsent.is_none());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Over::Cut(Cut::Stopped)),
@@ -314,8 +318,12 @@ impl Control {
     }
 
     fn understand(&mut self, line: &[u8]) -> bool {
-        let Ok(text) = str::from_utf8(line) else { return false };
-        let Some(text) = text.strip_prefix(&self.nonce) else { return false };
+        let Ok(text) = str::from_utf8(line) else {
+            return false;
+        };
+        let Some(text) = text.strip_prefix(&self.nonce) else {
+            return false;
+        };
         match text.split_ascii_whitespace().collect::<Vec<_>>()[..] {
             ["begin"] => self.begun = true,
             ["end", phase, code, guarded, full] if self.word.is_none() => {
@@ -339,13 +347,24 @@ impl Control {
             return Err(engine::failed(DOING, reason));
         }
         match self.word {
-            Some(Word { code: 0, of_setup: false, .. }) => Ok(Ending::Exited(0)),
+            Some(Word {
+                code: 0,
+                of_setup: false,
+                ..
+            }) => Ok(Ending::Exited(0)),
             _ if fate.out_of_memory => Ok(Ending::OutOfMemory),
             Some(word) if word.guarded => Ok(Ending::TimedOut),
             Some(word) if word.full => Ok(Ending::OutOfDisk),
-            Some(Word { code, of_setup: true, .. }) => Ok(Ending::SetupFailed(code)),
+            Some(Word {
+                code,
+                of_setup: true,
+                ..
+            }) => Ok(Ending::SetupFailed(code)),
             Some(Word { code, .. }) => Ok(Ending::Exited(code)),
-            None => Err(engine::failed(DOING, "the test container ended without its last word")),
+            None => Err(engine::failed(
+                DOING,
+                "the test container ended without its last word",
+            )),
         }
     }
 }
@@ -365,10 +384,18 @@ mod tests {
 
     #[test]
     fn words_are_understood_however_they_are_split() {
-        let (control, rest) = control(&["5ec", "2e7 be", "gin\nSegmentation fault\n5ec2e7 end com", "mand 139 0 0\n"]);
+        let (control, rest) = control(&[
+            "5ec",
+            "2e7 be",
+            "gin\nSegmentation fault\n5ec2e7 end com",
+            "mand 139 0 0\n",
+        ]);
         assert!(control.begun);
         assert_eq!(rest, b"Segmentation fault\n");
-        assert_eq!(control.ending(Fate::default()).unwrap(), Ending::Exited(139));
+        assert_eq!(
+            control.ending(Fate::default()).unwrap(),
+            Ending::Exited(139)
+        );
     }
 
     #[test]
@@ -381,8 +408,16 @@ mod tests {
 
     #[test]
     fn memory_is_told_by_the_engine_and_only_when_the_command_failed() {
-        let oom = Fate { out_of_memory: true, ..Fate::default() };
-        let ended = |word: &str| control(&[&format!("5ec2e7 end {word}\n")]).0.ending(oom).unwrap();
+        let oom = Fate {
+            out_of_memory: true,
+            ..Fate::default()
+        };
+        let ended = |word: &str| {
+            control(&[&format!("5ec2e7 end {word}\n")])
+                .0
+                .ending(oom)
+                .unwrap()
+        };
         assert_eq!(ended("command 0 0 0"), Ending::Exited(0));
         assert_eq!(ended("command 1 0 0"), Ending::OutOfMemory);
         assert_eq!(ended("setup 137 0 0"), Ending::OutOfMemory);
@@ -391,7 +426,15 @@ mod tests {
 
     #[test]
     fn a_code_that_arrives_while_docker_signals_the_container_is_discarded() {
-        let signalled = Fate { signalled: true, ..Fate::default() };
-        assert!(control(&["5ec2e7 end command 0 0 0\n"]).0.ending(signalled).is_err());
+        let signalled = Fate {
+            signalled: true,
+            ..Fate::default()
+        };
+        assert!(
+            control(&["5ec2e7 end command 0 0 0\n"])
+                .0
+                .ending(signalled)
+                .is_err()
+        );
     }
 }

@@ -45,6 +45,10 @@ trap 'guarded=1' USR1
 session=
 command -v setsid >/dev/null 2>&1 && session='setsid --'
 
+# Where Docker knows no limit, programs that close every possible file before an `exec` take minutes. Not by Docker's
+# own setting, which refuses to start at all where the engine itself may not have as many.
+(ulimit -n 65536) 2>/dev/null && ulimit -n 65536
+
 # In the foreground: a shell starts its background jobs with SIGINT ignored, and tests of Ctrl-C would fail.
 run() {
   (
