@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 mod database;
+mod private_postgres;
 mod queue;
 mod support;
