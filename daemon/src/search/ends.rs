@@ -80,12 +80,20 @@ pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusio
         return Some(Conclusion::GoodFails { run });
     }
     let verified = ends().all(|end| record.verdict(end).is_some());
-    let bad = |base: &&Sha| record.verdict(**base) == Some(Verdict::Bad);
-    let merge_base = question.merge_bases.iter().find(bad).filter(|_| verified)?;
-    Some(Conclusion::FixedBefore {
-        merge_base: *merge_base,
-        good: question.good.clone(),
-    })
+    verified.then(|| bad_merge_base(question, record)).flatten()
+}
+
+/// The first bad merge base, as soon as those before it are known.
+fn bad_merge_base(question: &Question, record: &Record) -> Option<Conclusion> {
+    let tested = question
+        .merge_bases
+        .iter()
+        .filter(|&base| !question.skips(*base));
+    let mut tested = tested.map(|&base| (base, record.verdict(base)));
+    let (merge_base, verdict) =
+        tested.find(|(_, verdict)| !matches!(verdict, Some(Verdict::Good | Verdict::Skip)))?;
+    let good = question.good.clone();
+    verdict.map(|_| Conclusion::FixedBefore { merge_base, good })
 }
 
 /// The end's run, if the end has been run and can only be skipped.
