@@ -182,3 +182,217 @@ pub(super) fn speculate(needed: &[InFlight], in_flight: &[InFlight], room: usize
     runs.sort_by_key(|(times, _)| std::cmp::Reverse(*times));
     runs.into_iter().take(room).map(|(_, run)| run).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::graph::tests::{graph, linear, sha};
+    use super::super::tests::{FAIL, PASS, SKIP, World, number, question, since};
+    use super::super::{Ending, FEW};
+    use super::*;
+
+    fn bisect(question: &Question, ending: &dyn Fn(InFlight) -> Ending) -> (Conclusion, Vec<Run>) {
+        let (end, runs, _) = World { question, ending }.bisect(1);
+        for lanes in 2..=FEW {
+            let (other, ..) = World { question, ending }.bisect(lanes);
+            assert_eq!(other.kind(), end.kind(), "{lanes} lanes");
+        }
+        (end, runs)
+    }
+
+    fn proofs(runs: &[Run]) -> Vec<u32> {
+        let proofs = runs.iter().filter(|run| run.purpose == Purpose::Proof);
+        proofs.map(|run| number(run.commit)).collect()
+    }
+
+    fn parents_of(end: &Conclusion) -> Vec<(u32, ParentState)> {
+        match end {
+            Conclusion::Culprit { parents, .. } => parents
+                .iter()
+                .map(|parent| (number(parent.commit), parent.state))
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_good_end_that_is_the_parent_is_run_once_more() {
+        let (end, runs) = bisect(&question(linear(4)), &since(1));
+        assert_eq!(parents_of(&end), [(0, ParentState::Proven)]);
+        assert_eq!(proofs(&runs), [1, 0]);
+    }
+
+    #[test]
+    fn all_parents_of_a_merge_are_run_also_those_outside_the_range() {
+        // 7 is an ancestor of the good end, so no candidate.
+        let merge = graph(&[(4, &[3]), (3, &[2, 1, 7]), (2, &[0]), (1, &[0])]);
+        let ending = |run: InFlight| {
+            if [3, 4].contains(&number(run.commit)) {
+                FAIL
+            } else {
+                PASS
+            }
+        };
+        let (end, runs) = bisect(&question(merge), &ending);
+        assert_eq!(
+            parents_of(&end),
+            [2, 1, 7].map(|parent| (parent, ParentState::Proven))
+        );
+        assert_eq!(proofs(&runs), [3, 2, 1, 7]);
+    }
+
+    #[test]
+    fn skipped_parents_are_named_and_not_run() {
+        let merge = graph(&[(4, &[3]), (3, &[2, 1]), (2, &[0]), (1, &[0])]);
+        let mut question = question(merge);
+        question.skip.insert(sha(7));
+        let ending = |run: InFlight| match number(run.commit) {
+            3 | 4 => FAIL,
+            1 if run.purpose == Purpose::Proof => SKIP,
+            _ => PASS,
+        };
+        let (end, _) = bisect(&question, &ending);
+        let expected = [(2, ParentState::Proven), (1, ParentState::Skipped)];
+        assert_eq!(parents_of(&end), expected);
+    }
+
+    #[test]
+    fn a_skip_on_the_command_line_never_runs_even_as_a_parent() {
+        let merge = graph(&[(4, &[3]), (3, &[2, 7]), (2, &[0])]);
+        let mut question = question(merge);
+        question.skip.insert(sha(7));
+        let (end, runs) = bisect(&question, &since(3));
+        assert_eq!(
+            parents_of(&end),
+            [(2, ParentState::Proven), (7, ParentState::Skipped)]
+        );
+        assert_eq!(proofs(&runs), [3, 2]);
+    }
+
+    #[test]
+    fn a_culprit_without_parents_is_proven_alone() {
+        let root = graph(&[(2, &[1]), (1, &[])]);
+        let (end, _) = bisect(&question(root), &since(1));
+        assert_eq!(parents_of(&end), []);
+    }
+
+    #[test]
+    fn a_proof_that_disagrees_is_flaky_and_names_both_runs() {
+        let flaky = |changed: u32, answer: Ending| {
+            let ending = move |run: InFlight| match run.purpose {
+                Purpose::Proof if number(run.commit) == changed => answer,
+                _ => since(5)(run),
+            };
+            match bisect(&question(linear(8)), &ending).0 {
+                Conclusion::Flaky { runs } => runs.map(|run| (number(run.commit), run.ending)),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(flaky(5, PASS), [(5, PASS), (5, FAIL)]);
+        assert_eq!(flaky(5, SKIP), [(5, SKIP), (5, FAIL)]);
+        assert_eq!(flaky(4, FAIL), [(4, PASS), (4, FAIL)]);
+    }
+
+    #[test]
+    fn a_bad_parent_below_a_good_commit_is_flaky() {
+        // 1 was broken and 2 repaired it; 3, beside 2, never had the repair.
+        let beside = graph(&[(4, &[2, 3]), (3, &[1]), (2, &[1])]);
+        let ending = |run: InFlight| {
+            if [1, 3, 4].contains(&number(run.commit)) {
+                FAIL
+            } else {
+                PASS
+            }
+        };
+        match bisect(
+            &Question {
+                good: vec![sha(0)],
+                ..question(beside)
+            },
+            &ending,
+        )
+        .0
+        {
+            Conclusion::Flaky { runs } => {
+                assert_eq!(number(runs[1].commit), 1);
+                assert_eq!(runs[1].ending, FAIL);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The commits 1 to 9 in a row, of which only 3, 6 and perhaps 9 touch the path.
+    fn with_path(bad_end_touches: bool) -> Question {
+        let rows: &[(u32, &[u32])] = &[(9, &[6]), (6, &[3]), (3, &[0])];
+        let list = if bad_end_touches {
+            graph(rows)
+        } else {
+            graph_below(9, &rows[1..])
+        };
+        Question {
+            real: Some(linear(9)),
+            ..question(list)
+        }
+    }
+
+    fn graph_below(bad: u32, rows: &[(u32, &[u32])]) -> Graph {
+        let line = |(commit, parents): &(u32, &[u32])| {
+            parents
+                .iter()
+                .fold(sha(*commit).to_string(), |line, parent| {
+                    format!("{line} {}", sha(*parent))
+                })
+        };
+        let text = rows.iter().map(line).collect::<Vec<_>>().join("\n");
+        Graph::parse(text.as_bytes(), sha(bad), false).unwrap()
+    }
+
+    #[test]
+    fn with_a_path_the_real_parents_are_run() {
+        let (end, runs) = bisect(&with_path(true), &since(6));
+        assert_eq!(parents_of(&end), [(5, ParentState::Proven)]);
+        assert_eq!(proofs(&runs), [6, 5]);
+    }
+
+    #[test]
+    fn with_a_path_a_bad_real_parent_leaves_the_commits_between() {
+        for bad_end_touches in [true, false] {
+            let (end, _) = bisect(&with_path(bad_end_touches), &since(5));
+            let Conclusion::Suspects { suspects, why, .. } = end else {
+                panic!("{end:?}")
+            };
+            assert_eq!(suspects, [5, 4].map(sha));
+            assert_eq!(
+                why,
+                SuspectsWhy::BetweenPaths {
+                    good: vec![sha(3)],
+                    bad: sha(5)
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_bad_end_that_touches_no_path_leaves_the_commits_since_the_last_that_does() {
+        let (end, runs) = bisect(&with_path(false), &since(8));
+        let Conclusion::Suspects { suspects, why, .. } = end else {
+            panic!("{end:?}")
+        };
+        assert_eq!(suspects, [9, 8, 7].map(sha));
+        assert_eq!(
+            why,
+            SuspectsWhy::BetweenPaths {
+                good: vec![sha(6)],
+                bad: sha(9)
+            }
+        );
+        assert_eq!(proofs(&runs), []);
+    }
+
+    #[test]
+    fn a_bad_end_that_touches_no_path_and_stands_alone_is_proven() {
+        let mut question = with_path(false);
+        question.real = Some(graph(&[(9, &[6]), (6, &[3]), (3, &[0])]));
+        let (end, _) = bisect(&question, &since(9));
+        assert_eq!(parents_of(&end), [(6, ParentState::Proven)]);
+    }
+}

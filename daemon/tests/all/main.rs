@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod database;
+mod private_postgres;
 mod queue;
 mod sandbox_docker;
 mod search_agrees_with_git;

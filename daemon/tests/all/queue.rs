@@ -1,9 +1,10 @@
 //! The queue: nothing lost, nothing twice.
 
-use crate::support::{TestDb, database};
-use bisect_shared::{
-    Ending, InstanceId, JobId, JobStatus, ProbeId, Purpose, ResultKind, Sha, Verdict,
+use crate::support::{
+    TestDb, database,
+    sample::{local_job, sha},
 };
+use bisect_shared::{Ending, InstanceId, JobId, JobStatus, ProbeId, Purpose, ResultKind, Verdict};
 use bisectd::{
     db::{
         job_events::{self, JobEventKind, JobEventRow},
@@ -24,33 +25,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 const HERE: &str = "this machine:/data";
 const PROGRESS: jobs::Progress = jobs::Progress { candidates_left: 8, expected_probes: 3.0 };
-
-fn sha(number: u8) -> Sha {
-    Sha::from_bytes([number; 20])
-}
-
-fn local_job() -> NewJob {
-    NewJob {
-        origin: Origin::Local {
-            source: "/src/project".to_owned(),
-            affinity: None,
-        },
-        request_key: None,
-        requested_by: Some("ada".to_owned()),
-        retry_of: None,
-        good: sha(1),
-        more_good: vec![sha(2)],
-        bad: sha(3),
-        command: vec!["pytest".to_owned(), "-x".to_owned()],
-        setup: Some("pip install -e .".to_owned()),
-        image: None,
-        lanes: 2,
-        timeout: Some(Duration::from_millis(1500)),
-        max_duration: None,
-        spec: json!({ "first_parent": true }),
-        priority: 0,
-    }
-}
 
 fn job_of(installation: i64) -> NewJob {
     let repository = installation;
