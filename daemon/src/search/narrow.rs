@@ -4,6 +4,8 @@
 //! and a second break, in any order, and still leave the same commits.
 
 use super::graph::{Graph, Node};
+use super::verdict::Record;
+use bisect_shared::Verdict;
 
 /// What is left to search.
 pub(super) struct Candidates {
@@ -15,11 +17,25 @@ pub(super) struct Candidates {
     pub(super) cleared: Vec<bool>,
 }
 
+/// What the runs leave of the graph.
+pub(super) fn candidates(graph: &Graph, record: &Record) -> Candidates {
+    let [good, bad] = [Verdict::Good, Verdict::Bad].map(|it| with_verdict(graph, record, it));
+    narrow(graph, &good, &bad)
+}
+
+/// The commits of the graph with this verdict.
+pub(super) fn with_verdict(graph: &Graph, record: &Record, wanted: Verdict) -> Vec<Node> {
+    let with = record
+        .commits()
+        .filter(|(_, verdict)| *verdict == Some(wanted));
+    with.filter_map(|(commit, _)| graph.node(&commit)).collect()
+}
+
 /// The ancestors of the bad end and of every bad commit that are no ancestors of a good one.
 ///
 /// A bad commit below a good one says nothing about the break above: it is ignored. Two bad commits
 /// with nothing left below both mean two breaks; the older in the list is followed.
-pub(super) fn narrow(graph: &Graph, good: &[Node], bad: &[Node]) -> Candidates {
+fn narrow(graph: &Graph, good: &[Node], bad: &[Node]) -> Candidates {
     let cleared = graph.ancestors(good.iter().copied());
     let mut bad: Vec<Node> = bad
         .iter()
