@@ -2,6 +2,5 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod search_agrees_with_git;
-mod search_history;
-mod search_played;
 mod search_simulated;
+mod search_world;

@@ -3,8 +3,8 @@
 //! The numbers are ratios to what `git bisect run` takes: the same picks on one lane, ends and proof
 //! apart.
 
-use crate::search_history::Chance;
-use crate::search_played::play;
+use crate::search_world::history::Chance;
+use crate::search_world::played::play;
 use bisect_shared::{Ending, Purpose, Sha};
 use bisectd::search::{Conclusion, Graph, InFlight, Question};
 use std::collections::HashSet;
