@@ -35,7 +35,7 @@ pub(super) fn with_verdict(graph: &Graph, record: &Record, wanted: Verdict) -> V
 ///
 /// A bad commit below a good one says nothing about the break above: it is ignored. Two bad commits
 /// with nothing left below both mean two breaks; the older in the list is followed.
-fn narrow(graph: &Graph, good: &[Node], bad: &[Node]) -> Candidates {
+pub(super) fn narrow(graph: &Graph, good: &[Node], bad: &[Node]) -> Candidates {
     let cleared = graph.ancestors(good.iter().copied());
     let mut bad: Vec<Node> = bad
         .iter()

@@ -6,7 +6,7 @@ use crate::search_world::history::Chance;
 use crate::search_world::played::play;
 use crate::search_world::repository::{Answer, Git, Repository};
 use bisect_shared::{Ending, Purpose, ResultKind, Sha};
-use bisectd::search::{Conclusion, Parent, ParentState, Question, Run, Step, next};
+use bisectd::search::{Conclusion, InFlight, Parent, ParentState, Question, Run, Step, next};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -98,7 +98,8 @@ impl Case {
     /// Checks our answers on one lane and on several against git's.
     fn check(&self, tally: &Mutex<Tally>) {
         let (git, question) = (self.0.git(), self.0.question());
-        let ending = |commit: Sha| Ending::Exited(self.0.code(self.0.numbers[&commit]));
+        let code = |commit| self.0.code(self.0.numbers[&commit]);
+        let ending = |run: InFlight| Ending::Exited(code(run.commit));
         let alone = play(&question, 1, &ending, &mut |_| 1.0);
         self.compare(&git.answer, &alone.conclusion);
         for lanes in 2..=8 {
