@@ -4,7 +4,7 @@
 
 use super::conclusion::{Conclusion, Parent, ParentState, SuspectsWhy};
 use super::graph::Node;
-use super::narrow::narrow;
+use super::narrow;
 use super::verdict::Record;
 use super::{Graph, InFlight, Question, Run, ends};
 use bisect_shared::{Purpose, Sha, Verdict};
@@ -32,9 +32,15 @@ pub(super) fn missing(question: &Question, record: &Record, culprit: Sha) -> Vec
         .collect()
 }
 
-/// The parents in the whole history, not in the simplified one of `--path`.
+/// The parents in the whole history, not in the simplified one of `--path`; each once.
 fn parents(question: &Question, commit: Sha) -> Vec<Sha> {
-    real(question).parents(&commit).collect()
+    let mut parents: Vec<Sha> = Vec::new();
+    for parent in real(question).parents(&commit) {
+        if !parents.contains(&parent) {
+            parents.push(parent);
+        }
+    }
+    parents
 }
 
 fn real(question: &Question) -> &Graph {
@@ -135,20 +141,8 @@ fn between(
 /// The commits of the whole history that the verdicts leave, newest first.
 fn real_suspects(question: &Question, record: &Record) -> Vec<Sha> {
     let real = real(question);
-    let left = narrow(
-        real,
-        &nodes(real, record, Verdict::Good),
-        &nodes(real, record, Verdict::Bad),
-    );
+    let left = narrow::candidates(real, record);
     left.nodes.into_iter().map(|node| real.name(node)).collect()
-}
-
-/// The commits of the graph with this verdict.
-pub(super) fn nodes(graph: &Graph, record: &Record, wanted: Verdict) -> Vec<Node> {
-    let with = record
-        .commits()
-        .filter(|(_, verdict)| *verdict == Some(wanted));
-    with.filter_map(|(commit, _)| graph.node(&commit)).collect()
 }
 
 /// A good run of the commit or of a descendant.
@@ -158,7 +152,7 @@ fn good_above(question: &Question, record: &Record, commit: Sha) -> Option<Run> 
         real.node(&commit)
             .is_some_and(|node| real.ancestors([good])[node as usize])
     };
-    let inside = nodes(real, record, Verdict::Good)
+    let inside = narrow::with_verdict(real, record, Verdict::Good)
         .into_iter()
         .filter(|&good| descends(good));
     let above = inside.map(|node| real.name(node));
@@ -167,27 +161,12 @@ fn good_above(question: &Question, record: &Record, commit: Sha) -> Option<Run> 
         .find_map(|good| record.run_with(good, Verdict::Good))
 }
 
-/// Up to `room` runs of proofs that one of these candidates would need, those most likely needed first.
-pub(super) fn speculate(needed: &[InFlight], in_flight: &[InFlight], room: usize) -> Vec<InFlight> {
-    let mut runs: Vec<(usize, InFlight)> = Vec::new();
-    for run in needed
-        .iter()
-        .filter(|run| run.purpose == Purpose::Proof && !in_flight.contains(run))
-    {
-        match runs.iter_mut().find(|(_, other)| other == run) {
-            Some((times, _)) => *times += 1,
-            None => runs.push((1, *run)),
-        }
-    }
-    runs.sort_by_key(|(times, _)| std::cmp::Reverse(*times));
-    runs.into_iter().take(room).map(|(_, run)| run).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Ending;
     use super::super::graph::tests::{graph, linear, sha};
+    use super::super::step::FEW;
     use super::super::tests::{FAIL, PASS, SKIP, World, number, question, since};
-    use super::super::{Ending, FEW};
     use super::*;
 
     fn bisect(question: &Question, ending: &dyn Fn(InFlight) -> Ending) -> (Conclusion, Vec<Run>) {

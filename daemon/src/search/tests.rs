@@ -1,5 +1,9 @@
-use super::graph::tests::{linear, sha};
+//! The rules of the search, each on the smallest graph that shows it; rules about the ends, the proof,
+//! verdicts and picks stand in the files of those names.
+
+use super::graph::tests::{graph, linear, sha};
 use super::*;
+use Purpose::{Proof, Search as Hunt};
 
 /// A question about this graph: commit 0 is good, the graph's first commit bad.
 pub(super) fn question(graph: Graph) -> Question {
@@ -88,18 +92,6 @@ fn culprit(conclusion: &Conclusion) -> u32 {
     }
 }
 
-fn started(step: Step) -> Vec<(u32, Purpose)> {
-    match step {
-        Step::Go { start, .. } => start
-            .iter()
-            .map(|run| (number(run.commit), run.purpose))
-            .collect(),
-        Step::Done(conclusion) => panic!("{conclusion:?}"),
-    }
-}
-
-use Purpose::{Proof, Search as Hunt};
-
 #[test]
 fn one_lane_verifies_the_ends_then_halves_then_proves() {
     let question = question(linear(16));
@@ -120,7 +112,7 @@ fn one_lane_verifies_the_ends_then_halves_then_proves() {
 #[test]
 fn the_ends_and_the_first_midpoints_start_together() {
     let question = question(linear(1000));
-    let starts = |lanes| started(next(&question, &[], &[], lanes));
+    let starts = |lanes| after(&question, &[], &[], lanes)[1].clone();
     assert_eq!(starts(2), [(1000, Hunt), (0, Hunt)]);
     assert_eq!(starts(3), [(1000, Hunt), (0, Hunt), (500, Hunt)]);
     let mut five: Vec<u32> = starts(5)[2..].iter().map(|(commit, _)| *commit).collect();
@@ -388,7 +380,7 @@ fn a_good_commit_on_another_branch_clears_a_skipped_one() {
         (2, &[1]),
         (1, &[0]),
     ];
-    let question = question(super::graph::tests::graph(rows));
+    let question = question(graph(rows));
     let ending = |run: InFlight| match number(run.commit) {
         2 => SKIP,
         3 | 7 | 8 | 9 => FAIL,
@@ -447,7 +439,7 @@ fn a_fix_and_a_second_break_seen_side_by_side_lead_to_the_second() {
 #[test]
 fn a_commit_inferred_from_two_bad_branches_is_run_twice_before_it_is_named() {
     let rows: &[(u32, &[u32])] = &[(5, &[3, 4]), (4, &[1]), (3, &[1]), (1, &[0])];
-    let question = question(super::graph::tests::graph(rows));
+    let question = question(graph(rows));
     let runs = [
         searched(5, FAIL),
         searched(0, PASS),
