@@ -24,6 +24,9 @@ use std::time::Duration;
 /// going round for ever.
 pub const MAX_HANDOVERS: u32 = 50;
 
+/// How often a claim looks again after others were faster, before it leaves the rest to them.
+const CLAIM_ROUNDS: u32 = 5;
+
 /// The service clocks. Fractions of a second are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clocks {
@@ -76,6 +79,16 @@ pub enum Claim {
     Any,
     /// This one, if it may run here.
     Job(JobId),
+}
+
+/// What a look for work found.
+enum Found {
+    /// A job, and it is ours.
+    Job(Box<(Lease, JobRow)>),
+    /// Installations whose turn it was, but others were faster.
+    Taken,
+    /// No installation with work that may run.
+    Nothing,
 }
 
 /// What became of a request.
@@ -168,14 +181,20 @@ impl Queue {
     /// # Errors
     /// [`DbError`], as for every call.
     pub async fn claim(&self, claim: Claim) -> Result<Option<(Lease, JobRow)>, DbError> {
-        match claim {
-            Claim::Job(job) => self.claim_one(job).await,
-            Claim::Any => match self.claim_any(Busy::Skip).await? {
-                // Other claims may have held the only installations with work: wait for one.
-                None => self.claim_any(Busy::Wait).await,
-                claimed => Ok(claimed),
-            },
+        if let Claim::Job(job) = claim {
+            return self.claim_one(job).await;
         }
+        for _ in 0..CLAIM_ROUNDS {
+            // Other claims may hold the only installations with work: then wait for one of them.
+            for busy in [Busy::Skip, Busy::Wait] {
+                match self.claim_any(busy).await? {
+                    Found::Job(claimed) => return Ok(Some(*claimed)),
+                    Found::Nothing if busy == Busy::Wait => return Ok(None),
+                    Found::Nothing | Found::Taken => {}
+                }
+            }
+        }
+        Ok(None)
     }
 
     async fn claim_one(&self, job: JobId) -> Result<Option<(Lease, JobRow)>, DbError> {
@@ -194,27 +213,26 @@ impl Queue {
         self.claimed(tx, taken).await
     }
 
-    async fn claim_any(&self, busy: Busy) -> Result<Option<(Lease, JobRow)>, DbError> {
+    async fn claim_any(&self, busy: Busy) -> Result<Found, DbError> {
         let mut tx = self.db.begin().await?;
         let mut taken = None;
         if busy == Busy::Skip {
             taken = jobs::take_local(&mut tx, &self.instance, &self.affinity).await?;
         }
         let mut tried = Vec::new();
-        while taken.is_none() {
-            let Some(installation) =
-                installations::lock_next_in_turn(&mut tx, &tried, busy).await?
-            else {
-                break;
-            };
+        // Waiting for a second installation while holding the first could end in a deadlock.
+        while taken.is_none() && (busy == Busy::Skip || tried.is_empty()) {
+            let next = installations::lock_next_in_turn(&mut tx, &tried, busy).await?;
+            let Some(installation) = next else { break };
             taken = jobs::take_of_installation(&mut tx, &self.instance, installation).await?;
             installations::settle_turn(&mut tx, installation, taken.is_some()).await?;
             tried.push(installation);
-            if busy == Busy::Wait {
-                break; // Waiting for a second one while holding the first could deadlock.
-            }
         }
-        self.claimed(tx, taken).await
+        Ok(match self.claimed(tx, taken).await? {
+            Some(claimed) => Found::Job(Box::new(claimed)),
+            None if tried.is_empty() => Found::Nothing,
+            None => Found::Taken,
+        })
     }
 
     async fn claimed(
