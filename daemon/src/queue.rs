@@ -114,7 +114,8 @@ pub enum ReleaseReason {
     Shutdown,
     /// The instance takes no more jobs.
     Drain,
-    /// Something that the job needs is away here, Docker for example.
+    /// Something that the job needs is away here, Docker for example. The job waits for
+    /// [`Clocks::recovery_interval`] before it is claimed again.
     Unavailable,
 }
 
@@ -300,7 +301,11 @@ impl Queue {
             self.end(&mut tx, &job, &Outcome::failed(error), detail)
                 .await?
         } else {
-            self.put_back(&mut tx, &job, JobEventKind::Released, detail)
+            let delay = match reason {
+                ReleaseReason::Unavailable => self.clocks.recovery_interval,
+                ReleaseReason::Shutdown | ReleaseReason::Drain => Duration::ZERO,
+            };
+            self.put_back(&mut tx, &job, JobEventKind::Released, delay, detail)
                 .await?
         };
         tx.commit().await?;
@@ -375,7 +380,7 @@ impl Queue {
             );
             self.end(tx, job, &Outcome::failed(error), detail).await
         } else {
-            self.put_back(tx, job, JobEventKind::Reclaimed, detail)
+            self.put_back(tx, job, JobEventKind::Reclaimed, Duration::ZERO, detail)
                 .await
         }
     }
@@ -490,9 +495,11 @@ impl Queue {
         tx: &mut Tx,
         job: &JobRow,
         kind: JobEventKind,
+        delay: Duration,
         detail: Value,
     ) -> Result<JobStatus, DbError> {
-        let back = jobs::put_back(tx, job, kind == JobEventKind::Released).await?;
+        let handover = kind == JobEventKind::Released;
+        let back = jobs::put_back(tx, job, handover, delay).await?;
         let back = back.ok_or_else(|| gone(job.id))?;
         probes::stop_all(tx, job.id).await?;
         job_events::append(tx, &back, kind, Some(&self.instance), detail).await?;

@@ -590,6 +590,22 @@ async fn a_job_given_back_starts_elsewhere_at_once_and_is_not_counted() {
 }
 
 #[tokio::test]
+async fn a_job_that_lacks_something_waits_before_it_is_tried_again() {
+    let world = database().await;
+    let queue = queue(&world, "a");
+    queue.enqueue(&local_job()).await.unwrap();
+    let (lease, _) = claim(&queue).await;
+    queue
+        .release(&lease, ReleaseReason::Unavailable)
+        .await
+        .unwrap();
+    assert!(queue.claim(Claim::Any).await.unwrap().is_none());
+    let later = "UPDATE bisect_jobs SET available_at = available_at - interval '30 seconds'";
+    world.raw().await.execute(later).await.unwrap();
+    assert_eq!(claim(&queue).await.0.attempt(), 1);
+}
+
+#[tokio::test]
 async fn a_job_is_not_given_back_for_ever() {
     let world = database().await;
     let queue = queue(&world, "a");
@@ -1026,6 +1042,9 @@ async fn claim_time() {
             queue.finish(&lease, &completed()).await.unwrap();
         }
         times.sort();
+        let began = std::time::Instant::now();
+        assert!(queue.reclaim_stale().await.unwrap().is_empty());
+        println!("a look for stale jobs: {:?}", began.elapsed());
         println!(
             "10,000 pending, {finished} finished: median {:?}, p99 {:?}",
             times[250], times[494]
