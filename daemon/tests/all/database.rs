@@ -387,6 +387,31 @@ async fn a_viewer_sees_what_row_level_security_allows() {
 }
 
 #[tokio::test]
+async fn migrations_and_viewers_need_no_superuser() {
+    let world = empty_database().await;
+    let mut raw = world.raw().await;
+    let role = "DO $$ BEGIN CREATE ROLE test_owner LOGIN CREATEROLE; \
+                EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+    raw.execute(role).await.unwrap();
+    let owner = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO test_owner', current_database()); END $$";
+    raw.execute(owner).await.unwrap();
+    let settings = DatabaseSettings::new(world.url().replace("user=bisect", "user=test_owner"));
+    migrations::up(&settings, None).await.unwrap();
+    let db = Database::connect(&settings).await.unwrap();
+    assert!(!db.behind_transaction_pooler(), "found out by asking");
+    let id = queue(db.clone())
+        .enqueue(&sample::local_job())
+        .await
+        .unwrap()
+        .job;
+    let mut tx = db.begin().await.unwrap();
+    assert!(jobs::find(&mut tx, id).await.unwrap().is_some());
+    let mut tx = db.begin_as_viewer(None).await.unwrap();
+    assert!(jobs::find(&mut tx, id).await.unwrap().is_none());
+    migrations::down(&settings, Some(0)).await.unwrap();
+}
+
+#[tokio::test]
 async fn deleting_an_installation_deletes_all_that_was_its() {
     let world = database().await;
     let mut raw = world.raw().await;

@@ -63,6 +63,16 @@ impl FileLock {
     }
 }
 
+impl Drop for FileLock {
+    /// Not left to the file's closing: a child that another thread is just starting shares the
+    /// file until it runs its program, and the lock with it.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(path = %self.path.display(), error = %error, "a lock was not released");
+        }
+    }
+}
+
 /// The right to be the one `bisectd serve` of a `DATA_DIR`.
 #[derive(Debug)]
 pub struct ServeLock {
