@@ -41,7 +41,7 @@ async fn changed_removed_and_replaced_files_come_back() {
     leaves_nothing(
         "echo poison >calm.txt; rm src/a.txt; rm -f src/b.txt; mkdir src/b.txt; echo x >src/b.txt/x
 echo x >untracked; mkdir -p deep/er; echo x >deep/er/x; echo x >'-rf'; echo x >\"$(printf 'new\\nline')\"
-ln -s /etc/passwd link; mkfifo fifo; printf '*\\n' >src/.gitignore; touch -d @0 calm.txt; chmod 755 src/a.txt 2>/dev/null || true",
+ln -s /etc/passwd link; mkfifo fifo; touch -d @0 calm.txt; chmod 755 src/a.txt 2>/dev/null || true",
     )
     .await;
 }
@@ -141,10 +141,9 @@ git init -q nested; cp -r ~/hooks/. nested/.git/hooks/; echo x >nested/x; git in
 mkdir worktree; echo 'gitdir: /bisect/home/nowhere' >worktree/.git
 echo poison >>src/a.txt; exit 0";
     // The plant itself is in the home, where it may stay; the next test's own git must not be asked.
-    let check = PRISTINE.replace(
-        "git ",
-        "GIT_CONFIG_GLOBAL=/dev/null XDG_CONFIG_HOME=/nonexistent git ",
-    ) + "\nif ls ~/ran-*; then exit 1; fi";
+    let check = format!(
+        "export GIT_CONFIG_GLOBAL=/dev/null XDG_CONFIG_HOME=/nonexistent\n{PRISTINE}\nif ls ~/ran-*; then exit 1; fi"
+    );
     let attacked = world.survives(world.attack(hostile, &check)).await;
     assert_eq!(attacked.ending, Ending::Exited(0), "{}", attacked.output);
 }
