@@ -24,6 +24,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 const HERE: &str = "this machine:/data";
 
+const SOME_PROGRESS: jobs::Progress = jobs::Progress {
+    candidates_left: 4,
+    expected_probes: 2.0,
+};
+
 fn sha(number: u8) -> Sha {
     Sha::from_bytes([number; 20])
 }
@@ -431,7 +436,7 @@ async fn write(name: &str, queue: &Queue, lease: &Lease, probe: ProbeId) -> Resu
             .await
             .map(drop),
         "finish" => queue.finish(lease, &completed()).await,
-        "start_probes" => start_probes(db, lease, &[new]).await.map(drop),
+        "start_probes" => start_probes(db, lease, &[new], SOME_PROGRESS).await.map(drop),
         "record_probe" => {
             record_probe(
                 db,
@@ -485,7 +490,7 @@ async fn every_write_of_an_old_epoch_is_refused_and_leaves_a_trace() {
         purpose: Purpose::Search,
         lane: 0,
     };
-    let probe = start_probes(&world.db, &lost, &[commit]).await.unwrap()[0];
+    let probe = start_probes(&world.db, &lost, &[commit], SOME_PROGRESS).await.unwrap()[0];
     let_time_pass(&world, id).await;
     new.reclaim_stale().await.unwrap();
     // Once while the job waits, once while another worker has it, once after it has ended.
@@ -538,7 +543,7 @@ async fn a_write_that_meets_an_uncommitted_reclaim_waits_and_is_refused() {
             purpose: Purpose::Search,
             lane: 0,
         };
-        let probe = start_probes(&world.db, &lease, &[commit]).await.unwrap()[0];
+        let probe = start_probes(&world.db, &lease, &[commit], SOME_PROGRESS).await.unwrap()[0];
 
         let mut raw = world.raw().await;
         let mut reclaim = raw.begin().await.unwrap();
@@ -768,7 +773,7 @@ async fn probes_are_recorded_and_found_again_by_the_next_owner() {
             lane: n.into(),
         })
         .collect();
-    let ids = start_probes(&world.db, &lease, &new).await.unwrap();
+    let ids = start_probes(&world.db, &lease, &new, SOME_PROGRESS).await.unwrap();
     let second = Duration::from_secs(1);
     record_probe(
         &world.db,
