@@ -41,10 +41,11 @@ impl Engine {
             Some(host) => Docker::connect_with_host(host),
             None => Docker::connect_with_defaults(),
         };
-        let docker = docker.map_err(|error| {
-            SandboxError::Unusable(format!(
+        let docker = docker.map_err(|error| match error {
+            DockerError::SocketNotFoundError(_) => away(&config, "there is no such socket"),
+            error => SandboxError::Unusable(format!(
                 "Docker's address cannot be used: {error}. DOCKER_HOST must be like unix:///var/run/docker.sock or tcp://host:2375"
-            ))
+            )),
         })?;
         Ok(Self {
             docker,
@@ -60,27 +61,11 @@ impl Engine {
             // The version is shared by every clone of the client.
             match tokio::time::timeout(self.config.call_timeout, negotiation).await {
                 Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(self.away(&error.to_string())),
-                Err(_) => Err(self.away("it does not answer")),
+                Ok(Err(error)) => Err(away(&self.config, &error.to_string())),
+                Err(_) => Err(away(&self.config, "it does not answer")),
             }
         };
         self.negotiated.get_or_try_init(negotiate).await.copied()
-    }
-
-    fn away(&self, reason: &str) -> SandboxError {
-        let host = self.config.host.clone();
-        let host = host
-            .or_else(|| std::env::var("DOCKER_HOST").ok())
-            .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
-        let way_out = if reason.to_lowercase().contains("permission denied") {
-            "this user may not use it: `sudo usermod -aG docker $USER`, then log in again"
-        } else {
-            "start it (`make setup`, or `sudo systemctl start docker`), or let DOCKER_HOST name one that runs"
-        };
-        SandboxError::Engine {
-            doing: format!("reaching Docker at {host}"),
-            reason: format!("{reason}; {way_out}"),
-        }
     }
 
     pub(super) async fn version(&self) -> Result<String, SandboxError> {
@@ -207,6 +192,23 @@ impl Engine {
             }
             pause *= 2;
         }
+    }
+}
+
+/// That the engine does not answer, and the way out.
+fn away(config: &DockerConfig, reason: &str) -> SandboxError {
+    let host = config.host.clone();
+    let host = host
+        .or_else(|| std::env::var("DOCKER_HOST").ok())
+        .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+    let way_out = if reason.to_lowercase().contains("permission denied") {
+        "this user may not use it: `sudo usermod -aG docker $USER`, then log in again"
+    } else {
+        "start it (`make setup`, or `sudo systemctl start docker`), or let DOCKER_HOST name one that runs"
+    };
+    SandboxError::Engine {
+        doing: format!("reaching Docker at {host}"),
+        reason: format!("{reason}; {way_out}"),
     }
 }
 
