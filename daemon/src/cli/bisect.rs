@@ -3,9 +3,9 @@
 use super::{
     Exit, Refusal,
     args::{BisectArgs, When},
-    instance::{Instance, affinity, is_dead},
+    instance::{affinity, is_dead},
     request,
-    services::{self, Services},
+    services::{self, Services, Storage},
     watch::{self, Show},
 };
 use crate::{
@@ -31,8 +31,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) async fn run(args: BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     let spec = request::understand(&args, config).await?;
     let docker = services::docker(config, &spec).await?;
-    let instance = Instance::start(&config.data_dir).map_err(|error| request::unwritable(&config.data_dir, &error))?;
-    let services = Services::start(config, &instance, docker).await?;
+    let storage = Storage::open(config).await?;
+    let services = Services::start(config, storage, docker).await?;
     let answer = serve_one(&args, config, &services.runner, &spec).await;
     services.stop().await;
     answer

@@ -64,11 +64,11 @@ pub struct DockerSandbox {
 }
 
 impl DockerSandbox {
-    /// A sandbox on the engine that `config` names. Does no I/O: the engine may be away now and
-    /// come back later.
+    /// A sandbox on the engine that `config` names, which need not answer now.
     ///
     /// # Errors
-    /// [`SandboxError::Unusable`] when the address is none that can be used.
+    /// [`SandboxError::Unusable`] when the address is none that can be used, and
+    /// [`SandboxError::Engine`] when it is a socket that is not there.
     pub fn connect(config: DockerConfig) -> Result<Self, SandboxError> {
         Ok(Self {
             link: Link::new(config)?,

@@ -928,7 +928,7 @@ async fn unruly_worker(queue: Queue, seed: u64) {
                     purpose: Purpose::Search,
                     lane: 0,
                 };
-                start_probes(queue.database(), lease, &[commit])
+                start_probes(queue.database(), lease, &[commit], PROGRESS)
                     .await
                     .map(drop)
             }
