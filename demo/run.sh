@@ -7,7 +7,8 @@ good=20.0 bad=HEAD expected=22.0
 repository=.demo/packaging
 # The whole test. It passes while packaging.version.LegacyVersion exists; the changelog says that 22.0 removed it. The package lies at the
 # top of the tree up to 22.0, then in src/. -B: no .pyc files, which could outlive the sources they were made from.
-test=(python3 -B -c "import sys; sys.path[:0] = ['src', '.']; from packaging.version import LegacyVersion")
+code="import sys; sys.path[:0] = ['src', '.']; from packaging.version import LegacyVersion"
+test=(python3 -B -c "$code")
 
 step() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
 [[ -t 1 ]] || step() { printf '\n==> %s\n' "$*"; }
@@ -25,8 +26,7 @@ count=$(git -C "$repository" rev-list --count "$good..$bad")
 
 step "4/4 Which of $count releases removed packaging.version.LegacyVersion?"
 printf 'Version %s has it, the newest has not. Each answer halves the rest. The same by hand:\n\n    ' "$good"
-printf '%q ' target/release/bisectd bisect "$repository" "$good" "$bad" -- "${test[@]}"
-printf '\n\n'
+printf 'target/release/bisectd bisect %s %s %s -- \\\n      python3 -B -c "%s"\n\n' "$repository" "$good" "$bad" "$code"
 # The report goes through tee, so progress (on the standard error) stays on the terminal as it is.
 report=.demo/report.txt
 status=0

@@ -126,8 +126,16 @@ tables() {
   if [[ $family == 4 ]]; then "iptables$suffix" -w 10 "$@"; else "ip6tables$suffix" -w 10 "$@"; fi
 }
 
-restore() {
-  if [[ $1 == 4 ]]; then "iptables$suffix-restore" -w 10 --noflush; else "ip6tables$suffix-restore" -w 10 --noflush; fi
+# Applies what function $2 prints for family $1 as one transaction. Printed first, applied then: iptables-legacy-restore locks the tables
+# when it reads its first line, and the printing reads them.
+apply() {
+  local transaction
+  transaction=$("$2" "$1")
+  if [[ $1 == 4 ]]; then
+    "iptables$suffix-restore" -w 10 --noflush <<<"$transaction"
+  else
+    "ip6tables$suffix-restore" -w 10 --noflush <<<"$transaction"
+  fi
 }
 
 # Where packets to others pass first. Docker puts its own ACCEPT rules above anything of ours in FORWARD when it restarts; DOCKER-USER it
@@ -185,32 +193,28 @@ jump_removals() {
   done
 }
 
-# One iptables-restore is one transaction: chains, old jumps out, new jumps in.
+# The whole change at once: chains, old jumps out, new jumps in. A failure half-way would otherwise leave the bridge open.
 up() {
   local family=$1
-  {
-    printf '*filter\n:%s - [0:0]\n:%s - [0:0]\n' "$to_host" "$to_others"
-    rules_to_host "$family" | sed "s/^/-A $to_host /"
-    rules_to_others "$family" | sed "s/^/-A $to_others /"
-    jump_removals "$family"
-    printf -- '-I INPUT 1 -i %s -j %s\n' "$bridge" "$to_host"
-    printf -- '-I %s 1 -i %s -j %s\n' "$(forward_hook "$family")" "$bridge" "$to_others"
-    printf 'COMMIT\n'
-  } | restore "$family"
+  printf '*filter\n:%s - [0:0]\n:%s - [0:0]\n' "$to_host" "$to_others"
+  rules_to_host "$family" | sed "s/^/-A $to_host /"
+  rules_to_others "$family" | sed "s/^/-A $to_others /"
+  jump_removals "$family"
+  printf -- '-I INPUT 1 -i %s -j %s\n' "$bridge" "$to_host"
+  printf -- '-I %s 1 -i %s -j %s\n' "$(forward_hook "$family")" "$bridge" "$to_others"
+  printf 'COMMIT\n'
 }
 
 down() {
   local family=$1 chain
-  {
-    printf '*filter\n'
-    jump_removals "$family"
-    for chain in "$to_host" "$to_others"; do
-      if tables "$family" -S "$chain" >/dev/null 2>&1; then
-        printf -- '-F %s\n-X %s\n' "$chain" "$chain"
-      fi
-    done
-    printf 'COMMIT\n'
-  } | restore "$family"
+  printf '*filter\n'
+  jump_removals "$family"
+  for chain in "$to_host" "$to_others"; do
+    if tables "$family" -S "$chain" >/dev/null 2>&1; then
+      printf -- '-F %s\n-X %s\n' "$chain" "$chain"
+    fi
+  done
+  printf 'COMMIT\n'
 }
 
 dns=$(name_servers)
@@ -228,7 +232,7 @@ families=(4)
 case $action in
   up | down)
     for family in "${families[@]}"; do
-      "$action" "$family" || die "iptables refused the IPv$family rules of $bridge (its message is above); nothing was changed for IPv$family"
+      apply "$family" "$action" || die "iptables refused the IPv$family rules of $bridge (its message is above); nothing was changed for IPv$family"
     done
     ;;
   check)

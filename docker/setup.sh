@@ -7,6 +7,8 @@
 #
 # RUNNER_EGRESS_BRIDGE and RUNNER_EGRESS_NETWORK rename the network; RUNNER_EGRESS_BLOCK and RUNNER_EGRESS_ALLOW are egress-rules.sh's.
 set -euo pipefail
+# What is copied into the image must be readable there, whatever the caller's habit.
+umask 022
 # Where dockerd and iptables are; a user's PATH often leaves it out.
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -130,7 +132,7 @@ die_without_root() {
   {
     printf 'setup: this needs root. Either run all of it:\n\n    sudo docker/setup.sh\n\n'
     printf 'or only what is missing now, then docker/setup.sh again:\n\n'
-    printf '    sudo sh -c %q\n' "$@"
+    printf "    sudo sh -c '%s'\n" "$@"
   } >&2
   exit 1
 }

@@ -3,6 +3,9 @@
 //! Everything the command can reach is assumed hostile. A sandbox never judges a commit, never
 //! touches the database, and never turns an error of its own into an [`Ending`].
 
+pub mod docker;
+pub mod process;
+
 use async_trait::async_trait;
 use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
 use bytes::Bytes;
@@ -50,6 +53,27 @@ pub enum Network {
     Egress,
 }
 
+impl std::str::FromStr for Network {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "none" => Ok(Self::None),
+            "egress" => Ok(Self::Egress),
+            _ => Err(()),
+        }
+    }
+}
+
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Egress => "egress",
+        })
+    }
+}
+
 /// What one probe may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
@@ -67,13 +91,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            memory: 2 << 30,
-            cpus: 2.0,
-            pids: 512,
-            tmp: 512 << 20,
-            disk: 10 << 30,
-        }
+        Self { memory: 2 << 30, cpus: 2.0, pids: 512, tmp: 512 << 20, disk: 10 << 30 }
     }
 }
 
@@ -95,11 +113,7 @@ pub trait Sandbox: Send + Sync {
     async fn check(&self, spec: &ProbeSpec) -> Result<String, SandboxError>;
 
     /// Prepares a lane: a workspace that lasts from probe to probe.
-    async fn open_lane(
-        &self,
-        spec: Arc<ProbeSpec>,
-        lane: u32,
-    ) -> Result<Box<dyn Lane>, SandboxError>;
+    async fn open_lane(&self, spec: Arc<ProbeSpec>, lane: u32) -> Result<Box<dyn Lane>, SandboxError>;
 
     /// Removes every container, volume and process of `job` whose epoch is below `below`, on this
     /// engine. The new owner of a job calls it before its first probe.

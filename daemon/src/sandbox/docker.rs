@@ -1,0 +1,126 @@
+//! The Docker sandbox: tested code runs in containers that hold nothing but their lane.
+//!
+//! Owns every container and volume that carries the label `bisectd.job`. A lane is three volumes,
+//! one checkout container that never runs tested code, and one fresh test container a probe. It
+//! uses the Docker Engine through [`engine`] only, and never touches a tree that a container wrote.
+
+mod checkout;
+mod container;
+mod egress;
+mod engine;
+mod events;
+mod image;
+mod labels;
+mod lane;
+mod probe;
+mod sweep;
+
+use super::{Lane, Network, ProbeSpec, Sandbox, SandboxError};
+use async_trait::async_trait;
+use bisect_shared::{Epoch, InstanceId, JobId};
+use engine::Engine;
+use std::{sync::Arc, time::Duration};
+
+/// How containers are made on this machine.
+#[derive(Debug, Clone)]
+pub struct DockerConfig {
+    /// The Docker Engine's address; `None` for `DOCKER_HOST`, else the local socket.
+    pub host: Option<String>,
+    /// The image of checkout containers (`DOCKER_RUNNER_IMAGE`).
+    pub runner_image: String,
+    /// The OCI runtime of test containers (`RUNNER_RUNTIME`), e.g. `runsc`; `None` for Docker's own.
+    pub runtime: Option<String>,
+    /// The guarded network of [`Network::Egress`], made when it is missing.
+    pub egress_network: String,
+    /// Its bridge on the host, which docker/egress-rules.sh guards.
+    pub egress_bridge: String,
+    /// Whose jobs these are (the database, or `DATA_DIR`): what carries another owner's label is
+    /// never swept, so that two bots can share one Docker Engine.
+    pub owner: String,
+    /// The longest that one call of the engine may take.
+    pub call_timeout: Duration,
+}
+
+impl Default for DockerConfig {
+    fn default() -> Self {
+        Self {
+            host: None,
+            runner_image: "bisect-runner:latest".to_owned(),
+            runtime: None,
+            egress_network: "bisect-egress".to_owned(),
+            egress_bridge: "bisect-egress0".to_owned(),
+            owner: "default".to_owned(),
+            call_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Runs probes in containers of one Docker Engine.
+#[derive(Debug, Clone)]
+pub struct DockerSandbox {
+    engine: Engine,
+    images: image::Images,
+    egress: egress::Egress,
+}
+
+impl DockerSandbox {
+    /// A sandbox on the engine that `config` names. Does no I/O: the engine may be away now and
+    /// come back later.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unusable`] when the address is none that can be used.
+    pub fn connect(config: DockerConfig) -> Result<Self, SandboxError> {
+        Ok(Self {
+            engine: Engine::new(config)?,
+            images: image::Images::default(),
+            egress: egress::Egress::default(),
+        })
+    }
+
+    /// The engine's version, when it answers.
+    ///
+    /// # Errors
+    /// [`SandboxError::Engine`], with what to do, when it does not.
+    pub async fn ping(&self) -> Result<String, SandboxError> {
+        self.engine.ready().await?;
+        self.engine.version().await
+    }
+
+    /// Removes every container and volume of this owner that belongs to none of the `alive`
+    /// instances: what processes that were killed could not remove themselves. Called at start.
+    ///
+    /// # Errors
+    /// [`SandboxError::Engine`] when something is left.
+    pub async fn sweep_dead(&self, alive: &[InstanceId]) -> Result<(), SandboxError> {
+        self.engine.ready().await?;
+        sweep::dead_instances(&self.engine, alive).await
+    }
+}
+
+#[async_trait]
+impl Sandbox for DockerSandbox {
+    async fn check(&self, spec: &ProbeSpec) -> Result<String, SandboxError> {
+        self.engine.ready().await?;
+        let image = self.images.check(&self.engine, spec).await?;
+        if spec.network == Network::Egress {
+            self.egress.check(&self.engine, spec).await?;
+        }
+        Ok(image.id)
+    }
+
+    async fn open_lane(
+        &self,
+        spec: Arc<ProbeSpec>,
+        lane: u32,
+    ) -> Result<Box<dyn Lane>, SandboxError> {
+        self.engine.ready().await?;
+        let image = self.images.find(&self.engine, &spec.image).await?;
+        let lane = lane::DockerLane::open(self.engine.clone(), spec, image, lane).await?;
+        Ok(Box::new(lane))
+    }
+
+    async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError> {
+        self.engine.ready().await?;
+        sweep::job(&self.engine, job, below).await
+    }
+}

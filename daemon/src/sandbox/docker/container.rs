@@ -1,0 +1,260 @@
+//! What a container of a lane may do: every limit of the sandbox is written here, and only here.
+
+use super::{DockerConfig, image::Image, labels::Labels};
+use crate::sandbox::{Network, ProbeSpec};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    ResourcesUlimits,
+};
+use std::{collections::HashMap, time::Duration};
+
+const WORK: &str = "/bisect/work";
+const GIT_DIR: &str = "/bisect/work/.git";
+const HOME: &str = "/bisect/home";
+const MIRROR: &str = "/bisect/mirror";
+const VENV_BIN: &str = "/bisect/home/venv/bin";
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// For `/dev/shm`: what Docker gives by default, and browsers in tests can live with.
+const SHARED_MEMORY: i64 = 64 << 20;
+
+/// The three volumes of a lane and the user they belong to.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) labels: Labels,
+    pub(super) work: String,
+    pub(super) git: String,
+    pub(super) home: String,
+    /// Of this lane alone: what the kernel counts by user (inotify watches, pipes, signals), and
+    /// what a file's mode allows, is nobody else's.
+    pub(super) uid: u32,
+}
+
+impl Place {
+    pub(super) fn new(labels: Labels) -> Self {
+        Self {
+            work: labels.name("work"),
+            git: labels.name("git"),
+            home: labels.name("home"),
+            labels,
+            uid: rand::random_range(0x7000_0000..=0x7fff_ffff),
+        }
+    }
+
+    fn mounts(&self, spec: &ProbeSpec, git_is_read_only: bool) -> Vec<Mount> {
+        vec![
+            self.volume(&self.work, WORK, false),
+            self.volume(&self.git, GIT_DIR, git_is_read_only),
+            self.volume(&self.home, HOME, false),
+            Mount {
+                typ: Some(MountType::BIND),
+                source: Some(spec.mirror.to_string_lossy().into_owned()),
+                target: Some(MIRROR.to_owned()),
+                read_only: Some(true),
+                ..Mount::default()
+            },
+        ]
+    }
+
+    /// The first container that names a volume makes it, with these labels.
+    fn volume(&self, name: &str, target: &str, read_only: bool) -> Mount {
+        Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(name.to_owned()),
+            target: Some(target.to_owned()),
+            read_only: Some(read_only),
+            volume_options: Some(MountVolumeOptions {
+                // Else Docker would fill a fresh volume with what the image has at that path.
+                no_copy: Some(true),
+                labels: Some(self.labels.map()),
+                ..MountVolumeOptions::default()
+            }),
+            ..Mount::default()
+        }
+    }
+}
+
+/// A container that runs `script` with `sh`, attached, removed when it ends, with no right at all.
+pub(super) fn powerless(
+    image: &str,
+    labels: &Labels,
+    script: &str,
+    args: impl IntoIterator<Item = String>,
+) -> ContainerCreateBody {
+    let mut cmd = vec!["-c".to_owned(), script.to_owned(), "bisectd".to_owned()];
+    cmd.extend(args);
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        labels: Some(labels.map()),
+        entrypoint: Some(vec!["sh".to_owned()]),
+        cmd: Some(cmd),
+        user: Some("65534:65534".to_owned()),
+        working_dir: Some("/".to_owned()),
+        hostname: Some("bisect".to_owned()),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        open_stdin: Some(true),
+        // When the server dies its connection ends, so does this input, and so the container.
+        stdin_once: Some(true),
+        stop_timeout: Some(1),
+        host_config: Some(HostConfig {
+            auto_remove: Some(true),
+            // Seven megabytes of `yes` a second must not go to a log file that nobody reads.
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("none".to_owned()),
+                config: None,
+            }),
+            network_mode: Some("none".to_owned()),
+            readonly_rootfs: Some(true),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            ipc_mode: Some("private".to_owned()),
+            shm_size: Some(SHARED_MEMORY),
+            memory: Some(256 << 20),
+            memory_swap: Some(256 << 20),
+            pids_limit: Some(64),
+            ulimits: Some(vec![ResourcesUlimits {
+                name: Some("core".to_owned()),
+                soft: Some(0),
+                hard: Some(0),
+            }]),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// A lane's checkout container.
+pub(super) fn checkout(
+    config: &DockerConfig,
+    spec: &ProbeSpec,
+    place: &Place,
+    fill_home: bool,
+) -> ContainerCreateBody {
+    let home = if fill_home { "archive" } else { "bare" };
+    let args = [place.uid.to_string(), home.to_owned()];
+    let script = include_str!("checkout.sh");
+    let mut body = powerless(&config.runner_image, &place.labels, script, args);
+    body.user = Some("0:0".to_owned());
+    body.env = Some(
+        [
+            "GIT_DIR=/bisect/work/.git",
+            "GIT_WORK_TREE=/bisect/work",
+            "GIT_CONFIG_NOSYSTEM=1",
+            "GIT_CONFIG_GLOBAL=/dev/null",
+            "GIT_ATTR_NOSYSTEM=1",
+            "GIT_TERMINAL_PROMPT=0",
+            "GIT_NO_REPLACE_OBJECTS=1",
+            "GIT_CONFIG_COUNT=6",
+            "GIT_CONFIG_KEY_0=core.hooksPath",
+            "GIT_CONFIG_VALUE_0=/dev/null",
+            "GIT_CONFIG_KEY_1=core.fsmonitor",
+            "GIT_CONFIG_VALUE_1=false",
+            "GIT_CONFIG_KEY_2=core.untrackedCache",
+            "GIT_CONFIG_VALUE_2=false",
+            "GIT_CONFIG_KEY_3=submodule.recurse",
+            "GIT_CONFIG_VALUE_3=false",
+            "GIT_CONFIG_KEY_4=gc.auto",
+            "GIT_CONFIG_VALUE_4=0",
+            "GIT_CONFIG_KEY_5=core.excludesFile",
+            "GIT_CONFIG_VALUE_5=/dev/null",
+            "HOME=/nonexistent",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL=C.UTF-8",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    );
+    let host = body.host_config.get_or_insert_default();
+    host.mounts = Some(place.mounts(spec, false));
+    host.tmpfs = Some(HashMap::from([("/tmp".to_owned(), "size=16m".to_owned())]));
+    // To give fresh volumes to the lane's user, to become that user, and to measure and empty what
+    // that user made unreadable. No tested code ever holds them.
+    host.cap_add = Some(
+        [
+            "CHOWN",
+            "DAC_OVERRIDE",
+            "FOWNER",
+            "SETGID",
+            "SETUID",
+            "SETPCAP",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    );
+    let memory = signed(spec.limits.memory.max(512 << 20));
+    host.memory = Some(memory);
+    host.memory_swap = Some(memory);
+    host.pids_limit = Some(256);
+    body
+}
+
+/// The container of one probe.
+pub(super) fn test(
+    config: &DockerConfig,
+    spec: &ProbeSpec,
+    image: &Image,
+    place: &Place,
+    deadline: Duration,
+) -> ContainerCreateBody {
+    let home = if image.is_runner { "made" } else { "venv" };
+    let args = [
+        deadline.as_secs().max(1).to_string(),
+        home.to_owned(),
+        spec.setup.clone().unwrap_or_default(),
+    ];
+    let args = args.into_iter().chain(spec.command.iter().cloned());
+    let script = include_str!("test.sh");
+    let mut body = powerless(&image.id, &place.labels, script, args);
+    body.user = Some(format!("{0}:{0}", place.uid));
+    body.working_dir = Some(WORK.to_owned());
+    body.env = Some(environment(spec, image));
+    let host = body.host_config.get_or_insert_default();
+    host.mounts = Some(place.mounts(spec, true));
+    host.tmpfs = Some(HashMap::from([(
+        "/tmp".to_owned(),
+        format!("rw,exec,nosuid,nodev,mode=1777,size={}", spec.limits.tmp),
+    )]));
+    host.network_mode = Some(match spec.network {
+        Network::None => "none".to_owned(),
+        Network::Egress => config.egress_network.clone(),
+    });
+    host.memory = Some(signed(spec.limits.memory));
+    host.memory_swap = host.memory;
+    #[expect(clippy::cast_possible_truncation, reason = "a few processors")]
+    {
+        host.nano_cpus = Some((spec.limits.cpus * 1e9) as i64);
+    }
+    host.pids_limit = Some(i64::from(spec.limits.pids));
+    host.runtime.clone_from(&config.runtime);
+    body
+}
+
+/// What the image says, with our home in front; the job's own settings win.
+fn environment(spec: &ProbeSpec, image: &Image) -> Vec<String> {
+    let path = image.path.as_deref().unwrap_or(DEFAULT_PATH);
+    let ours = [
+        ("CI", "true".to_owned()),
+        ("HOME", HOME.to_owned()),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("LOGNAME", "runner".to_owned()),
+        ("PATH", format!("{VENV_BIN}:{path}")),
+        ("USER", "runner".to_owned()),
+    ];
+    let mut variables: Vec<String> = ours
+        .iter()
+        .filter(|(name, _)| !spec.env.iter().any(|(own, _)| own == name))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    variables.extend(
+        spec.env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    );
+    variables
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

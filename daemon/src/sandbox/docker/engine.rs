@@ -1,0 +1,288 @@
+//! Calls of the Docker Engine: each has a time limit and says what it was for when it fails.
+//!
+//! The only file that decides what an answer of the engine means. Nothing is remembered of a
+//! connection: after a restart of the engine the next call simply works.
+
+use super::{DockerConfig, SandboxError};
+use bollard::{
+    Docker,
+    container::LogOutput,
+    models::ContainerCreateBody,
+    query_parameters::{
+        AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+    },
+};
+use futures::{Stream, StreamExt};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use tokio::{io::AsyncWrite, sync::OnceCell, time::sleep};
+
+type DockerError = bollard::errors::Error;
+
+/// The engine, and how containers are made on it.
+#[derive(Clone)]
+pub(super) struct Engine {
+    pub(super) docker: Docker,
+    pub(super) config: Arc<DockerConfig>,
+    negotiated: Arc<OnceCell<()>>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub(super) fn new(config: DockerConfig) -> Result<Self, SandboxError> {
+        let docker = match &config.host {
+            Some(host) => Docker::connect_with_host(host),
+            None => Docker::connect_with_defaults(),
+        };
+        let docker = docker.map_err(|error| {
+            SandboxError::Unusable(format!(
+                "Docker's address cannot be used: {error}. DOCKER_HOST must be like unix:///var/run/docker.sock or tcp://host:2375"
+            ))
+        })?;
+        Ok(Self {
+            docker,
+            config: Arc::new(config),
+            negotiated: Arc::default(),
+        })
+    }
+
+    /// Agrees on a version of the API, once. Everything else comes after it.
+    pub(super) async fn ready(&self) -> Result<(), SandboxError> {
+        let negotiate = async || {
+            let negotiation = self.docker.clone().negotiate_version();
+            // The version is shared by every clone of the client.
+            match tokio::time::timeout(self.config.call_timeout, negotiation).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(self.away(&error.to_string())),
+                Err(_) => Err(self.away("it does not answer")),
+            }
+        };
+        self.negotiated.get_or_try_init(negotiate).await.copied()
+    }
+
+    fn away(&self, reason: &str) -> SandboxError {
+        let host = self.config.host.clone();
+        let host = host
+            .or_else(|| std::env::var("DOCKER_HOST").ok())
+            .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+        let way_out = if reason.to_lowercase().contains("permission denied") {
+            "this user may not use it: `sudo usermod -aG docker $USER`, then log in again"
+        } else {
+            "start it (`make setup`, or `sudo systemctl start docker`), or let DOCKER_HOST name one that runs"
+        };
+        SandboxError::Engine {
+            doing: format!("reaching Docker at {host}"),
+            reason: format!("{reason}; {way_out}"),
+        }
+    }
+
+    pub(super) async fn version(&self) -> Result<String, SandboxError> {
+        let version = self.call("asking Docker's version", self.docker.version());
+        Ok(version.await?.version.unwrap_or_default())
+    }
+
+    /// One call, with the engine's time limit.
+    pub(super) async fn call<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<T, DockerError>>,
+    ) -> Result<T, SandboxError> {
+        let answer = tokio::time::timeout(self.config.call_timeout, call).await;
+        match answer {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(failed(doing, error)),
+            Err(_) => Err(failed(doing, "Docker did not answer in time")),
+        }
+    }
+
+    /// As [`Engine::call`], but what is not there (any more), or is just going, is no failure.
+    pub(super) async fn call_unless_gone(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<(), DockerError>>,
+    ) -> Result<(), SandboxError> {
+        let tolerant = async {
+            match call.await {
+                Err(error) if is_gone(&error) => Ok(()),
+                other => other,
+            }
+        };
+        self.call(doing, tolerant).await
+    }
+
+    /// Creates, attaches to and starts a container that removes itself when it ends. Goes on to the
+    /// end even when the caller goes away; what nobody takes is removed.
+    pub(super) async fn launch(
+        &self,
+        doing: &'static str,
+        name: String,
+        body: ContainerCreateBody,
+    ) -> Result<Attached, SandboxError> {
+        let engine = self.clone();
+        let launching = tokio::spawn(async move { engine.launch_here(doing, name, body).await });
+        launching
+            .await
+            .unwrap_or_else(|error| Err(failed(doing, error)))
+    }
+
+    async fn launch_here(
+        &self,
+        doing: &str,
+        name: String,
+        body: ContainerCreateBody,
+    ) -> Result<Attached, SandboxError> {
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
+        let create = self.docker.create_container(Some(options), body);
+        let presence = Presence::new(self.clone(), name.clone());
+        let id = self.call(doing, create).await?.id;
+        let options = AttachContainerOptionsBuilder::new()
+            .stream(true)
+            .stdin(true)
+            .stdout(true)
+            .stderr(true)
+            .build();
+        let attach = self.docker.attach_container(&name, Some(options));
+        let pipes = self.call(doing, attach).await?;
+        self.call(doing, self.docker.start_container(&name, None))
+            .await?;
+        Ok(Attached {
+            id,
+            input: pipes.input,
+            output: pipes.output,
+            presence,
+        })
+    }
+
+    /// Kills a container at once. One that is already gone is fine; a refusal is tried again.
+    pub(super) async fn kill(&self, container: &str) -> Result<(), SandboxError> {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let options = KillContainerOptionsBuilder::new().signal("KILL").build();
+            let kill = self.docker.kill_container(container, Some(options));
+            match self.call_unless_gone("killing a container", kill).await {
+                Err(error) if pause > Duration::from_secs(2) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(container.id = container, %error, "container not killed, trying again");
+                    sleep(pause).await;
+                    pause *= 2;
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// Removes a container, whatever it does.
+    pub(super) async fn remove_container(&self, container: &str) -> Result<(), SandboxError> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
+        let remove = self
+            .docker
+            .remove_container(container, Some(options.build()));
+        self.call_unless_gone("removing a container", remove).await
+    }
+
+    /// Removes a volume; waits for a container that is just going.
+    pub(super) async fn remove_volume(&self, name: &str) -> Result<(), SandboxError> {
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let options = RemoveVolumeOptionsBuilder::new().force(true).build();
+            let remove = self.docker.remove_volume(name, Some(options));
+            let removed = tokio::time::timeout(self.config.call_timeout, remove).await;
+            match removed {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) if status(&error) == Some(404) => return Ok(()),
+                Ok(Err(error))
+                    if status(&error) != Some(409) || pause > self.config.call_timeout =>
+                {
+                    return Err(failed("removing a volume", error));
+                }
+                Err(_) => return Err(failed("removing a volume", "Docker did not answer in time")),
+                Ok(Err(_in_use)) => sleep(pause).await,
+            }
+            pause *= 2;
+        }
+    }
+}
+
+/// An error of the engine, told with what was being done.
+pub(super) fn failed(doing: &str, reason: impl fmt::Display) -> SandboxError {
+    SandboxError::Engine {
+        doing: doing.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// The HTTP status of an answer that says no.
+pub(super) fn status(error: &DockerError) -> Option<u16> {
+    match error {
+        DockerError::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// 404: not there; 409: its removal is under way, or it does not run; 304: it already stopped.
+fn is_gone(error: &DockerError) -> bool {
+    matches!(status(error), Some(304 | 404 | 409))
+}
+
+/// A started container with its standard streams. Dropped, it is removed: its input ends, which it
+/// heeds by itself, and the engine is told to as well.
+pub(super) struct Attached {
+    pub(super) id: String,
+    pub(super) input: Pin<Box<dyn AsyncWrite + Send>>,
+    pub(super) output: Output,
+    pub(super) presence: Presence,
+}
+
+/// What a container prints: [`LogOutput::StdOut`] and [`LogOutput::StdErr`] frames.
+pub(super) type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, DockerError>> + Send>>;
+
+/// Everything that is left to read, for containers that print a few lines.
+pub(super) async fn read_all(output: &mut Output) -> String {
+    let mut text = Vec::new();
+    while let Some(Ok(frame)) = output.next().await {
+        text.extend_from_slice(frame.as_ref());
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// That a container may exist. Dropped, it sees to it that it does not.
+pub(super) struct Presence {
+    engine: Engine,
+    name: Option<String>,
+}
+
+impl Presence {
+    fn new(engine: Engine, name: String) -> Self {
+        Self {
+            engine,
+            name: Some(name),
+        }
+    }
+
+    /// The container was seen to end, and removes itself.
+    pub(super) fn ended(&mut self) {
+        self.name = None;
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let (Some(name), Ok(runtime)) = (self.name.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        let engine = self.engine.clone();
+        runtime.spawn(async move {
+            if let Err(error) = engine.remove_container(&name).await {
+                tracing::warn!(container.name = name, %error, "container left for the sweep");
+            }
+        });
+    }
+}

@@ -1,0 +1,440 @@
+//! One probe: a test container that waits, is told to go, is watched, and is gone when it is over.
+//!
+//! Decides what an end means. The command's own code comes from our script inside, with a number
+//! that only the script was told; whatever ends without that word is never an exit code.
+
+use super::{
+    checkout::Checkout,
+    engine::{self, Attached, Engine},
+    events::{Events, Fate, FateWatch},
+};
+use crate::sandbox::{ProbeSpec, RunEnd, SandboxError};
+use bisect_shared::Ending;
+use bollard::{container::LogOutput, models::ContainerCreateBody};
+use bytes::Bytes;
+use futures::StreamExt;
+use std::{
+    future,
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncWriteExt, sync::mpsc, time::sleep_until};
+use tokio_util::sync::CancellationToken;
+
+const DOING: &str = "running a probe";
+/// How long a killed container may take to be gone.
+const DYING: Duration = Duration::from_secs(60);
+/// How long a container may take from `go` to its setup, with a Python environment to be made.
+const BEGINNING: Duration = Duration::from_secs(120);
+/// The shortest pause between two measurements of the disk.
+const DISK_PAUSE: Duration = Duration::from_millis(500);
+/// Below this the engine's whole file system counts as full, whoever fills it.
+const DISK_RESERVE: u64 = 256 << 20;
+
+/// A started test container that waits for its commit.
+pub(super) struct Prepared {
+    container: Attached,
+    fate: FateWatch,
+}
+
+impl Prepared {
+    pub(super) async fn start(
+        engine: &Engine,
+        events: &Events,
+        name: String,
+        body: ContainerCreateBody,
+    ) -> Result<Self, SandboxError> {
+        let doing = "starting a test container";
+        let container = engine.launch(doing, name, body).await?;
+        let fate = events.of(&container.id);
+        Ok(Self { container, fate })
+    }
+
+    /// Runs the probe to its end. When this returns, nothing of it is alive any more.
+    pub(super) async fn run(
+        self,
+        engine: &Engine,
+        spec: &ProbeSpec,
+        checkout: &Checkout,
+        output: mpsc::Sender<Bytes>,
+        stop: &CancellationToken,
+    ) -> Result<RunEnd, SandboxError> {
+        let nonce = rand::random::<[u64; 2]>();
+        let nonce = format!("{:016x}{:016x}", nonce[0], nonce[1]);
+        let mut run = Run {
+            container: self.container,
+            fate: self.fate,
+            control: Control::new(&nonce),
+            forward: Some(output),
+            unsent: None,
+            begun: None,
+            heard: Instant::now(),
+        };
+        run.say(&format!("go {nonce}\n")).await?;
+        let watched = run.watch(spec, checkout, stop).await;
+        let (why, fate) = match watched {
+            Ok(Over::ByItself(fate)) => (None, fate),
+            Ok(Over::Cut(why)) => (Some(Ok(why)), run.end_now(engine).await?),
+            Err(error) => (Some(Err(error)), run.end_now(engine).await?),
+        };
+        let seconds = run.control.ended_at.unwrap_or_else(Instant::now);
+        let seconds = run
+            .begun
+            .map_or(0.0, |begun| (seconds - begun).as_secs_f64());
+        let ending = match why {
+            Some(Err(error)) => return Err(error),
+            Some(Ok(Cut::Stopped)) => return Ok(RunEnd::Stopped),
+            Some(Ok(Cut::For(ending))) => ending,
+            None => run.control.ending(fate)?,
+        };
+        Ok(RunEnd::Ended(ending, seconds))
+    }
+}
+
+/// Why we ended a probe.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Stopped,
+    For(Ending),
+}
+
+enum Over {
+    ByItself(Fate),
+    Cut(Cut),
+}
+
+struct Run {
+    container: Attached,
+    fate: FateWatch,
+    control: Control,
+    /// Where output goes; `None` once nobody reads it.
+    forward: Option<mpsc::Sender<Bytes>>,
+    /// Read but not taken yet: nothing more is read before it is.
+    unsent: Option<Bytes>,
+    /// When setup began.
+    begun: Option<Instant>,
+    /// When it last printed something.
+    heard: Instant,
+}
+
+impl Run {
+    async fn say(&mut self, line: &str) -> Result<(), SandboxError> {
+        let input = &mut self.container.input;
+        let said = async {
+            input.write_all(line.as_bytes()).await?;
+            input.flush().await
+        };
+        said.await.map_err(|error| engine::failed(DOING, error))
+    }
+
+    /// Passes output on until the container is gone, or until there is a reason to end it.
+    async fn watch(
+        &mut self,
+        spec: &ProbeSpec,
+        checkout: &Checkout,
+        stop: &CancellationToken,
+    ) -> Result<Over, SandboxError> {
+        let started = Instant::now();
+        let mut disk = std::pin::pin!(outgrown(checkout, spec.limits.disk));
+        let mut streaming = true;
+        loop {
+            let over = self.control.ended_at.is_some();
+            let limit = match self.begun {
+                Some(begun) => begun + spec.timeout,
+                None => started + BEGINNING,
+            };
+            let silence = spec
+                .silence
+                .filter(|_| self.begun.is_some() && self.unsent.is_none());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Over::Cut(Cut::Stopped)),
+                () = sleep_until(limit.into()), if !over => {
+                    if self.begun.is_none() {
+                        return Err(engine::failed(DOING, "the test container did not begin"));
+                    }
+                    return Ok(Over::Cut(Cut::For(Ending::TimedOut)));
+                }
+                () = until(silence.map(|silence| self.heard + silence)), if !over => {
+                    return Ok(Over::Cut(Cut::For(Ending::Silent)));
+                }
+                grown = &mut disk, if !over => {
+                    return grown.map(|()| Over::Cut(Cut::For(Ending::OutOfDisk)));
+                }
+                () = send(&self.forward, &self.unsent), if self.unsent.is_some() => {
+                    self.unsent = None;
+                    // The reader's slowness is not the command's silence.
+                    self.heard = Instant::now();
+                }
+                frame = self.container.output.next(), if streaming && self.unsent.is_none() => {
+                    match frame {
+                        Some(Ok(frame)) => self.take(frame),
+                        Some(Err(error)) => return Err(engine::failed(DOING, error)),
+                        None => streaming = false,
+                    }
+                }
+                fate = self.fate.ended(), if !streaming && self.unsent.is_none() => {
+                    self.container.presence.ended();
+                    return fate.map(Over::ByItself).map_err(|reason| engine::failed(DOING, reason));
+                }
+            }
+        }
+    }
+
+    /// Kills the container, waits until it is gone, and passes on what it had printed before.
+    async fn end_now(&mut self, engine: &Engine) -> Result<Fate, SandboxError> {
+        if let Some(unsent) = self.unsent.take() {
+            pass_on(&self.forward, unsent);
+        }
+        let gone = async {
+            engine.kill(&self.container.id).await?;
+            loop {
+                tokio::select! {
+                    fate = self.fate.ended() => break fate.map_err(|reason| engine::failed(DOING, reason)),
+                    // Docker finishes with a container only when its output was read.
+                    frame = self.container.output.next() => match frame {
+                        Some(Ok(LogOutput::StdErr { message })) => drop(self.control.read(&message)),
+                        Some(Ok(frame)) => pass_on(&self.forward, frame.into_bytes()),
+                        _ => break self.fate.ended().await.map_err(|reason| engine::failed(DOING, reason)),
+                    },
+                }
+            }
+        };
+        let fate = tokio::time::timeout(DYING, gone)
+            .await
+            .map_err(|_| engine::failed("killing a probe", "its container is still there"))??;
+        self.container.presence.ended();
+        Ok(fate)
+    }
+
+    fn take(&mut self, frame: LogOutput) {
+        self.heard = Instant::now();
+        let to_pass_on = match frame {
+            LogOutput::StdErr { message } => {
+                let rest = self.control.read(&message);
+                if self.control.begun && self.begun.is_none() {
+                    self.begun = Some(self.heard);
+                }
+                rest
+            }
+            other => other.into_bytes(),
+        };
+        if !to_pass_on.is_empty() && self.forward.is_some() {
+            self.unsent = Some(to_pass_on);
+        }
+    }
+}
+
+/// Best effort, for what comes after the end was decided.
+fn pass_on(forward: &Option<mpsc::Sender<Bytes>>, bytes: Bytes) {
+    if let Some(forward) = forward {
+        // A full channel means a reader that is far behind, and this is the very last of it.
+        drop(forward.try_send(bytes));
+    }
+}
+
+async fn send(forward: &Option<mpsc::Sender<Bytes>>, bytes: &Option<Bytes>) {
+    if let (Some(forward), Some(bytes)) = (forward, bytes)
+        // An error says that nobody reads any more, which is the reader's choice.
+        && let Ok(permit) = forward.reserve().await
+    {
+        permit.send(bytes.clone());
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into()).await,
+        None => future::pending().await,
+    }
+}
+
+/// Returns when workspace and home are over `budget` bytes. Measures no more than a tenth of the time.
+async fn outgrown(checkout: &Checkout, budget: u64) -> Result<(), SandboxError> {
+    let mut pause = DISK_PAUSE;
+    loop {
+        tokio::time::sleep(pause).await;
+        let begun = Instant::now();
+        let usage = checkout.usage().await?;
+        if usage.used > budget {
+            return Ok(());
+        }
+        if usage.free < DISK_RESERVE {
+            let left = usage.free;
+            let reason = format!("the file system of Docker's volumes is full ({left} bytes left)");
+            return Err(engine::failed(DOING, reason));
+        }
+        pause = DISK_PAUSE.max(begun.elapsed() * 10);
+    }
+}
+
+/// What the script inside said on its own stream.
+struct Control {
+    nonce: String,
+    line: Vec<u8>,
+    begun: bool,
+    ended_at: Option<Instant>,
+    word: Option<Word>,
+}
+
+/// `end setup|command CODE GUARDED FULL`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word {
+    of_setup: bool,
+    code: u8,
+    /// The container's own deadline ended the command.
+    guarded: bool,
+    /// `/tmp` was full.
+    full: bool,
+}
+
+impl Control {
+    /// No word of the script is longer.
+    const LONGEST: usize = 128;
+
+    fn new(nonce: &str) -> Self {
+        Self {
+            nonce: nonce.to_owned(),
+            line: Vec::new(),
+            begun: false,
+            ended_at: None,
+            word: None,
+        }
+    }
+
+    /// Takes the script's words out of a piece of its stream. What is left is the shell's own
+    /// (`Segmentation fault`), and belongs to the output.
+    fn read(&mut self, bytes: &[u8]) -> Bytes {
+        let mut rest = Vec::new();
+        for byte in bytes {
+            self.line.push(*byte);
+            if *byte == b'\n' || self.line.len() >= Self::LONGEST {
+                let line = std::mem::take(&mut self.line);
+                if !self.understand(&line) {
+                    rest.extend(line);
+                }
+            }
+        }
+        rest.into()
+    }
+
+    fn understand(&mut self, line: &[u8]) -> bool {
+        let Ok(text) = str::from_utf8(line) else {
+            return false;
+        };
+        let Some(text) = text.strip_prefix(&self.nonce) else {
+            return false;
+        };
+        match text.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+            ["begin"] => self.begun = true,
+            ["end", phase, code, guarded, full] if self.word.is_none() => {
+                self.word = code.parse().ok().map(|code| Word {
+                    of_setup: phase == "setup",
+                    code,
+                    guarded: guarded == "1",
+                    full: full == "1",
+                });
+                self.ended_at = Some(Instant::now());
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// What a probe that ended by itself came to.
+    fn ending(&self, fate: Fate) -> Result<Ending, SandboxError> {
+        if fate.signalled {
+            let reason = "somebody had Docker signal the container, or Docker stops";
+            return Err(engine::failed(DOING, reason));
+        }
+        match self.word {
+            Some(Word {
+                code: 0,
+                of_setup: false,
+                ..
+            }) => Ok(Ending::Exited(0)),
+            _ if fate.out_of_memory => Ok(Ending::OutOfMemory),
+            Some(word) if word.guarded => Ok(Ending::TimedOut),
+            Some(word) if word.full => Ok(Ending::OutOfDisk),
+            Some(Word {
+                code,
+                of_setup: true,
+                ..
+            }) => Ok(Ending::SetupFailed(code)),
+            Some(Word { code, .. }) => Ok(Ending::Exited(code)),
+            None => Err(engine::failed(
+                DOING,
+                "the test container ended without its last word",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control(pieces: &[&str]) -> (Control, Vec<u8>) {
+        let mut control = Control::new("5ec2e7");
+        let mut rest = Vec::new();
+        for piece in pieces {
+            rest.extend(control.read(piece.as_bytes()));
+        }
+        (control, rest)
+    }
+
+    #[test]
+    fn words_are_understood_however_they_are_split() {
+        let (control, rest) = control(&[
+            "5ec",
+            "2e7 be",
+            "gin\nSegmentation fault\n5ec2e7 end com",
+            "mand 139 0 0\n",
+        ]);
+        assert!(control.begun);
+        assert_eq!(rest, b"Segmentation fault\n");
+        assert_eq!(
+            control.ending(Fate::default()).unwrap(),
+            Ending::Exited(139)
+        );
+    }
+
+    #[test]
+    fn nobody_else_can_say_them() {
+        let (control, rest) = control(&["0 end command 0 0 0\n", "5ec2e8 end command 0 0 0\n"]);
+        assert_eq!(control.word, None);
+        assert_eq!(rest.len(), 45);
+        assert!(control.ending(Fate::default()).is_err());
+    }
+
+    #[test]
+    fn memory_is_told_by_the_engine_and_only_when_the_command_failed() {
+        let oom = Fate {
+            out_of_memory: true,
+            ..Fate::default()
+        };
+        let ended = |word: &str| {
+            control(&[&format!("5ec2e7 end {word}\n")])
+                .0
+                .ending(oom)
+                .unwrap()
+        };
+        assert_eq!(ended("command 0 0 0"), Ending::Exited(0));
+        assert_eq!(ended("command 1 0 0"), Ending::OutOfMemory);
+        assert_eq!(ended("setup 137 0 0"), Ending::OutOfMemory);
+        assert_eq!(control(&[]).0.ending(oom).unwrap(), Ending::OutOfMemory);
+    }
+
+    #[test]
+    fn a_code_that_arrives_while_docker_signals_the_container_is_discarded() {
+        let signalled = Fate {
+            signalled: true,
+            ..Fate::default()
+        };
+        assert!(
+            control(&["5ec2e7 end command 0 0 0\n"])
+                .0
+                .ending(signalled)
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,93 @@
+# What runs in a test container, as process 1 of its own process namespace: nothing in there can kill it, and when
+# it ends everything in there is dead.
+#
+#   sh -c THIS bisectd DEADLINE HOME SETUP COMMAND [ARGUMENT…]
+#
+# DEADLINE: seconds until the container ends by itself. HOME: `venv` when a Python environment has to be made with
+# what the image has. SETUP: a script for `sh -c`, or nothing.
+#
+# Standard input: `go NONCE` starts it; any further line, or its end (the server is gone), kills it.
+# Standard error: `NONCE begin`, then `NONCE end setup|command CODE GUARDED FULL`: the command never holds this
+# stream, so that it can neither fill it nor make it non-blocking. Standard output: what setup and command print.
+
+deadline=$1 home=$2 setup=$3
+shift 3
+set -f
+umask 022
+exec 3<&0 </dev/null
+
+# Docker's own SIGTERM when it stops, and whatever the command sends to its parent, must not end this shell with a
+# code of its own. Subshells do not inherit these traps.
+trap : HUP INT QUIT PIPE ALRM TERM USR2
+trap 'exit 0' USR1
+
+end_all() {
+  kill -USR1 1
+  kill -KILL -1
+}
+
+(
+  exec 3<&- >/dev/null 2>&1
+  sleep "$deadline" && end_all
+) &
+
+read -r word nonce <&3 && [ "$word" = go ] || exit 0
+guarded=0
+trap 'guarded=1' USR1
+
+(
+  exec >/dev/null 2>&1
+  read -r word <&3
+  end_all
+) &
+
+# A group of its own, so that a script's `kill 0` stays its own business.
+session=
+command -v setsid >/dev/null 2>&1 && session='setsid --'
+
+# Where Docker knows no limit, programs that close every possible file before an `exec` take minutes. Not by Docker's
+# own setting, which refuses to start at all where the engine itself may not have as many.
+(ulimit -n 65536) 2>/dev/null && ulimit -n 65536
+
+# In the foreground: a shell starts its background jobs with SIGINT ignored, and tests of Ctrl-C would fail.
+run() {
+  (
+    exec 3<&- 2>&1
+    # The kernel must choose the command, never this shell, when memory runs out.
+    { echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null
+    exec $session "$@"
+  )
+}
+
+make_venv() {
+  cd / && [ ! -e "$HOME/venv" ] && command -v python3 || return 0
+  # With the image's own packages: what it has installed must stay importable.
+  python3 -m venv --system-site-packages --without-pip "$HOME/venv" || { rm -rf "$HOME/venv"; return 0; }
+  "$HOME/venv/bin/python" -c 'import pip' || return 0
+  printf '#!/bin/sh\nexec "%s" -m pip "$@"\n' "$HOME/venv/bin/python" >"$HOME/venv/bin/pip"
+  chmod 755 "$HOME/venv/bin/pip"
+}
+[ "$home" = venv ] && (exec 3<&- >/dev/null 2>&1; make_venv)
+
+echo "$nonce begin" >&2
+phase=command code=0
+if [ -n "$setup" ]; then
+  run sh -c "$setup"
+  code=$?
+  [ "$code" -eq 0 ] || phase=setup
+fi
+if [ "$code" -eq 0 ]; then
+  run "$@"
+  code=$?
+fi
+
+# First of all, for the processes left may hold the last free pid, and this shell has to fork below.
+kill -KILL -1 2>/dev/null
+wait 2>/dev/null
+full=0
+if [ "$code" -ne 0 ]; then
+  set -- $(df -Pk /tmp 2>/dev/null | tail -n 1)
+  case ${4:-} in '' | *[!0-9]*) ;; *) [ "$4" -lt 64 ] && full=1 ;; esac
+fi
+echo "$nonce end $phase $code $guarded $full" >&2
+exit 0

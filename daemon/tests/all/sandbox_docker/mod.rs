@@ -1,0 +1,11 @@
+//! Hostile commands in real containers: each ends told apart, the next probe works, nothing is left.
+//!
+//! They need Docker and the runner image, and fail without.
+
+mod endings;
+mod engine;
+mod escapes;
+mod exhaustion;
+mod network;
+mod planted;
+mod world;

@@ -1,0 +1,5 @@
+//! What the tests share.
+
+mod postgres;
+
+pub use postgres::{TestDb, database, empty_database};
