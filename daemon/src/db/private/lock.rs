@@ -57,10 +57,16 @@ impl FileLock {
                         lock: path.to_owned(),
                     });
                 }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+                Err(TryLockError::WouldBlock) => pause(Duration::from_millis(10)),
             }
         }
     }
+}
+
+/// Waits between two looks. Everything here runs on a thread that may block.
+#[expect(clippy::disallowed_methods, reason = "never called on a worker thread of tokio")]
+pub(super) fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 impl Drop for FileLock {

@@ -114,7 +114,7 @@ impl Server {
             if self.forget_a_foreign_process()? {
                 continue;
             }
-            std::thread::sleep(Duration::from_millis(200));
+            super::lock::pause(Duration::from_millis(200));
         }
     }
 
