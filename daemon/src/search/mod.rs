@@ -30,7 +30,8 @@ pub struct Question {
     /// With `--path`: every commit of the range with its real parents, as `rev-list` prints them
     /// without the paths.
     pub real: Option<Graph>,
-    /// The older ends. Those that are ancestors of another one are better left out.
+    /// The older ends, all verified; those that are ancestors of another one are better left out, as
+    /// `git merge-base --independent` does.
     pub good: Vec<Sha>,
     /// The newer end.
     pub bad: Sha,
@@ -102,6 +103,9 @@ pub struct Progress {
 }
 
 /// The next step, with at most `lanes` runs at once, those in flight included.
+///
+/// Depends on the set of runs only. On 100,000 candidates with 20,000 merges it takes some hundredths of
+/// a second (`benches/picks.rs`).
 #[must_use]
 pub fn next(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: usize) -> Step {
     let record = Record::new(question, runs);

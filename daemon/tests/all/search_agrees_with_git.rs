@@ -125,6 +125,21 @@ impl Case {
         let culprit = self.planted_culprit();
         let agree = match (git, ours) {
             (Answer::FixedBefore, Conclusion::FixedBefore { .. }) => true,
+            // The bad merge base is skipped, and all commits since are bad: more than one answer is right.
+            (Answer::Culprit(_) | Answer::Suspects, ours) if self.0.planted.fixed_before => {
+                let (Conclusion::Culprit {
+                    skipped_merge_bases,
+                    ..
+                }
+                | Conclusion::Suspects {
+                    skipped_merge_bases,
+                    ..
+                }) = ours
+                else {
+                    panic!("git says {git:?}, we say {ours:?}: {:?}", self.0.planted);
+                };
+                !skipped_merge_bases.is_empty()
+            }
             (
                 Answer::Culprit(git),
                 Conclusion::Culprit {
@@ -135,7 +150,7 @@ impl Case {
             ) => {
                 let skipped = |parent: &Parent| parent.state == ParentState::Skipped;
                 let unproven = !self.is_consistent() && parents.iter().any(skipped);
-                git == ours && (unproven || self.0.planted.fixed_before || *ours == culprit)
+                git == ours && (unproven || *ours == culprit)
             }
             (Answer::Suspects | Answer::Lost, Conclusion::Culprit { culprit: ours, .. }) => {
                 *ours == culprit
