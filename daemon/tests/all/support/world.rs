@@ -15,6 +15,7 @@ use bisectd::db::{
 use sqlx::{Connection, Executor, PgConnection};
 use std::{
     collections::BTreeMap,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -28,7 +29,10 @@ pub struct World {
 
 impl World {
     pub async fn new(project: Project) -> Self {
-        Self { db: database().await, project, folder: tempfile::tempdir().unwrap() }
+        let folder = tempfile::tempdir().unwrap();
+        // A private PostgreSQL, whose user is not root, must be able to enter it.
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        Self { db: database().await, project, folder }
     }
 
     /// A file or folder of this test, outside the project and `DATA_DIR`.
