@@ -125,11 +125,12 @@ pub(super) async fn stop_postgres(postgres: Option<PrivatePostgres>) {
 /// How to reach the database: the configured one, else the private one, which is started.
 pub(super) async fn database_settings(config: &Config) -> Result<(DatabaseSettings, Option<PrivatePostgres>), Refusal> {
     if let Some(url) = &config.database_url {
-        let direct_url = config.database_direct_url.clone();
-        return Ok((DatabaseSettings { direct_url, ..DatabaseSettings::new(url.expose_secret()) }, None));
+        let mut settings = DatabaseSettings::new(url.expose_secret());
+        settings.direct_url.clone_from(&config.database_direct_url);
+        return Ok((settings, None));
     }
     let postgres = PrivatePostgres::start(&config.data_dir).await.map_err(Refusal::usage)?;
-    Ok((DatabaseSettings::new(postgres.url()), Some(postgres)))
+    Ok((postgres.settings(), Some(postgres)))
 }
 
 /// The Docker sandbox, if `spec` needs it, with image and network checked. Creates nothing that

@@ -4,10 +4,11 @@
 mod cli_bad_input;
 mod crash;
 mod database;
+mod private_postgres;
 mod queue;
 mod sandbox_docker;
 mod search_agrees_with_git;
-mod search_history;
-mod search_played;
+mod search_on_any_answers;
 mod search_simulated;
+mod search_world;
 mod support;

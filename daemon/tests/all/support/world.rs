@@ -47,7 +47,12 @@ impl World {
     /// The program on this world's database, with clocks for tests. Nothing is stale by mistake:
     /// a machine under load may let a process wait for many seconds.
     pub fn program(&self) -> Program {
-        Program::new(self.folder.path())
+        self.configured(Program::new(self.folder.path()))
+    }
+
+    /// The same environment for a program that starts ours.
+    pub fn configured(&self, program: Program) -> Program {
+        program
             .env("DATABASE_URL", self.db.url())
             .env("DATA_DIR", self.data_dir())
             .env("HEARTBEAT_SECONDS", "0.2")
