@@ -123,6 +123,32 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// Removes what dead processes left on this machine: those that `surely_dead` knows of, and
+    /// those that the database has not heard of for too long. A failure is logged: the next process
+    /// tries again.
+    pub async fn sweep(&self, surely_dead: impl Fn(&InstanceId) -> bool) {
+        let sandboxes = self.sandboxes.docker.iter().chain([&self.sandboxes.process]);
+        for sandbox in sandboxes {
+            if let Err(error) = self.sweep_one(&**sandbox, &surely_dead).await {
+                tracing::warn!(error = %error, "what dead processes left was not removed");
+            }
+        }
+    }
+
+    async fn sweep_one(&self, sandbox: &dyn Sandbox, surely_dead: &impl Fn(&InstanceId) -> bool) -> anyhow::Result<()> {
+        // What is there is read first: whoever has something there has told the database before.
+        let mut dead = sandbox.instances().await?;
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let alive = self.queue.alive_instances().await?;
+        dead.retain(|id| *id != self.instance && (surely_dead(id) || !alive.iter().any(|row| row.id == *id)));
+        sandbox.sweep_instances(&dead).await?;
+        Ok(())
+    }
+}
+
 /// Reads what a job asks for from its row.
 fn spec_of(job: &JobRow) -> Result<JobSpec, serde_json::Error> {
     serde_json::from_value(job.spec.clone())

@@ -118,6 +118,12 @@ pub trait Sandbox: Send + Sync {
     /// Removes every container, volume and process of `job` whose epoch is below `below`, on this
     /// engine. The new owner of a job calls it before its first probe.
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError>;
+
+    /// The processes of which there is anything here, alive or dead.
+    async fn instances(&self) -> Result<Vec<InstanceId>, SandboxError>;
+
+    /// Removes everything of these processes, which are surely dead.
+    async fn sweep_instances(&self, dead: &[InstanceId]) -> Result<(), SandboxError>;
 }
 
 /// One workspace. Ignored files (build caches) survive from one run to the next; untracked files,

@@ -6,7 +6,7 @@
 use super::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
 use crate::git::{Git, GitError};
 use async_trait::async_trait;
-use bisect_shared::{Ending, Epoch, JobId, Sha};
+use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
 use bytes::{Bytes, BytesMut};
 use std::{
     io::ErrorKind,
@@ -47,23 +47,25 @@ impl ProcessSandbox {
         Self { folder: data_dir.join("lanes") }
     }
 
-    fn lane_folder(&self, job: JobId, epoch: Epoch, lane: u32) -> PathBuf {
-        self.folder.join(format!("{job}.{epoch}.{lane}"))
+    fn lane_folder(&self, spec: &ProbeSpec, lane: u32) -> PathBuf {
+        self.folder.join(&spec.instance.0).join(format!("{}.{}.{lane}", spec.job, spec.epoch))
     }
 
-    /// The lanes of `job` below an epoch.
+    /// The lanes of `job` below an epoch, whichever process had them.
     fn left_behind(&self, job: JobId, below: Epoch) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
         let old = |name: &str| {
             let mut parts = name.split('.').map(str::parse::<i64>);
             matches!((parts.next(), parts.next()), (Some(Ok(j)), Some(Ok(e))) if j == job.0 && e < below.0)
         };
-        entries
-            .flatten()
-            .filter(|entry| entry.file_name().to_str().is_some_and(old))
-            .map(|entry| entry.path())
-            .collect()
+        let lanes = folders(&self.folder).into_iter().flat_map(|instance| folders(&instance));
+        lanes.filter(|lane| lane.file_name().and_then(|name| name.to_str()).is_some_and(old)).collect()
     }
+}
+
+/// What a folder holds; nothing where it is not there.
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.flatten().map(|entry| entry.path()).collect()
 }
 
 #[async_trait]
@@ -73,7 +75,7 @@ impl Sandbox for ProcessSandbox {
     }
 
     async fn open_lane(&self, spec: Arc<ProbeSpec>, lane: u32) -> Result<Box<dyn Lane>, SandboxError> {
-        let folder = self.lane_folder(spec.job, spec.epoch, lane);
+        let folder = self.lane_folder(&spec, lane);
         let opened = ProcessLane { git: Git::reader(), deadline: Instant::now() + spec.deadline, folder, spec };
         opened.create().await?;
         Ok(Box::new(opened))
@@ -82,6 +84,22 @@ impl Sandbox for ProcessSandbox {
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError> {
         for folder in self.left_behind(job, below) {
             kill_all_of(&folder).await;
+            remove(&folder).await?;
+        }
+        Ok(())
+    }
+
+    async fn instances(&self) -> Result<Vec<InstanceId>, SandboxError> {
+        let names = folders(&self.folder).into_iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+        Ok(names.map(InstanceId).collect())
+    }
+
+    async fn sweep_instances(&self, dead: &[InstanceId]) -> Result<(), SandboxError> {
+        for instance in dead {
+            let folder = self.folder.join(&instance.0);
+            for lane in folders(&folder) {
+                kill_all_of(&lane).await;
+            }
             remove(&folder).await?;
         }
         Ok(())
@@ -115,7 +133,12 @@ impl Lane for ProcessLane {
 
     async fn close(self: Box<Self>) -> Result<(), SandboxError> {
         kill_all_of(&self.folder).await;
-        remove(&self.folder).await
+        remove(&self.folder).await?;
+        if let Some(instance) = self.folder.parent() {
+            // It stays while another lane of this process is in it.
+            let _ = std::fs::remove_dir(instance);
+        }
+        Ok(())
     }
 }
 
