@@ -180,7 +180,7 @@ async fn a_container_ended_from_outside_is_no_verdict_and_the_lane_recovers() {
         let mut signalled = false;
         let probed = probe_until(
             &mut *lane,
-            commit("evil"),
+            commit("evil-0"),
             CancellationToken::new(),
             |output| {
                 if output == b"up\n" && !signalled {
@@ -222,7 +222,7 @@ async fn a_dropped_run_and_a_dropped_lane_leave_nothing() {
         .await;
     let up = std::sync::Arc::new(tokio::sync::Notify::new());
     tokio::select! {
-        probed = probe_until(&mut *lane, commit("evil"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
+        probed = probe_until(&mut *lane, commit("evil-0"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
         () = up.notified() => {}
     }
     assert_eq!(
@@ -265,7 +265,7 @@ fn a_killed_servers_containers_end_and_its_volumes_are_swept() {
         let mut lane = world.lane(world.attack("echo up; sleep 600", "exit 0")).await;
         let up = tokio::sync::Notify::new();
         tokio::select! {
-            probed = probe_until(&mut *lane, commit("evil"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
+            probed = probe_until(&mut *lane, commit("evil-0"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
             () = up.notified() => {}
         }
         // Neither run nor lane is dropped in order.
