@@ -180,7 +180,8 @@ async fn a_stop_ends_the_run_at_once_and_the_lane_goes_on() {
         "{:?}",
         probed.end
     );
-    assert!(cancelled.unwrap().elapsed() < Duration::from_secs(3));
+    // Docker itself takes its time on a busy machine; the command would take ten minutes.
+    assert!(cancelled.unwrap().elapsed() < Duration::from_secs(30));
     // Already cancelled: nothing runs.
     let none = probe_until(&mut *lane, commit("evil-0"), stop, |_| {}).await;
     assert!(matches!(none.end, Ok(RunEnd::Stopped)) && none.output.is_empty());
