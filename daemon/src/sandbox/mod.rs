@@ -126,8 +126,8 @@ pub trait Sandbox: Send + Sync {
     async fn sweep_instances(&self, dead: &[InstanceId]) -> Result<(), SandboxError>;
 }
 
-/// One workspace. Ignored files (build caches) survive from one run to the next; untracked files,
-/// processes and everything else do not.
+/// One workspace. Ignored files (build caches) and the home folder survive from one run to the next;
+/// untracked files, processes and everything else do not.
 #[async_trait]
 pub trait Lane: Send {
     /// Checks `commit` out and runs setup and command on it. What they print goes to `output` as

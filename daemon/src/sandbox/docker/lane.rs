@@ -217,10 +217,20 @@ impl Drop for Parts {
         if self.removed {
             return;
         }
-        let (removal, lane) = (self.removal(), self.place.labels.lane.clone());
+        let (plan, lane) = (self.plan.clone(), self.place.labels.lane.clone());
+        let removal = self.removal();
         runtime.spawn(async move {
-            if let Err(error) = removal.await {
-                tracing::warn!(lane.name = lane, %error, "lane left for the sweep");
+            let mut removed = removal.await;
+            let mut pause = Duration::from_millis(200);
+            // Often it is a stopped engine that brought us here: it may come back.
+            while let Err(error) = removed {
+                if pause > PATIENCE {
+                    tracing::warn!(lane.name = lane, %error, "lane left for the sweep");
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+                removed = sweep::lane(&plan.engine, &lane).await;
             }
         });
     }

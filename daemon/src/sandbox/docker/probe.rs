@@ -299,7 +299,7 @@ struct Word {
     code: u8,
     /// The container's own deadline ended the command.
     guarded: bool,
-    /// `/tmp` was full.
+    /// The command failed and left `/tmp` full. One that tidied up first failed with its own code.
     full: bool,
 }
 
