@@ -24,6 +24,9 @@ use std::time::Duration;
 /// going round for ever.
 pub const MAX_HANDOVERS: u32 = 50;
 
+/// How often a claim looks again after others were faster, before it leaves the rest to them.
+const CLAIM_ROUNDS: u32 = 5;
+
 /// The service clocks. Fractions of a second are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clocks {
@@ -78,6 +81,16 @@ pub enum Claim {
     Job(JobId),
 }
 
+/// What a look for work found.
+enum Found {
+    /// A job, and it is ours.
+    Job(Box<(Lease, JobRow)>),
+    /// Installations whose turn it was, but others were faster.
+    Taken,
+    /// No installation with work that may run.
+    Nothing,
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enqueued {
@@ -101,7 +114,8 @@ pub enum ReleaseReason {
     Shutdown,
     /// The instance takes no more jobs.
     Drain,
-    /// Something that the job needs is away here, Docker for example.
+    /// Something that the job needs is away here, Docker for example. The job waits for
+    /// [`Clocks::recovery_interval`] before it is claimed again.
     Unavailable,
 }
 
@@ -168,14 +182,20 @@ impl Queue {
     /// # Errors
     /// [`DbError`], as for every call.
     pub async fn claim(&self, claim: Claim) -> Result<Option<(Lease, JobRow)>, DbError> {
-        match claim {
-            Claim::Job(job) => self.claim_one(job).await,
-            Claim::Any => match self.claim_any(Busy::Skip).await? {
-                // Other claims may have held the only installations with work: wait for one.
-                None => self.claim_any(Busy::Wait).await,
-                claimed => Ok(claimed),
-            },
+        if let Claim::Job(job) = claim {
+            return self.claim_one(job).await;
         }
+        for _ in 0..CLAIM_ROUNDS {
+            // Other claims may hold the only installations with work: then wait for one of them.
+            for busy in [Busy::Skip, Busy::Wait] {
+                match self.claim_any(busy).await? {
+                    Found::Job(claimed) => return Ok(Some(*claimed)),
+                    Found::Nothing if busy == Busy::Wait => return Ok(None),
+                    Found::Nothing | Found::Taken => {}
+                }
+            }
+        }
+        Ok(None)
     }
 
     async fn claim_one(&self, job: JobId) -> Result<Option<(Lease, JobRow)>, DbError> {
@@ -194,27 +214,26 @@ impl Queue {
         self.claimed(tx, taken).await
     }
 
-    async fn claim_any(&self, busy: Busy) -> Result<Option<(Lease, JobRow)>, DbError> {
+    async fn claim_any(&self, busy: Busy) -> Result<Found, DbError> {
         let mut tx = self.db.begin().await?;
         let mut taken = None;
         if busy == Busy::Skip {
             taken = jobs::take_local(&mut tx, &self.instance, &self.affinity).await?;
         }
         let mut tried = Vec::new();
-        while taken.is_none() {
-            let Some(installation) =
-                installations::lock_next_in_turn(&mut tx, &tried, busy).await?
-            else {
-                break;
-            };
+        // Waiting for a second installation while holding the first could end in a deadlock.
+        while taken.is_none() && (busy == Busy::Skip || tried.is_empty()) {
+            let next = installations::lock_next_in_turn(&mut tx, &tried, busy).await?;
+            let Some(installation) = next else { break };
             taken = jobs::take_of_installation(&mut tx, &self.instance, installation).await?;
             installations::settle_turn(&mut tx, installation, taken.is_some()).await?;
             tried.push(installation);
-            if busy == Busy::Wait {
-                break; // Waiting for a second one while holding the first could deadlock.
-            }
         }
-        self.claimed(tx, taken).await
+        Ok(match self.claimed(tx, taken).await? {
+            Some(claimed) => Found::Job(Box::new(claimed)),
+            None if tried.is_empty() => Found::Nothing,
+            None => Found::Taken,
+        })
     }
 
     async fn claimed(
@@ -282,7 +301,11 @@ impl Queue {
             self.end(&mut tx, &job, &Outcome::failed(error), detail)
                 .await?
         } else {
-            self.put_back(&mut tx, &job, JobEventKind::Released, detail)
+            let delay = match reason {
+                ReleaseReason::Unavailable => self.clocks.recovery_interval,
+                ReleaseReason::Shutdown | ReleaseReason::Drain => Duration::ZERO,
+            };
+            self.put_back(&mut tx, &job, JobEventKind::Released, delay, detail)
                 .await?
         };
         tx.commit().await?;
@@ -375,7 +398,7 @@ impl Queue {
             );
             self.end(tx, job, &Outcome::failed(error), detail).await
         } else {
-            self.put_back(tx, job, JobEventKind::Reclaimed, detail)
+            self.put_back(tx, job, JobEventKind::Reclaimed, Duration::ZERO, detail)
                 .await
         }
     }
@@ -490,9 +513,11 @@ impl Queue {
         tx: &mut Tx,
         job: &JobRow,
         kind: JobEventKind,
+        delay: Duration,
         detail: Value,
     ) -> Result<JobStatus, DbError> {
-        let back = jobs::put_back(tx, job, kind == JobEventKind::Released).await?;
+        let handover = kind == JobEventKind::Released;
+        let back = jobs::put_back(tx, job, handover, delay).await?;
         let back = back.ok_or_else(|| gone(job.id))?;
         probes::stop_all(tx, job.id).await?;
         job_events::append(tx, &back, kind, Some(&self.instance), detail).await?;

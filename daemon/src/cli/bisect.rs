@@ -3,9 +3,9 @@
 use super::{
     Exit, Refusal,
     args::{BisectArgs, When},
-    instance::{Instance, affinity, is_dead},
+    instance::{affinity, is_dead},
     request,
-    services::{self, Services},
+    services::{self, Services, Storage},
     watch::{self, Show},
 };
 use crate::{
@@ -21,15 +21,18 @@ use std::{
     time::Duration,
 };
 use terminal::Paint;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Runs one bisection and prints what it found.
 pub(super) async fn run(args: BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     let spec = request::understand(&args, config).await?;
     let docker = services::docker(config, &spec).await?;
-    let instance = Instance::start(&config.data_dir).map_err(|error| request::unwritable(&config.data_dir, &error))?;
-    let services = Services::start(config, &instance, docker).await?;
+    let storage = Storage::open(config).await?;
+    let services = Services::start(config, storage, docker).await?;
     let answer = serve_one(&args, config, &services.runner, &spec).await;
     services.stop().await;
     answer
@@ -42,25 +45,33 @@ async fn serve_one(args: &BisectArgs, config: &Config, runner: &Runner, spec: &J
     shown.announce(spec, &enqueued);
 
     let (stopping, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let worker = tokio::spawn(work(runner.clone(), enqueued.job, config.clone(), stopping.clone()));
+    let mut worker = tokio::spawn(work(runner.clone(), enqueued.job, config.clone(), stopping.clone()));
     let signals = tokio::spawn(obey_signals(runner.queue.clone(), enqueued.job, enqueued.joined, stopping.clone(), hurry.clone()));
     let row = tokio::select! {
         row = watch::follow(&runner.db, enqueued.job, shown.progress, shown.err) => row.map(Some),
-        () = stopped(&stopping, worker) => Ok(None),
+        () = stopped(&stopping, &mut worker) => Ok(None),
         () = hurry.cancelled() => Ok(None),
     };
-    signals.abort();
-    match row.map_err(Refusal::infrastructure)? {
+    let answer = match row.map_err(Refusal::infrastructure)? {
         Some(row) => shown.result(&row),
         None => Err(Refusal {
             exit: Exit::Interrupted,
             message: format!("stopped; job {} is kept: give the same command again to go on", enqueued.job),
         }),
+    };
+    // The answer is told; what is left is to remove containers and workspaces.
+    stopping.cancel();
+    tokio::select! {
+        _ = &mut worker, if !worker.is_finished() => {}
+        () = hurry.cancelled() => {}
+        else => {}
     }
+    signals.abort();
+    answer
 }
 
 /// Resolves when the worker has given the job back because the process is to stop.
-async fn stopped(stopping: &CancellationToken, worker: tokio::task::JoinHandle<()>) {
+async fn stopped(stopping: &CancellationToken, worker: &mut JoinHandle<()>) {
     stopping.cancelled().await;
     if let Err(error) = worker.await {
         tracing::error!(error = %error, "the worker failed while it stopped");

@@ -77,7 +77,8 @@ pub(super) fn affinity(data_dir: &Path) -> String {
 fn real_path(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let known = path.ancestors().find_map(|part| Some((part.canonicalize().ok()?, path.strip_prefix(part).ok()?)));
-    known.map_or_else(|| path.clone(), |(real, rest)| real.join(rest))
+    // Component by component: joining an empty rest would add a slash to the name.
+    known.map_or_else(|| path.clone(), |(real, rest)| real.components().chain(rest.components()).collect())
 }
 
 #[cfg(test)]

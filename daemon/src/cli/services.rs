@@ -29,23 +29,19 @@ use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
-/// The services of one process.
-pub(super) struct Services {
-    pub(super) runner: Runner,
+/// The database, reached, and of the schema that this program was built for.
+pub(super) struct Storage {
+    db: Database,
     postgres: Option<PrivatePostgres>,
 }
 
-impl Services {
-    /// Opens the database, and makes a runner on it.
-    pub(super) async fn start(
-        config: &Config,
-        instance: &Instance,
-        docker: Option<Arc<dyn Sandbox>>,
-    ) -> Result<Self, Refusal> {
+impl Storage {
+    /// Opens it. A configured one is only read, so that one which cannot be used costs nothing; the
+    /// private one is started, and made when it is not there.
+    pub(super) async fn open(config: &Config) -> Result<Self, Refusal> {
         let (settings, postgres) = database_settings(config).await?;
-        let started = Self::on(config, instance, docker, &settings, postgres.is_some()).await;
-        match started {
-            Ok(runner) => Ok(Self { runner, postgres }),
+        match checked(&settings, postgres.is_some()).await {
+            Ok(db) => Ok(Self { db, postgres }),
             Err(refusal) => {
                 stop_postgres(postgres).await;
                 Err(refusal)
@@ -53,31 +49,62 @@ impl Services {
         }
     }
 
-    async fn on(
+    /// Stops what [`Storage::open`] started.
+    pub(super) async fn close(self) {
+        stop_postgres(self.postgres).await;
+    }
+}
+
+async fn checked(settings: &DatabaseSettings, private: bool) -> Result<Database, Refusal> {
+    if private {
+        // Nobody else keeps this database: bringing it up is ours to do.
+        migrations::up(settings, None).await.map_err(Refusal::usage)?;
+    }
+    let db = Database::connect(settings).await.map_err(Refusal::usage)?;
+    match migrations::check_schema(&db).await.map_err(Refusal::usage)? {
+        SchemaState::Current => Ok(db),
+        other => Err(Refusal::usage(other)),
+    }
+}
+
+/// The services of one process.
+pub(super) struct Services {
+    pub(super) runner: Runner,
+    /// Who this process is, until everything else has ended.
+    _instance: Instance,
+    postgres: Option<PrivatePostgres>,
+}
+
+impl Services {
+    /// Makes a runner on the database. From here on there are files of this process in `DATA_DIR`.
+    pub(super) async fn start(
         config: &Config,
-        instance: &Instance,
+        storage: Storage,
         docker: Option<Arc<dyn Sandbox>>,
-        settings: &DatabaseSettings,
-        private: bool,
-    ) -> Result<Runner, Refusal> {
-        if private {
-            // Nobody else keeps this database: bringing it up is ours to do.
-            migrations::up(settings, None).await.map_err(Refusal::usage)?;
+    ) -> Result<Self, Refusal> {
+        match Self::files(config) {
+            Ok((instance, mirrors)) => {
+                let Storage { db, postgres } = storage;
+                let runner = Runner {
+                    queue: Queue::new(db.clone(), instance.id.clone(), config.clocks, affinity(&config.data_dir)),
+                    db,
+                    clocks: config.clocks,
+                    instance: instance.id.clone(),
+                    mirrors,
+                    sandboxes: Sandboxes { docker, process: Arc::new(ProcessSandbox::new(&config.data_dir)) },
+                    slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
+                };
+                Ok(Self { runner, _instance: instance, postgres })
+            }
+            Err(error) => {
+                storage.close().await;
+                Err(unwritable(&config.data_dir, &error))
+            }
         }
-        let db = Database::connect(settings).await.map_err(Refusal::usage)?;
-        match migrations::check_schema(&db).await.map_err(Refusal::usage)? {
-            SchemaState::Current => {}
-            other => return Err(Refusal::usage(other)),
-        }
-        Ok(Runner {
-            queue: Queue::new(db.clone(), instance.id.clone(), config.clocks, affinity(&config.data_dir)),
-            db,
-            clocks: config.clocks,
-            instance: instance.id.clone(),
-            mirrors: Mirrors::open(&config.data_dir).map_err(|error| unwritable(&config.data_dir, &error))?,
-            sandboxes: Sandboxes { docker, process: Arc::new(ProcessSandbox::new(&config.data_dir)) },
-            slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
-        })
+    }
+
+    fn files(config: &Config) -> std::io::Result<(Instance, Mirrors)> {
+        Ok((Instance::start(&config.data_dir)?, Mirrors::open(&config.data_dir)?))
     }
 
     /// Stops what this process started. The private PostgreSQL stays up while another process uses it.
@@ -98,11 +125,12 @@ pub(super) async fn stop_postgres(postgres: Option<PrivatePostgres>) {
 /// How to reach the database: the configured one, else the private one, which is started.
 pub(super) async fn database_settings(config: &Config) -> Result<(DatabaseSettings, Option<PrivatePostgres>), Refusal> {
     if let Some(url) = &config.database_url {
-        let direct_url = config.database_direct_url.clone();
-        return Ok((DatabaseSettings { direct_url, ..DatabaseSettings::new(url.expose_secret()) }, None));
+        let mut settings = DatabaseSettings::new(url.expose_secret());
+        settings.direct_url.clone_from(&config.database_direct_url);
+        return Ok((settings, None));
     }
     let postgres = PrivatePostgres::start(&config.data_dir).await.map_err(Refusal::usage)?;
-    Ok((DatabaseSettings::new(postgres.url()), Some(postgres)))
+    Ok((postgres.settings(), Some(postgres)))
 }
 
 /// The Docker sandbox, if `spec` needs it, with image and network checked. Creates nothing that

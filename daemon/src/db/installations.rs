@@ -9,7 +9,7 @@ macro_rules! next {
              WHERE i.turn_at IS NOT NULL AND i.suspended_at IS NULL AND i.installation_id <> ALL ($1) \
              AND (SELECT count(*) FROM bisect_jobs r WHERE r.installation_id = i.installation_id \
                   AND r.status = 'running') < l.max_concurrent \
-             ORDER BY i.turn_at, i.installation_id LIMIT 1 FOR NO KEY UPDATE OF i ",
+             ORDER BY i.turn_at, i.installation_id LIMIT 1",
             $lock
         )
     };
@@ -20,7 +20,7 @@ macro_rules! next {
 pub(crate) enum Busy {
     /// Pass it over.
     Skip,
-    /// Wait: nothing else is left. Only while holding no other lock.
+    /// Wait: nothing else is left. Only while holding no other installation.
     Wait,
 }
 
@@ -31,11 +31,17 @@ pub(crate) async fn lock_next_in_turn(
     busy: Busy,
 ) -> Result<Option<i64>, DbError> {
     let sql = match busy {
-        Busy::Skip => next!("SKIP LOCKED"),
+        Busy::Skip => next!(" FOR NO KEY UPDATE OF i SKIP LOCKED"),
         Busy::Wait => next!(""),
     };
     let row: Option<(i64,)> = tx.optional(sqlx::query_as(sql).bind(tried)).await?;
-    Ok(row.map(|(installation,)| installation))
+    let installation = row.map(|(installation,)| installation);
+    // Not by the same statement: having waited, it would go on to a second row and keep the lock
+    // of the first, and two such claims can wait for one another.
+    if let (Busy::Wait, Some(installation)) = (busy, installation) {
+        lock(tx, installation).await?;
+    }
+    Ok(installation)
 }
 
 /// Locks one certain installation.

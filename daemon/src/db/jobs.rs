@@ -524,25 +524,23 @@ pub(crate) async fn lock_of_worker(tx: &mut Tx, worker: &InstanceId) -> Result<O
     tx.optional(sqlx::query_as(sql).bind(&worker.0)).await
 }
 
-/// Running → pending. A hand-over gives the attempt back; a take-over does not.
+/// Running → pending, to be claimed after `delay`. A hand-over gives the attempt back; a take-over
+/// does not.
 pub(crate) async fn put_back(
     tx: &mut Tx,
     job: &JobRow,
     handover: bool,
+    delay: Duration,
 ) -> Result<Option<JobRow>, DbError> {
     let sql = concat!(
-        "UPDATE bisect_jobs SET status = 'pending', available_at = now(), \
+        "UPDATE bisect_jobs SET status = 'pending', available_at = now() + make_interval(secs => $4), \
          attempt_count = greatest(attempt_count - $3::int, 0), handover_count = handover_count + $3::int, \
          event_seq = event_seq + 1 WHERE id = $1 AND claim_epoch = $2 AND status = 'running' RETURNING ",
         columns!()
     );
-    tx.optional(
-        sqlx::query_as(sql)
-            .bind(job.id.0)
-            .bind(job.epoch.0)
-            .bind(i32::from(handover)),
-    )
-    .await
+    let query = sqlx::query_as(sql).bind(job.id.0).bind(job.epoch.0);
+    tx.optional(query.bind(i32::from(handover)).bind(delay.as_secs_f64()))
+        .await
 }
 
 /// Into a final state, from where the caller saw the job.

@@ -4,7 +4,7 @@
 //! decides how statements are prepared, so that the same code works behind a transaction pooler.
 
 mod error;
-pub mod installations;
+pub(crate) mod installations;
 pub mod instances;
 pub mod job_events;
 pub mod jobs;

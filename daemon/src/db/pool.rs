@@ -2,7 +2,6 @@
 
 use super::{Database, DatabaseSettings, DbError, Tx};
 use rocket::figment::Figment;
-use std::ops::Deref;
 
 /// Rocket's handle of the database: `RocketDb::fetch(&rocket)` in the program, and the guard
 /// `Connection<RocketDb>`, one transaction, in a route.
@@ -14,10 +13,10 @@ pub struct RocketDb(RocketPool);
 #[derive(Debug)]
 pub struct RocketPool(Database);
 
-impl Deref for RocketPool {
-    type Target = Database;
-
-    fn deref(&self) -> &Database {
+impl RocketPool {
+    /// The database. It is closed by its own [`Database::close`], once `launch().await` has returned.
+    #[must_use]
+    pub fn database(&self) -> &Database {
         &self.0
     }
 }

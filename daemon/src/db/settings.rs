@@ -20,6 +20,8 @@ pub struct DatabaseSettings {
     pub acquire_timeout: Duration,
     /// The longest that one statement may take, waiting for locks included.
     pub call_timeout: Duration,
+    /// What people know the URL by.
+    pub(super) name: &'static str,
 }
 
 /// Which of the two URLs.
@@ -42,13 +44,14 @@ impl DatabaseSettings {
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(10),
+            name: "DATABASE_URL",
         }
     }
 
     pub(super) fn options(&self, which: Which) -> Result<(PgConnectOptions, Place), DbError> {
         let (variable, url) = match (which, &self.direct_url) {
             (Which::Direct, Some(url)) => ("DATABASE_DIRECT_URL", url),
-            _ => ("DATABASE_URL", &self.url),
+            _ => (self.name, &self.url),
         };
         let bad = |cause: String| DbError::BadUrl { variable, cause };
         let url = url.expose_secret();

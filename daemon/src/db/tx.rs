@@ -169,12 +169,13 @@ impl Drop for Tx {
                 runtime.spawn(async move {
                     let rollback = sqlx::Executor::execute(&mut *connection, "ROLLBACK");
                     if !matches!(timeout(limit, rollback).await, Ok(Ok(_))) {
-                        connection.close_on_drop();
+                        drop(connection.detach());
                     }
                 });
             }
-            // Half an answer may be on its way: nobody else may read it.
-            _ => connection.close_on_drop(),
+            // Half an answer may be on its way, and nobody else may read it: the connection is
+            // cut, and the server undoes the rest.
+            _ => drop(connection.detach()),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Repository {
         command.current_dir(if path.is_dir() { path.as_path() } else { Path::new("/") });
         let output = command.output().await.map_err(GitError::Missing)?;
         if !output.status.success() || !path.is_dir() {
-            return Err(GitError::Input(format!("{shown} is not a git repository (nor inside one)")));
+            return Err(GitError::Input(format!("{shown} is not a git repository (nor inside one); name the folder of a git repository")));
         }
         let git_dir = String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').into();
         Ok(Self { git, git_dir })

@@ -2,7 +2,8 @@
 //! answer, and stops what an answer made useless.
 
 use super::{
-    End, Runner, conclude,
+    End, Runner,
+    conclude::{self, Told},
     keeper::Keeper,
     lanes::{Lanes, OpenLane, Slot},
     log, question,
@@ -37,29 +38,31 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Lanes for the proof that are prepared when it is near: for the culprit and for its parent.
 const FRESH_LANES: usize = 2;
 
-/// Runs the job to its end.
+/// Runs the job to its end. What it leaves is to be closed by the caller: before the job is given
+/// back, or after its result is told, which need not wait for it.
 pub(super) async fn run(
     runner: &Runner,
     lease: &Arc<Lease>,
     job: &JobRow,
     keeper: &Keeper,
     stopping: &CancellationToken,
-) -> End {
+) -> (End, Leftovers) {
     let started = Instant::now();
     let spec = match spec_of(job) {
         Ok(spec) => spec,
-        Err(error) => return End::Unreadable(format!("the stored request cannot be read: {error}")),
+        Err(error) => {
+            return (End::Unreadable(format!("the stored request cannot be read: {error}")), Leftovers::default());
+        }
     };
     let prepared = tokio::select! {
-        prepared = retry(|| prepare(runner, lease, job, &spec)) => prepared,
-        () = keeper.lost.cancelled() => return End::LeaseLost,
-        () = keeper.cancelled.cancelled() => return conclude::cancelled_early(&spec, keeper.cancelled_by()),
-        () = stopping.cancelled() => return End::Stopping,
+        prepared = retry(|| prepare(runner, lease, job, &spec)) => prepared.map_err(|reason| conclude::failed_early(&spec, &reason)),
+        () = keeper.lost.cancelled() => Err(End::LeaseLost),
+        () = keeper.cancelled.cancelled() => Err(conclude::cancelled_early(&spec, keeper.cancelled_by())),
+        () = stopping.cancelled() => Err(End::Stopping),
     };
     let (question, probe_spec, sandbox, repository, runs) = match prepared {
         Ok(prepared) => prepared,
-        Err(Trouble::Lost) => return End::LeaseLost,
-        Err(Trouble::Failed(reason)) => return conclude::failed_early(&spec, &reason),
+        Err(end) => return (end, Leftovers::default()),
     };
     let deadline = started + probe_spec.deadline;
     let mut conductor = Conductor {
@@ -76,29 +79,49 @@ pub(super) async fn run(
         wait_until: None,
     };
     let finding = conductor.search(deadline, stopping).await;
-    conductor.close().await;
-    let runs = std::mem::take(&mut conductor.runs);
-    drop(conductor);
-    match finding {
+    let (runs, leftovers) = conductor.leave();
+    let end = match finding {
         Finding::LeaseLost => End::LeaseLost,
         Finding::Stopping => End::Stopping,
         finding => {
-            let told = conclude::Told {
-                spec: &spec,
-                question: &question,
-                repository: &repository,
-                runs: &runs,
-                job,
-                cancelled_by: keeper.cancelled_by(),
-            };
+            let cancelled_by = keeper.cancelled_by();
+            let told = Told { spec: &spec, question: &question, repository: &repository, runs: &runs, job, cancelled_by };
             let report = persist_read(keeper, || told.report(&runner.db, &finding)).await;
-            if let Ok(mirror) = runner.mirrors.mirror(&spec.source).await
-                && let Err(error) = mirror.unpin(lease.job()).await
-            {
-                tracing::warn!(job.id = %lease.job(), error = %error, "refs of a finished job were left in its mirror");
-            }
+            unpin(runner, lease, &spec).await;
             report.map_or(End::LeaseLost, |report| End::Report(Box::new(report)))
         }
+    };
+    (end, leftovers)
+}
+
+/// Lets go of a finished job's commits in the mirror.
+async fn unpin(runner: &Runner, lease: &Lease, spec: &JobSpec) {
+    let unpinned = match runner.mirrors.mirror(&spec.source).await {
+        Ok(mirror) => mirror.unpin(lease.job()).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = unpinned {
+        tracing::warn!(job.id = %lease.job(), error = %error, "refs of a finished job were left in its mirror");
+    }
+}
+
+/// What a job leaves to be removed: its lanes, and the probes that still run on them.
+#[derive(Default)]
+pub(super) struct Leftovers {
+    lanes: Option<Lanes>,
+    tasks: JoinSet<Answer>,
+}
+
+impl Leftovers {
+    /// Waits for the stopped probes to end and removes every lane.
+    pub(super) async fn close(&mut self) {
+        let Some(mut lanes) = self.lanes.take() else { return };
+        while let Some(answer) = self.tasks.join_next().await {
+            if let Ok(Answer { lane: Some(lane), .. }) = answer {
+                lanes.give_back(lane);
+            }
+        }
+        lanes.close().await;
     }
 }
 
@@ -119,11 +142,6 @@ pub(super) enum Finding {
     Infrastructure(String),
     LeaseLost,
     Stopping,
-}
-
-enum Trouble {
-    Lost,
-    Failed(String),
 }
 
 type Prepared = (Question, ProbeSpec, Arc<dyn Sandbox>, Repository, Vec<RecordedRun>);
@@ -188,15 +206,17 @@ fn used_before(rows: &[ProbeRow], lease: &Lease) -> Duration {
 }
 
 /// Tries again what may help itself, with doubling waits.
-async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Trouble>
+async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, String>
 where
     F: Future<Output = Result<T, (String, bool)>>,
 {
     let mut wait = FIRST_WAIT;
-    for tries in 1.. {
+    let mut tries = 0;
+    loop {
+        tries += 1;
         match attempt().await {
             Ok(value) => return Ok(value),
-            Err((reason, again)) if !again || tries >= SANDBOX_FAILURES => return Err(Trouble::Failed(reason)),
+            Err((reason, again)) if !again || tries >= SANDBOX_FAILURES => return Err(reason),
             Err((reason, _)) => {
                 tracing::warn!(reason, wait.seconds = wait.as_secs_f64(), "preparing a job failed; trying again")
             }
@@ -204,7 +224,6 @@ where
         tokio::time::sleep(wait).await;
         wait *= 2;
     }
-    Err(Trouble::Lost)
 }
 
 /// Repeats a write while the database cannot be reached and the lease lasts: a database that
@@ -459,17 +478,12 @@ impl Conductor<'_> {
         Ok(None)
     }
 
-    /// Stops every probe and removes every lane.
-    async fn close(&mut self) {
+    /// Stops every probe, and leaves what was recorded and what is to be removed.
+    fn leave(self) -> (Vec<RecordedRun>, Leftovers) {
         for flight in self.in_flight.values() {
             flight.stop.cancel();
         }
-        while let Some(answer) = self.tasks.join_next().await {
-            if let Ok(Answer { lane: Some(lane), .. }) = answer {
-                self.lanes.give_back(lane);
-            }
-        }
-        self.lanes.close().await;
+        (self.runs, Leftovers { lanes: Some(self.lanes), tasks: self.tasks })
     }
 }
 

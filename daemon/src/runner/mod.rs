@@ -82,7 +82,11 @@ impl Runner {
     pub async fn run(&self, lease: Lease, job: JobRow, stopping: CancellationToken) {
         let lease = Arc::new(lease);
         let keeper = Keeper::start(self.queue.clone(), Arc::clone(&lease), self.clocks);
-        let end = job::run(self, &lease, &job, &keeper, &stopping).await;
+        let (end, mut leftovers) = job::run(self, &lease, &job, &keeper, &stopping).await;
+        if matches!(end, End::LeaseLost | End::Stopping) {
+            // The next owner starts at once: nothing of this claim may run beside it.
+            leftovers.close().await;
+        }
         let told = match end {
             End::LeaseLost => Ok(()),
             End::Stopping => self.queue.release(&lease, ReleaseReason::Shutdown).await.map(drop),
@@ -93,6 +97,8 @@ impl Runner {
             // The job stays running without a heartbeat: recovery takes it over with what is recorded.
             tracing::error!(job.id = %lease.job(), error = %error, "a job's end was not recorded");
         }
+        drop(keeper);
+        leftovers.close().await;
     }
 
     async fn finish(&self, lease: &Lease, keeper: &Keeper, report: &Report) -> Result<(), LeaseError> {

@@ -18,7 +18,7 @@ mod sweep;
 use super::{Lane, Network, ProbeSpec, Sandbox, SandboxError};
 use async_trait::async_trait;
 use bisect_shared::{Epoch, InstanceId, JobId};
-use engine::Engine;
+use engine::Link;
 use std::{sync::Arc, time::Duration};
 
 /// How containers are made on this machine.
@@ -58,20 +58,20 @@ impl Default for DockerConfig {
 /// Runs probes in containers of one Docker Engine.
 #[derive(Debug, Clone)]
 pub struct DockerSandbox {
-    engine: Engine,
+    link: Link,
     images: image::Images,
     egress: egress::Egress,
 }
 
 impl DockerSandbox {
-    /// A sandbox on the engine that `config` names. Does no I/O: the engine may be away now and
-    /// come back later.
+    /// A sandbox on the engine that `config` names, which need not answer now.
     ///
     /// # Errors
-    /// [`SandboxError::Unusable`] when the address is none that can be used.
+    /// [`SandboxError::Unusable`] when the address is none that can be used, and
+    /// [`SandboxError::Engine`] when it is a socket that is not there.
     pub fn connect(config: DockerConfig) -> Result<Self, SandboxError> {
         Ok(Self {
-            engine: Engine::new(config)?,
+            link: Link::new(config)?,
             images: image::Images::default(),
             egress: egress::Egress::default(),
         })
@@ -82,8 +82,7 @@ impl DockerSandbox {
     /// # Errors
     /// [`SandboxError::Engine`], with what to do, when it does not.
     pub async fn ping(&self) -> Result<String, SandboxError> {
-        self.engine.ready().await?;
-        self.engine.version().await
+        self.link.engine().await?.version().await
     }
 
     /// Removes every container and volume of this owner that belongs to none of the `alive`
@@ -92,18 +91,18 @@ impl DockerSandbox {
     /// # Errors
     /// [`SandboxError::Engine`] when something is left.
     pub async fn sweep_dead(&self, alive: &[InstanceId]) -> Result<(), SandboxError> {
-        self.engine.ready().await?;
-        sweep::dead_instances(&self.engine, alive).await
+        let engine = self.link.engine().await?;
+        sweep::dead_instances(&engine, alive).await
     }
 }
 
 #[async_trait]
 impl Sandbox for DockerSandbox {
     async fn check(&self, spec: &ProbeSpec) -> Result<String, SandboxError> {
-        self.engine.ready().await?;
-        let image = self.images.check(&self.engine, spec).await?;
+        let engine = self.link.engine().await?;
+        let image = self.images.check(&engine, spec).await?;
         if spec.network == Network::Egress {
-            self.egress.check(&self.engine, spec).await?;
+            self.egress.check(&engine, spec).await?;
         }
         Ok(image.id)
     }
@@ -113,14 +112,14 @@ impl Sandbox for DockerSandbox {
         spec: Arc<ProbeSpec>,
         lane: u32,
     ) -> Result<Box<dyn Lane>, SandboxError> {
-        self.engine.ready().await?;
-        let image = self.images.find(&self.engine, &spec.image).await?;
-        let lane = lane::DockerLane::open(self.engine.clone(), spec, image, lane).await?;
+        let engine = self.link.engine().await?;
+        let image = self.images.find(&engine, &spec.image).await?;
+        let lane = lane::DockerLane::open(engine, spec, image, lane).await?;
         Ok(Box::new(lane))
     }
 
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError> {
-        self.engine.ready().await?;
-        sweep::job(&self.engine, job, below).await
+        let engine = self.link.engine().await?;
+        sweep::job(&engine, job, below).await
     }
 }

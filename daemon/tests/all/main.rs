@@ -1,11 +1,13 @@
 //! All tests that need more than one module's own code: one binary, so that it is linked once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod cli_bad_input;
 mod database;
+mod private_postgres;
 mod queue;
 mod sandbox_docker;
 mod search_agrees_with_git;
-mod search_history;
-mod search_played;
+mod search_on_any_answers;
 mod search_simulated;
+mod search_world;
 mod support;

@@ -1,9 +1,10 @@
 //! The queue: nothing lost, nothing twice.
 
-use crate::support::{TestDb, database};
-use bisect_shared::{
-    Ending, InstanceId, JobId, JobStatus, ProbeId, Purpose, ResultKind, Sha, Verdict,
+use crate::support::{
+    TestDb, database,
+    sample::{local_job, sha},
 };
+use bisect_shared::{Ending, InstanceId, JobId, JobStatus, ProbeId, Purpose, ResultKind, Verdict};
 use bisectd::{
     db::{
         job_events::{self, JobEventKind, JobEventRow},
@@ -23,33 +24,7 @@ use sqlx::{Connection, Executor};
 use std::{collections::BTreeMap, time::Duration};
 
 const HERE: &str = "this machine:/data";
-
-fn sha(number: u8) -> Sha {
-    Sha::from_bytes([number; 20])
-}
-
-fn local_job() -> NewJob {
-    NewJob {
-        origin: Origin::Local {
-            source: "/src/project".to_owned(),
-            affinity: None,
-        },
-        request_key: None,
-        requested_by: Some("ada".to_owned()),
-        retry_of: None,
-        good: sha(1),
-        more_good: vec![sha(2)],
-        bad: sha(3),
-        command: vec!["pytest".to_owned(), "-x".to_owned()],
-        setup: Some("pip install -e .".to_owned()),
-        image: None,
-        lanes: 2,
-        timeout: Some(Duration::from_millis(1500)),
-        max_duration: None,
-        spec: json!({ "first_parent": true }),
-        priority: 0,
-    }
-}
+const PROGRESS: jobs::Progress = jobs::Progress { candidates_left: 8, expected_probes: 3.0 };
 
 fn job_of(installation: i64) -> NewJob {
     let repository = installation;
@@ -431,7 +406,7 @@ async fn write(name: &str, queue: &Queue, lease: &Lease, probe: ProbeId) -> Resu
             .await
             .map(drop),
         "finish" => queue.finish(lease, &completed()).await,
-        "start_probes" => start_probes(db, lease, &[new]).await.map(drop),
+        "start_probes" => start_probes(db, lease, &[new], PROGRESS).await.map(drop),
         "record_probe" => {
             record_probe(
                 db,
@@ -485,7 +460,7 @@ async fn every_write_of_an_old_epoch_is_refused_and_leaves_a_trace() {
         purpose: Purpose::Search,
         lane: 0,
     };
-    let probe = start_probes(&world.db, &lost, &[commit]).await.unwrap()[0];
+    let probe = start_probes(&world.db, &lost, &[commit], PROGRESS).await.unwrap()[0];
     let_time_pass(&world, id).await;
     new.reclaim_stale().await.unwrap();
     // Once while the job waits, once while another worker has it, once after it has ended.
@@ -538,7 +513,7 @@ async fn a_write_that_meets_an_uncommitted_reclaim_waits_and_is_refused() {
             purpose: Purpose::Search,
             lane: 0,
         };
-        let probe = start_probes(&world.db, &lease, &[commit]).await.unwrap()[0];
+        let probe = start_probes(&world.db, &lease, &[commit], PROGRESS).await.unwrap()[0];
 
         let mut raw = world.raw().await;
         let mut reclaim = raw.begin().await.unwrap();
@@ -613,6 +588,22 @@ async fn a_job_given_back_starts_elsewhere_at_once_and_is_not_counted() {
         one.release(&lease, ReleaseReason::Shutdown).await,
         Err(LeaseError::Lost)
     ));
+}
+
+#[tokio::test]
+async fn a_job_that_lacks_something_waits_before_it_is_tried_again() {
+    let world = database().await;
+    let queue = queue(&world, "a");
+    queue.enqueue(&local_job()).await.unwrap();
+    let (lease, _) = claim(&queue).await;
+    queue
+        .release(&lease, ReleaseReason::Unavailable)
+        .await
+        .unwrap();
+    assert!(queue.claim(Claim::Any).await.unwrap().is_none());
+    let later = "UPDATE bisect_jobs SET available_at = available_at - interval '30 seconds'";
+    world.raw().await.execute(later).await.unwrap();
+    assert_eq!(claim(&queue).await.0.attempt(), 1);
 }
 
 #[tokio::test]
@@ -768,7 +759,7 @@ async fn probes_are_recorded_and_found_again_by_the_next_owner() {
             lane: n.into(),
         })
         .collect();
-    let ids = start_probes(&world.db, &lease, &new).await.unwrap();
+    let ids = start_probes(&world.db, &lease, &new, PROGRESS).await.unwrap();
     let second = Duration::from_secs(1);
     record_probe(
         &world.db,
@@ -900,4 +891,164 @@ async fn instances_live_until_they_retire_or_fall_silent() {
         .await
         .unwrap();
     assert!(other.alive_instances().await.unwrap().is_empty());
+}
+
+/// A worker that does what it likes, seeded: nobody is ever patient (`stale_after` is nothing), so
+/// jobs change hands all the time.
+async fn unruly_worker(queue: Queue, seed: u64) {
+    use rand::{RngExt, SeedableRng};
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let mut leases: Vec<Lease> = Vec::new();
+    for _ in 0..120 {
+        let lost = match (random.random_range(0..8), leases.last()) {
+            (0, _) => {
+                let id = JobId(random.random_range(1..=30));
+                queue.request_cancel(id, "ada").await.unwrap();
+                Ok(())
+            }
+            (1, _) => queue
+                .reclaim_stale()
+                .await
+                .map(drop)
+                .map_err(LeaseError::from),
+            (2, _) => queue
+                .enqueue(&job_of(random.random_range(1..=3)))
+                .await
+                .map(drop)
+                .map_err(LeaseError::from),
+            (3, Some(lease)) => queue
+                .release(lease, ReleaseReason::Shutdown)
+                .await
+                .map(drop),
+            (4, Some(lease)) => queue.finish(lease, &completed()).await,
+            (5, Some(lease)) => queue.renew(lease).await.map(drop),
+            (6, Some(lease)) => {
+                let commit = NewProbe {
+                    commit: sha(4),
+                    purpose: Purpose::Search,
+                    lane: 0,
+                };
+                start_probes(queue.database(), lease, &[commit], PROGRESS)
+                    .await
+                    .map(drop)
+            }
+            _ => {
+                leases.extend(
+                    queue
+                        .claim(Claim::Any)
+                        .await
+                        .unwrap()
+                        .map(|(lease, _)| lease),
+                );
+                Ok(())
+            }
+        };
+        match lost {
+            Ok(()) => {}
+            Err(LeaseError::Lost) => drop(leases.pop()),
+            Err(error) => panic!("seed {seed}: {error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_workers_do_no_job_is_lost_or_ends_twice() {
+    let world = database().await;
+    for (number, tier) in [(1, "free"), (2, "pro"), (3, "enterprise")] {
+        installation(&world, number, tier).await;
+    }
+    let clocks = Clocks {
+        stale_after: Duration::ZERO,
+        ..Clocks::default()
+    };
+    let seed = u64::from(std::process::id());
+    println!("seed {seed}");
+    let worker = |name: u64| {
+        Queue::new(
+            world.db.clone(),
+            InstanceId(format!("worker {name}")),
+            clocks,
+            HERE.to_owned(),
+        )
+    };
+    let workers = (0..6).map(|name| tokio::spawn(unruly_worker(worker(name), seed + name)));
+    for worker in workers.collect::<Vec<_>>() {
+        worker.await.unwrap();
+    }
+    // Whoever comes last finds every job that is left, and brings it to its end.
+    let last = worker(99);
+    loop {
+        last.reclaim_stale().await.unwrap();
+        match last.claim(Claim::Any).await.unwrap() {
+            Some((lease, _)) => last.finish(&lease, &completed()).await.unwrap(),
+            None => break,
+        }
+    }
+    let mut raw = world.raw().await;
+    let rows: Vec<(i64, String)> = sqlx::query_as("SELECT id, status FROM bisect_jobs")
+        .fetch_all(&mut raw)
+        .await
+        .unwrap();
+    assert!(!rows.is_empty());
+    for (id, status) in rows {
+        let events = history(&world, JobId(id)).await;
+        assert!(
+            status.parse::<JobStatus>().unwrap().is_final(),
+            "job {id} is left {status}: {events:?}"
+        );
+        let end = events
+            .iter()
+            .rfind(|event| event.kind != JobEventKind::WriteRefused)
+            .unwrap();
+        assert!(end.kind.is_end(), "{events:?}");
+    }
+    let open: (i64,) = sqlx::query_as("SELECT count(*) FROM probes WHERE ending IS NULL")
+        .fetch_one(&mut raw)
+        .await
+        .unwrap();
+    assert_eq!(open, (0,), "no probe is left open");
+}
+
+/// `cargo test --release -p bisectd --test all claim_time -- --ignored --nocapture`
+#[tokio::test]
+#[ignore = "a measurement of about a minute"]
+async fn claim_time() {
+    let world = database().await;
+    let mut raw = world.raw().await;
+    let queue = queue(&world, "a");
+    for number in 1..=100 {
+        installation(&world, number, "enterprise").await;
+    }
+    for finished in [0, 1_000_000] {
+        let sql = "INSERT INTO bisect_jobs (installation_id, repository_id, good_sha, bad_sha, command, status, completed_at) \
+                   SELECT 1 + n % 100, 1 + n % 100, repeat('a', 40), repeat('b', 40), '{x}', $2, \
+                          CASE $2 WHEN 'completed' THEN now() END FROM generate_series(1, $1) AS n";
+        raw.execute("DELETE FROM bisect_jobs WHERE status = 'pending'")
+            .await
+            .unwrap();
+        for (rows, status) in [(finished, "completed"), (10_000, "pending")] {
+            sqlx::query(sql)
+                .bind(rows)
+                .bind(status)
+                .execute(&mut raw)
+                .await
+                .unwrap();
+        }
+        raw.execute("VACUUM ANALYZE bisect_jobs").await.unwrap();
+        let mut times = Vec::new();
+        for _ in 0..500 {
+            let began = std::time::Instant::now();
+            let (lease, _) = claim(&queue).await;
+            times.push(began.elapsed());
+            queue.finish(&lease, &completed()).await.unwrap();
+        }
+        times.sort();
+        let began = std::time::Instant::now();
+        assert!(queue.reclaim_stale().await.unwrap().is_empty());
+        println!("a look for stale jobs: {:?}", began.elapsed());
+        println!(
+            "10,000 pending, {finished} finished: median {:?}, p99 {:?}",
+            times[250], times[494]
+        );
+    }
 }

@@ -3,8 +3,8 @@
 //! The numbers are ratios to what `git bisect run` takes: the same picks on one lane, ends and proof
 //! apart.
 
-use crate::search_history::Chance;
-use crate::search_played::play;
+use crate::search_world::history::Chance;
+use crate::search_world::played::play;
 use bisect_shared::{Ending, Purpose, Sha};
 use bisectd::search::{Conclusion, Graph, InFlight, Question};
 use std::collections::HashSet;
@@ -54,7 +54,7 @@ fn simulate(lanes: usize, seconds: &dyn Fn(u32, u32) -> f64) -> Mean {
     let culprits: Vec<u32> = (1..=COMMITS).step_by(3).collect();
     for &culprit in &culprits {
         let number = |commit: Sha| (0..=COMMITS).find(|&n| sha(n) == commit).unwrap();
-        let ending = |commit: Sha| Ending::Exited(u8::from(commit >= sha(culprit)));
+        let ending = |run: InFlight| Ending::Exited(u8::from(run.commit >= sha(culprit)));
         let mut length = |run: InFlight| seconds(culprit, number(run.commit));
         let one = play(&question, 1, &ending, &mut length);
         let hunt = one

@@ -57,8 +57,24 @@ impl FileLock {
                         lock: path.to_owned(),
                     });
                 }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+                Err(TryLockError::WouldBlock) => pause(Duration::from_millis(10)),
             }
+        }
+    }
+}
+
+/// Waits between two looks. Everything here runs on a thread that may block.
+#[expect(clippy::disallowed_methods, reason = "never called on a worker thread of tokio")]
+pub(super) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+impl Drop for FileLock {
+    /// Not left to the file's closing: a child that another thread is just starting shares the
+    /// file until it runs its program, and the lock with it.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(path = %self.path.display(), error = %error, "a lock was not released");
         }
     }
 }

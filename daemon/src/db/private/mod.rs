@@ -17,6 +17,7 @@ use server::Server;
 use std::{
     io,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// Why there is no private PostgreSQL.
@@ -105,22 +106,30 @@ impl PrivatePostgres {
     pub async fn start(data_dir: &Path) -> Result<Self, PrivatePostgresError> {
         let data_dir = data_dir.to_owned();
         // Files, locks and child processes: nothing of it is asynchronous.
-        let (this, start) = blocking(move || Self::prepare(&data_dir)).await?;
-        this.server.create_database().await?;
+        let (this, start) = blocking(move || Self::enter(&data_dir)).await?;
+        let began = Instant::now();
+        loop {
+            let server = this.server.clone();
+            blocking(move || server.ensure_running()).await?;
+            match this.server.create_database().await {
+                // It was killed between the two.
+                Err(error) if error.is_unreachable() && began.elapsed() < server::ORPHANS => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                created => break created?,
+            }
+        }
         drop(start);
         Ok(this)
     }
 
-    /// Under the start lock, which comes back too: the caller has something to add.
-    fn prepare(data_dir: &Path) -> Result<(Self, FileLock), PrivatePostgresError> {
+    /// Becomes a user. The start lock comes back too: the caller has something to do under it.
+    fn enter(data_dir: &Path) -> Result<(Self, FileLock), PrivatePostgresError> {
         let home = make_folder(&data_dir.join("postgres"))?;
         let start_lock = home.join("start.lock");
         let start = FileLock::exclusive(&start_lock)?;
         let users = FileLock::shared(&home.join("users.lock"))?;
         let server = Server::locate(data_dir, &home)?;
-        if !server.answers() {
-            server.start(&Binaries::find())?;
-        }
         Ok((
             Self {
                 server,
@@ -134,15 +143,13 @@ impl PrivatePostgres {
     /// How to connect to it.
     #[must_use]
     pub fn settings(&self) -> DatabaseSettings {
-        let mut settings = DatabaseSettings::new(self.url());
-        settings.transaction_pooler = Some(false);
-        settings
+        self.server.settings(server::NAME)
     }
 
     /// The same as a URL that libpq and the drivers read. It holds no secret.
     #[must_use]
     pub fn url(&self) -> String {
-        self.server.url("bisect")
+        self.server.url(server::NAME)
     }
 
     /// The folder of its socket, its log and, while it runs, nothing else.

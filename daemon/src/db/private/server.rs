@@ -1,9 +1,9 @@
 //! The server itself: initdb, start, stop, and whether it answers.
 
 use super::{PrivatePostgresError, binaries::Binaries, unwritable, user::ServerUser};
-use crate::db::{DatabaseSettings, DbError, pooler, settings::Which};
+use crate::db::{DatabaseSettings, DbError, error::Place, pooler, settings::Which};
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use std::{
     fs,
     os::unix::{ffi::OsStrExt, net::UnixStream},
@@ -11,9 +11,10 @@ use std::{
     process::Command,
     time::{Duration, Instant},
 };
+use tokio::time::{sleep, timeout};
 
 /// Its user, its database, and its socket's name: PostgreSQL numbers sockets like ports.
-const NAME: &str = "bisect";
+pub(super) const NAME: &str = "bisect";
 const SOCKET: &str = ".s.PGSQL.5432";
 
 /// `sockaddr_un.sun_path` holds 108 bytes, the last of which is a NUL (unix(7)).
@@ -23,7 +24,7 @@ const LONGEST_SOCKET: usize = 107;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The longest that processes of a killed server are waited for.
-const ORPHANS: Duration = Duration::from_secs(10);
+pub(super) const ORPHANS: Duration = Duration::from_secs(10);
 
 /// Sized for one machine. Durability is left as it is: nothing may be lost. There is no TCP: the
 /// socket's folder says who may connect.
@@ -33,7 +34,7 @@ const OPTIONS: &str = "-c listen_addresses='' -c unix_socket_permissions=0700 -c
     -c log_min_error_statement=panic";
 
 /// One cluster: its folders and its user.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Server {
     /// `DATA_DIR/postgres`, ours.
     home: PathBuf,
@@ -74,13 +75,24 @@ impl Server {
         format!("postgresql:///{database}?host={folder}&port=5432&user={NAME}")
     }
 
+    pub(super) fn settings(&self, database: &str) -> DatabaseSettings {
+        let mut settings = DatabaseSettings::new(self.url(database));
+        settings.name = "the private PostgreSQL";
+        settings.transaction_pooler = Some(false);
+        settings
+    }
+
     /// Whether somebody listens on the socket; it may still be starting.
     pub(super) fn answers(&self) -> bool {
         UnixStream::connect(self.run.join(SOCKET)).is_ok()
     }
 
-    /// Makes the cluster if there is none, and starts it.
-    pub(super) fn start(&self, binaries: &Binaries) -> Result<(), PrivatePostgresError> {
+    /// Starts it unless it runs, and makes it first if it was never made.
+    pub(super) fn ensure_running(&self) -> Result<(), PrivatePostgresError> {
+        if self.answers() {
+            return Ok(());
+        }
+        let binaries = Binaries::find();
         let folder = binaries.folder(&self.cluster, self.made_by()?)?;
         if !self.cluster.exists() {
             self.init(folder)?;
@@ -102,7 +114,7 @@ impl Server {
             if self.forget_a_foreign_process()? {
                 continue;
             }
-            std::thread::sleep(Duration::from_millis(200));
+            super::lock::pause(Duration::from_millis(200));
         }
     }
 
@@ -111,26 +123,27 @@ impl Server {
     }
 
     /// Waits until it takes connections, and makes sure that our database is there.
-    pub(super) async fn create_database(&self) -> Result<(), PrivatePostgresError> {
+    pub(super) async fn create_database(&self) -> Result<(), DbError> {
+        let (options, place) = self.settings(NAME).options(Which::Pooled)?;
         let began = Instant::now();
-        let settings = DatabaseSettings::new(self.url(NAME));
-        let (options, place) = settings.options(Which::Pooled)?;
         loop {
-            match sqlx::ConnectOptions::connect(&options).await {
+            let Ok(answer) = timeout(PATIENCE, options.connect()).await else {
+                return Err(DbError::timed_out(&place));
+            };
+            match answer {
                 Ok(connection) => return close(connection, &place).await,
                 Err(error) => match code(&error).as_deref() {
                     // cannot_connect_now: it recovers from a crash
                     Some("57P03") if began.elapsed() < PATIENCE => {
-                        tokio::time::sleep(Duration::from_millis(50)).await
+                        sleep(Duration::from_millis(50)).await
                     }
                     // invalid_catalog_name
                     Some("3D000") => break,
-                    _ => return Err(DbError::unreachable(&place, error).into()),
+                    _ => return Err(DbError::unreachable(&place, error)),
                 },
             }
         }
-        let settings = DatabaseSettings::new(self.url("postgres"));
-        let (options, place) = settings.options(Which::Pooled)?;
+        let (options, place) = self.settings("postgres").options(Which::Pooled)?;
         let mut connection = pooler::connect(&options, &place, PATIENCE).await?;
         let created = connection.execute("CREATE DATABASE bisect").await;
         created.map_err(|error| DbError::from_sqlx(error, &place))?;
@@ -265,14 +278,11 @@ fn run(what: &'static str, command: &mut Command) -> Result<(), PrivatePostgresE
     )))
 }
 
-async fn close(
-    connection: PgConnection,
-    place: &crate::db::error::Place,
-) -> Result<(), PrivatePostgresError> {
+async fn close(connection: PgConnection, place: &Place) -> Result<(), DbError> {
     connection
         .close()
         .await
-        .map_err(|error| DbError::from_sqlx(error, place).into())
+        .map_err(|error| DbError::from_sqlx(error, place))
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

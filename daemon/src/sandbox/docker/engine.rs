@@ -24,7 +24,60 @@ type DockerError = bollard::errors::Error;
 pub(super) struct Engine {
     pub(super) docker: Docker,
     pub(super) config: Arc<DockerConfig>,
-    negotiated: Arc<OnceCell<()>>,
+}
+
+/// The way to an engine that may be away now and come back later.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub(super) config: Arc<DockerConfig>,
+    engine: Arc<OnceCell<Engine>>,
+}
+
+impl Link {
+    pub(super) fn new(config: DockerConfig) -> Result<Self, SandboxError> {
+        client(&config)?;
+        Ok(Self {
+            config: Arc::new(config),
+            engine: Arc::default(),
+        })
+    }
+
+    /// The engine; once it answered it is only asked again when there is work for it.
+    pub(super) async fn engine(&self) -> Result<Engine, SandboxError> {
+        let reach = || Engine::reach(self.config.clone());
+        self.engine.get_or_try_init(reach).await.cloned()
+    }
+}
+
+/// A client of the configured address; `None` where its socket does not exist (yet).
+fn client(config: &DockerConfig) -> Result<Option<Docker>, SandboxError> {
+    let docker = match &config.host {
+        Some(host) => Docker::connect_with_host(host),
+        None => Docker::connect_with_defaults(),
+    };
+    match docker {
+        Ok(docker) => Ok(Some(docker)),
+        Err(DockerError::SocketNotFoundError(_)) => Ok(None),
+        Err(error) => Err(SandboxError::Unusable(format!(
+            "Docker's address cannot be used: {error}. DOCKER_HOST must be like unix:///var/run/docker.sock or tcp://host:2375"
+        ))),
+    }
+}
+
+fn away(config: &DockerConfig, reason: &str) -> SandboxError {
+    let host = config.host.clone();
+    let host = host
+        .or_else(|| std::env::var("DOCKER_HOST").ok())
+        .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+    let way_out = if reason.to_lowercase().contains("permission denied") {
+        "this user may not use it: `sudo usermod -aG docker $USER`, then log in again"
+    } else {
+        "start it (`make setup`, or `sudo systemctl start docker`), or let DOCKER_HOST name one that runs"
+    };
+    SandboxError::Engine {
+        doing: format!("reaching Docker at {host}"),
+        reason: format!("{reason}; {way_out}"),
+    }
 }
 
 impl fmt::Debug for Engine {
@@ -36,51 +89,16 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    pub(super) fn new(config: DockerConfig) -> Result<Self, SandboxError> {
-        let docker = match &config.host {
-            Some(host) => Docker::connect_with_host(host),
-            None => Docker::connect_with_defaults(),
-        };
-        let docker = docker.map_err(|error| {
-            SandboxError::Unusable(format!(
-                "Docker's address cannot be used: {error}. DOCKER_HOST must be like unix:///var/run/docker.sock or tcp://host:2375"
-            ))
-        })?;
-        Ok(Self {
-            docker,
-            config: Arc::new(config),
-            negotiated: Arc::default(),
-        })
-    }
-
-    /// Agrees on a version of the API, once. Everything else comes after it.
-    pub(super) async fn ready(&self) -> Result<(), SandboxError> {
-        let negotiate = async || {
-            let negotiation = self.docker.clone().negotiate_version();
-            // The version is shared by every clone of the client.
-            match tokio::time::timeout(self.config.call_timeout, negotiation).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(self.away(&error.to_string())),
-                Err(_) => Err(self.away("it does not answer")),
-            }
-        };
-        self.negotiated.get_or_try_init(negotiate).await.copied()
-    }
-
-    fn away(&self, reason: &str) -> SandboxError {
-        let host = self.config.host.clone();
-        let host = host
-            .or_else(|| std::env::var("DOCKER_HOST").ok())
-            .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
-        let way_out = if reason.to_lowercase().contains("permission denied") {
-            "this user may not use it: `sudo usermod -aG docker $USER`, then log in again"
-        } else {
-            "start it (`make setup`, or `sudo systemctl start docker`), or let DOCKER_HOST name one that runs"
-        };
-        SandboxError::Engine {
-            doing: format!("reaching Docker at {host}"),
-            reason: format!("{reason}; {way_out}"),
-        }
+    /// Reaches the engine and agrees with it on a version of the API.
+    async fn reach(config: Arc<DockerConfig>) -> Result<Self, SandboxError> {
+        let away = |reason: &str| away(&config, reason);
+        let docker = client(&config)?.ok_or_else(|| away("there is no such socket"))?;
+        let negotiation = docker.negotiate_version();
+        let docker = tokio::time::timeout(config.call_timeout, negotiation)
+            .await
+            .map_err(|_| away("it does not answer"))?
+            .map_err(|error| away(&error.to_string()))?;
+        Ok(Self { docker, config })
     }
 
     pub(super) async fn version(&self) -> Result<String, SandboxError> {

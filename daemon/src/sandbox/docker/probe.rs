@@ -172,9 +172,9 @@ impl Run {
                         None => streaming = false,
                     }
                 }
-                fate = self.fate.ended(), if !streaming && self.unsent.is_none() => {
+                fate = gone(&mut self.fate), if !streaming && self.unsent.is_none() => {
                     self.container.presence.ended();
-                    return fate.map(Over::ByItself).map_err(|reason| engine::failed(DOING, reason));
+                    return fate.map(Over::ByItself);
                 }
             }
         }
@@ -185,21 +185,32 @@ impl Run {
         if let Some(unsent) = self.unsent.take() {
             pass_on(&self.forward, unsent);
         }
-        let gone = async {
-            engine.kill(&self.container.id).await?;
-            loop {
-                tokio::select! {
-                    fate = self.fate.ended() => break fate.map_err(|reason| engine::failed(DOING, reason)),
-                    // Docker finishes with a container only when its output was read.
-                    frame = self.container.output.next() => match frame {
-                        Some(Ok(LogOutput::StdErr { message })) => drop(self.control.read(&message)),
-                        Some(Ok(frame)) => pass_on(&self.forward, frame.into_bytes()),
-                        _ => break self.fate.ended().await.map_err(|reason| engine::failed(DOING, reason)),
-                    },
+        let Self {
+            container,
+            fate,
+            forward,
+            control,
+            ..
+        } = self;
+        let drain = async {
+            while let Some(Ok(frame)) = container.output.next().await {
+                match frame {
+                    LogOutput::StdErr { message } => drop(control.read(&message)),
+                    other => pass_on(forward, other.into_bytes()),
                 }
             }
         };
-        let fate = tokio::time::timeout(DYING, gone)
+        // Docker is done with a container, and with the request to kill it, only when all of its
+        // output was read: so all three go on side by side.
+        let killed = async { tokio::try_join!(engine.kill(&container.id), gone(fate)) };
+        let killed = async {
+            let mut killed = std::pin::pin!(killed);
+            tokio::select! {
+                killed = &mut killed => killed,
+                () = drain => killed.await,
+            }
+        };
+        let ((), fate) = tokio::time::timeout(DYING, killed)
             .await
             .map_err(|_| engine::failed("killing a probe", "its container is still there"))??;
         self.container.presence.ended();
@@ -239,6 +250,11 @@ async fn send(forward: &Option<mpsc::Sender<Bytes>>, bytes: &Option<Bytes>) {
     {
         permit.send(bytes.clone());
     }
+}
+
+async fn gone(fate: &mut FateWatch) -> Result<Fate, SandboxError> {
+    let ended = fate.ended().await;
+    ended.map_err(|reason| engine::failed(DOING, reason))
 }
 
 async fn until(moment: Option<Instant>) {

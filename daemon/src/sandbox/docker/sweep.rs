@@ -9,6 +9,7 @@ use super::{
 use crate::sandbox::SandboxError;
 use bisect_shared::{Epoch, InstanceId, JobId};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
+use futures::future::try_join_all;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -66,15 +67,13 @@ async fn remove(
             let reason = format!("{} of them do not go", containers.len());
             return Err(engine::failed("removing containers", reason));
         }
-        for container in containers {
-            engine.remove_container(&container).await?;
-        }
+        let removals = containers.iter().map(|id| engine.remove_container(id));
+        try_join_all(removals).await?;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    for volume in volumes(engine, wanted, &doomed).await? {
-        engine.remove_volume(&volume).await?;
-    }
-    Ok(())
+    let volumes = volumes(engine, wanted, &doomed).await?;
+    let removals = volumes.iter().map(|name| engine.remove_volume(name));
+    try_join_all(removals).await.map(drop)
 }
 
 async fn containers(

@@ -1,1 +1,339 @@
-//! x
+//! Errors of Docker, dead servers and other people's containers: never a verdict, never a leftover.
+
+use super::world::{World, commit, docker, probe, probe_until};
+use bisect_shared::{Ending, Epoch, InstanceId, JobId};
+use bisectd::sandbox::{
+    ProbeSpec, Sandbox, SandboxError,
+    docker::{DockerConfig, DockerSandbox},
+};
+use std::{process::Command, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+async fn refusal(world: &World, change: impl FnOnce(&mut ProbeSpec)) -> String {
+    let mut spec = world.spec(&["true"]);
+    change(&mut spec);
+    match world.sandbox.check(&spec).await {
+        Err(SandboxError::Unusable(message)) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn check_names_the_image_by_what_it_is() {
+    let world = World::new();
+    let found = world.sandbox.check(&world.spec(&["true"])).await.unwrap();
+    assert_eq!(
+        vec![found],
+        docker(&["image", "inspect", "-f", "{{.Id}}", "bisect-runner:latest"])
+    );
+    world.left_nothing_soon().await;
+}
+
+#[tokio::test]
+async fn an_image_that_is_missing_or_has_no_shell_is_refused() {
+    let world = World::new();
+    let message = refusal(&world, |spec| spec.image = "no-such-image:1".to_owned()).await;
+    assert!(message.contains("docker pull no-such-image:1"), "{message}");
+    let message = refusal(&world, |spec| spec.image = "a image".to_owned()).await;
+    assert!(
+        message.contains("`a image` is not the name of an image"),
+        "{message}"
+    );
+
+    let name = format!("bisect-test-no-shell:{}", std::process::id());
+    let made = Command::new("sh")
+        .args([
+            "-c",
+            "printf x >file && tar -c file | docker import - \"$1\"",
+            "sh",
+            &name,
+        ])
+        .current_dir(tempfile::tempdir().unwrap().path())
+        .output();
+    assert!(made.unwrap().status.success());
+    let message = refusal(&world, |spec| spec.image.clone_from(&name)).await;
+    docker(&["image", "rm", &name]);
+    assert!(
+        message.contains(&name) && message.contains("cannot run `sh`"),
+        "{message}"
+    );
+
+    let runner_missing = World::with(DockerConfig {
+        runner_image: "no-such-runner".to_owned(),
+        ..DockerConfig::default()
+    });
+    let message = refusal(&runner_missing, |_| {}).await;
+    assert!(message.contains("make setup"), "{message}");
+    world.left_nothing_soon().await;
+}
+
+#[tokio::test]
+async fn an_image_without_git_or_python_is_enough() {
+    let world = World::new();
+    let mut spec = world.spec(&[
+        "sh",
+        "-c",
+        "test ! -e ~/venv && ! command -v git python3 && cat calm.txt && touch ~/x",
+    ]);
+    spec.image = "debian:bookworm-slim".to_owned();
+    world.sandbox.check(&spec).await.unwrap();
+    let mut lane = world.lane(spec).await;
+    let probed = probe(&mut *lane, commit("quiet")).await;
+    assert_eq!(
+        (probed.ending(), probed.text().as_str()),
+        (Ending::Exited(0), "quiet\n")
+    );
+    world.end(lane).await;
+}
+
+/// The runner image under another owner's eyes: one that has Python, but not our archive's.
+#[tokio::test]
+async fn another_image_gets_a_python_environment_of_its_own() {
+    let world = World::new();
+    let name = format!("bisect-test-python:{}", std::process::id());
+    let made = Command::new("sh")
+        .args(["-c", "id=$(docker create bisect-runner:latest) && docker commit -c 'LABEL other=1' \"$id\" \"$1\" && docker rm \"$id\"", "sh", &name])
+        .output();
+    assert!(made.unwrap().status.success());
+    let mut spec = world.spec(&["python3", "-c", "import sys; print(sys.prefix)"]);
+    spec.image.clone_from(&name);
+    let mut lane = world.lane(spec).await;
+    let probed = probe(&mut *lane, commit("quiet")).await;
+    world.end(lane).await;
+    docker(&["image", "rm", &name]);
+    assert_eq!(
+        (probed.ending(), probed.text().as_str()),
+        (Ending::Exited(0), "/bisect/home/venv\n")
+    );
+}
+
+#[tokio::test]
+async fn docker_that_is_away_is_an_error_with_a_way_out() {
+    let config = DockerConfig {
+        host: Some("unix:///nonexistent/docker.sock".to_owned()),
+        ..DockerConfig::default()
+    };
+    let world = World::with(config);
+    let spec = world.spec(&["true"]);
+    let errors = [
+        world.sandbox.check(&spec).await.map(drop).unwrap_err(),
+        world
+            .sandbox
+            .open_lane(Arc::new(spec), 0)
+            .await
+            .map(drop)
+            .unwrap_err(),
+        world
+            .sandbox
+            .sweep_job(JobId(1), Epoch(2))
+            .await
+            .unwrap_err(),
+        world.sandbox.ping().await.map(drop).unwrap_err(),
+    ];
+    for error in errors {
+        let SandboxError::Engine { doing, reason } = &error else {
+            panic!("{error:?}")
+        };
+        assert!(doing.contains("unix:///nonexistent/docker.sock"), "{error}");
+        assert!(
+            reason.contains("make setup") && reason.contains("DOCKER_HOST"),
+            "{error}"
+        );
+    }
+    let config = DockerConfig {
+        host: Some("gopher://x".to_owned()),
+        ..DockerConfig::default()
+    };
+    let error = DockerSandbox::connect(config).unwrap_err();
+    assert!(
+        error.to_string().contains("DOCKER_HOST must be like"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_commit_that_the_mirror_lacks_is_an_error() {
+    let world = World::new();
+    let mut lane = world.lane(world.spec(&["true"])).await;
+    let absent = "00ff10aa00ff10aa00ff10aa00ff10aa00ff10aa".parse().unwrap();
+    let probed = probe(&mut *lane, absent).await;
+    let Err(SandboxError::Engine { reason, .. }) = &probed.end else {
+        panic!("{probed:?}")
+    };
+    assert!(reason.contains("00ff10aa"), "{reason}");
+    assert_eq!(
+        probe(&mut *lane, commit("calm")).await.ending(),
+        Ending::Exited(0)
+    );
+    world.end(lane).await;
+}
+
+/// As when an operator runs `docker kill`, or Docker stops: whatever code came of it is discarded.
+#[tokio::test]
+async fn a_container_ended_from_outside_is_no_verdict_and_the_lane_recovers() {
+    let world = World::new();
+    let label = format!("label=bisectd.owner={}", world.owner);
+    for signal in ["KILL", "TERM"] {
+        // Heeds SIGTERM as it would a wrapper's: fails at once.
+        let hostile = "echo up; while [ ! -e ~/now ]; do sleep 0.1; done; exit 1";
+        let mut lane = world.lane(world.attack(hostile, "exit 0")).await;
+        let mut signalled = false;
+        let probed = probe_until(
+            &mut *lane,
+            commit("evil"),
+            CancellationToken::new(),
+            |output| {
+                if output == b"up\n" && !signalled {
+                    signalled = true;
+                    let all = docker(&["ps", "-q", "--filter", &label, "--filter", "name=-test-"]);
+                    for container in &all {
+                        // The one that only waits may be gone by now.
+                        let kill = Command::new("docker")
+                            .args(["kill", "-s", signal, container])
+                            .output();
+                        assert!(kill.is_ok());
+                        let now = Command::new("docker")
+                            .args(["exec", container, "touch", "/bisect/home/now"])
+                            .output();
+                        assert!(now.is_ok());
+                    }
+                }
+            },
+        )
+        .await;
+        assert!(
+            matches!(probed.end, Err(SandboxError::Engine { .. })),
+            "{signal}: {probed:?}"
+        );
+        assert_eq!(
+            probe(&mut *lane, commit("quiet")).await.ending(),
+            Ending::Exited(0)
+        );
+        world.end(lane).await;
+    }
+}
+
+/// What is left of a server that was killed: connections end, so containers do; volumes are swept.
+#[tokio::test]
+async fn a_dropped_run_and_a_dropped_lane_leave_nothing() {
+    let world = World::new();
+    let mut lane = world
+        .lane(world.attack("echo up; trap '' TERM; sleep 600", "exit 0"))
+        .await;
+    let up = std::sync::Arc::new(tokio::sync::Notify::new());
+    tokio::select! {
+        probed = probe_until(&mut *lane, commit("evil"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
+        () = up.notified() => {}
+    }
+    assert_eq!(
+        probe(&mut *lane, commit("quiet")).await.ending(),
+        Ending::Exited(0)
+    );
+    drop(lane);
+    world.left_nothing_soon().await;
+
+    let opening = world.sandbox.open_lane(Arc::new(world.spec(&["true"])), 1);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(30), opening)
+            .await
+            .is_err()
+    );
+    // Until what was under way is there, and then is not.
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while world.left().is_empty() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await
+    .ok();
+    world.left_nothing_soon().await;
+}
+
+/// A process that dies takes its runtime with it: nothing runs any more that could clean up.
+#[test]
+fn a_killed_servers_containers_end_and_its_volumes_are_swept() {
+    let world = World::new();
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let dying = runtime();
+    dying.block_on(async {
+        let mut lane = world.lane(world.attack("echo up; sleep 600", "exit 0")).await;
+        let up = tokio::sync::Notify::new();
+        tokio::select! {
+            probed = probe_until(&mut *lane, commit("evil"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
+            () = up.notified() => {}
+        }
+        // Neither run nor lane is dropped in order.
+        std::mem::forget(lane);
+    });
+    dying.shutdown_background();
+
+    runtime().block_on(async {
+        let fresh = DockerSandbox::connect(DockerConfig {
+            owner: world.owner.clone(),
+            ..DockerConfig::default()
+        })
+        .unwrap();
+        // Those of a living instance stay.
+        fresh
+            .sweep_dead(&[InstanceId("tester".to_owned())])
+            .await
+            .unwrap();
+        assert!(!world.left().is_empty());
+        fresh
+            .sweep_dead(&[InstanceId("another".to_owned())])
+            .await
+            .unwrap();
+        assert_eq!(world.left(), Vec::<String>::new());
+    });
+}
+
+#[tokio::test]
+async fn a_sweep_removes_lower_epochs_of_its_own_job_only() {
+    let world = World::new();
+    let of = |job: i64, epoch: i64| {
+        let mut spec = world.spec(&["true"]);
+        (spec.job, spec.epoch) = (JobId(job), Epoch(epoch));
+        spec
+    };
+    let old = world.lane(of(1, 1)).await;
+    let mut current = world.lane(of(1, 2)).await;
+    let mut other = world.lane(of(2, 1)).await;
+    let elsewhere = World::new();
+    elsewhere
+        .sandbox
+        .sweep_job(JobId(1), Epoch(9))
+        .await
+        .unwrap();
+
+    let sweep = || world.sandbox.sweep_job(JobId(1), Epoch(2));
+    let (first, second) = tokio::join!(sweep(), sweep());
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+    let left = docker(&[
+        "ps",
+        "-a",
+        "--format",
+        "{{.Label \"bisectd.job\"}}-{{.Label \"bisectd.epoch\"}}",
+        "--filter",
+        &format!("label=bisectd.owner={}", world.owner),
+    ]);
+    assert!(
+        !left.is_empty() && !left.contains(&"1-1".to_owned()),
+        "{left:?}"
+    );
+    for lane in [&mut current, &mut other] {
+        assert_eq!(
+            probe(&mut **lane, commit("calm")).await.ending(),
+            Ending::Exited(0)
+        );
+    }
+    current.close().await.unwrap();
+    other.close().await.unwrap();
+    old.close().await.unwrap();
+    assert_eq!(world.left(), Vec::<String>::new());
+}

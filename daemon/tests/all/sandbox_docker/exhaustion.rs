@@ -1,1 +1,183 @@
-//! x
+//! Commands that use up whatever there is: each is told apart, and its lane goes on.
+
+use super::world::{World, commit, probe};
+use bisect_shared::Ending;
+use bisectd::sandbox::RunEnd;
+use std::{fs, time::Duration};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test]
+async fn a_fork_bomb_hits_its_own_limit() {
+    let world = World::new();
+    let mut spec = world.attack("bomb() { bomb | bomb & bomb; }\nbomb", "sleep 0");
+    spec.timeout = Duration::from_secs(2);
+    let attacked = world.survives(spec).await;
+    let expected = [Ending::TimedOut, Ending::Exited(2)];
+    assert!(expected.contains(&attacked.ending), "{attacked:?}");
+}
+
+/// The last free process goes to a survivor, and yet the container has its last word.
+#[tokio::test]
+async fn no_process_left_is_no_reason_to_lose_the_exit_code() {
+    let world = World::new();
+    let hostile = "import os, signal, time
+try:
+    while True:
+        if os.fork() == 0:
+            time.sleep(600)
+            os._exit(0)
+except BlockingIOError:
+    print('used up', flush=True)
+    os._exit(5)";
+    let spec = world.attack(&format!("exec python3 -c \"{hostile}\""), "sleep 0");
+    let attacked = world.survives(spec).await;
+    assert_eq!(
+        (attacked.ending, attacked.output.as_str()),
+        (Ending::Exited(5), "used up\n")
+    );
+}
+
+#[tokio::test]
+async fn memory_is_told_from_a_code_of_the_same_number() {
+    let world = World::new();
+    for (hostile, ending) in [
+        ("exec tail /dev/zero", Ending::OutOfMemory),
+        // Only a child died, and the command told of it with its own code.
+        ("tail /dev/zero || exit 1", Ending::OutOfMemory),
+        // The command passed all the same.
+        ("tail /dev/zero || exit 0", Ending::Exited(0)),
+        // Many small ones: the kernel must not choose the supervising shell.
+        (
+            "for i in 1 2 3 4 5 6 7 8; do head -c 100m /dev/zero | tail >/dev/null & done; wait; exit 4",
+            Ending::OutOfMemory,
+        ),
+        ("kill -KILL $$", Ending::Exited(137)),
+    ] {
+        let mut spec = world.attack(hostile, "exit 0");
+        spec.limits.memory = 64 << 20;
+        assert_eq!(world.survives(spec).await.ending, ending, "{hostile}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_workspace_ends_the_probe_and_is_made_anew() {
+    let world = World::new();
+    let check = "test ! -e build; test -x ~/venv/bin/pytest; test \"$(git config --global safe.directory)\" = '*'";
+    for hostile in [
+        "mkdir build; head -c 400m /dev/zero >build/big; sleep 600",
+        "head -c 400m /dev/zero >~/big; sleep 600",
+        // Where no other user may look.
+        "mkdir d; exec 9>d/big; chmod 0 d; head -c 400m /dev/zero >&9; sleep 600",
+    ] {
+        let attacked = world.survives(world.attack(hostile, check)).await;
+        assert_eq!(attacked.ending, Ending::OutOfDisk, "{hostile}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_tmp_is_told_apart_when_the_command_fails_for_it() {
+    let world = World::new();
+    for (hostile, ending) in [
+        ("head -c 100m /dev/zero >/tmp/big", Ending::OutOfDisk),
+        (
+            "head -c 100m /dev/zero >/tmp/big; exit 0",
+            Ending::Exited(0),
+        ),
+        (
+            "head -c 100m /dev/zero >/tmp/big || { rm /tmp/big; exit 3; }",
+            Ending::Exited(3),
+        ),
+    ] {
+        let check =
+            "test -z \"$(ls -A /tmp)\"; printf '#!/bin/sh\\n' >/tmp/x; chmod 755 /tmp/x; /tmp/x";
+        let attacked = world.survives(world.attack(hostile, check)).await;
+        assert_eq!(attacked.ending, ending, "{hostile}: {}", attacked.output);
+    }
+}
+
+#[tokio::test]
+async fn endless_output_is_passed_on_until_the_timeout() {
+    let world = World::new();
+    for hostile in ["exec yes", "exec cat /dev/zero"] {
+        let mut spec = world.attack(hostile, "exit 0");
+        spec.timeout = Duration::from_secs(1);
+        let attacked = world.survives(spec).await;
+        assert_eq!(attacked.ending, Ending::TimedOut);
+        assert!(
+            attacked.output.len() >= 1 << 20,
+            "{}",
+            attacked.output.len()
+        );
+    }
+}
+
+/// Nobody reads: the command waits, the daemon keeps nothing, and the timeout holds all the same.
+#[tokio::test]
+async fn a_reader_that_never_reads_costs_no_memory() {
+    let world = World::new();
+    let mut spec = world.attack("exec yes", "exit 0");
+    spec.timeout = Duration::from_secs(2);
+    let mut lane = world.lane(spec).await;
+    let before = resident();
+    let (sender, receiver) = mpsc::channel(1);
+    let end = lane
+        .run(commit("evil"), sender, CancellationToken::new())
+        .await;
+    assert!(
+        matches!(end, Ok(RunEnd::Ended(Ending::TimedOut, _))),
+        "{end:?}"
+    );
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64 << 20, "grown by {grown} bytes");
+    drop(receiver);
+    assert_eq!(
+        probe(&mut *lane, commit("quiet")).await.ending(),
+        Ending::Exited(0)
+    );
+    world.end(lane).await;
+}
+
+#[tokio::test]
+async fn nobody_listening_is_no_reason_to_stop() {
+    let world = World::new();
+    let mut lane = world.lane(world.spec(&["seq", "100000"])).await;
+    let (sender, receiver) = mpsc::channel(1);
+    drop(receiver);
+    let end = lane
+        .run(commit("calm"), sender, CancellationToken::new())
+        .await;
+    assert!(
+        matches!(end, Ok(RunEnd::Ended(Ending::Exited(0), _))),
+        "{end:?}"
+    );
+    world.end(lane).await;
+}
+
+/// What the kernel counts by user is used up by a lane's user alone, and given back.
+#[tokio::test]
+async fn quotas_of_a_user_are_a_lanes_own() {
+    let world = World::new();
+    let watch = "import ctypes, os, time
+libc = ctypes.CDLL(None)
+count = 0
+while libc.inotify_init() >= 0:
+    count += 1
+print(count, flush=True)";
+    let hostile = format!("exec python3 -c \"{watch}\nwhile True: time.sleep(60)\"");
+    let check = "python3 -c 'import ctypes; exit(ctypes.CDLL(None).inotify_init() < 0)'";
+    let mut spec = world.attack(&hostile, check);
+    spec.timeout = Duration::from_secs(2);
+    let attacked = world.survives(spec).await;
+    assert_eq!(attacked.ending, Ending::TimedOut);
+    assert!(
+        attacked.output.trim().parse::<u32>().unwrap() > 8,
+        "{attacked:?}"
+    );
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}

@@ -174,6 +174,20 @@ impl World {
     }
 }
 
+impl Drop for World {
+    /// A failed test's runtime stops before what it spawned could clean up.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let filter = format!("--filter label=bisectd.owner={}", self.owner);
+        let script = format!(
+            "docker ps -aq {filter} | xargs -r docker rm -fv; docker volume ls -q {filter} | xargs -r docker volume rm"
+        );
+        drop(Command::new("sh").args(["-c", &script]).output());
+    }
+}
+
 #[derive(Debug)]
 pub struct Attacked {
     pub ending: Ending,

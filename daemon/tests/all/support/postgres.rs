@@ -196,6 +196,7 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
+#[expect(clippy::zombie_processes, reason = "it outlives this process")]
 fn start_keeper(folder: &Path) {
     if lock_file(folder, "keeper.lock").try_lock().is_err() {
         return;

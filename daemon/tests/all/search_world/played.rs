@@ -1,7 +1,7 @@
 //! Plays a bisection without containers: probes take the time they are said to take, on a clock that
 //! only the events move. Checks what must hold at every step.
 
-use bisect_shared::{Ending, Sha};
+use bisect_shared::Ending;
 use bisectd::search::{Conclusion, InFlight, Question, Run, Step, next};
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub struct Played {
 pub fn play(
     question: &Question,
     lanes: usize,
-    ending: &dyn Fn(Sha) -> Ending,
+    ending: &dyn Fn(InFlight) -> Ending,
     seconds: &mut dyn FnMut(InFlight) -> f64,
 ) -> Played {
     let mut played = Lanes::default();
@@ -98,7 +98,7 @@ impl Lanes {
         });
     }
 
-    fn finish_first(&mut self, ending: &dyn Fn(Sha) -> Ending) {
+    fn finish_first(&mut self, ending: &dyn Fn(InFlight) -> Ending) {
         let lanes = self.flying.iter().enumerate();
         let (first, _) = lanes
             .min_by(|one, other| one.1.until.total_cmp(&other.1.until))
@@ -111,7 +111,7 @@ impl Lanes {
         self.runs.push(Run {
             commit,
             purpose,
-            ending: ending(commit),
+            ending: ending(run),
         });
     }
 }
