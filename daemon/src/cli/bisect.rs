@@ -3,7 +3,7 @@
 use super::{
     Exit, Refusal,
     args::{BisectArgs, When},
-    instance::{affinity, is_dead},
+    instance::{affinity, forget, is_dead},
     request,
     services::{self, Services, Storage},
     watch::{self, Show},
@@ -133,7 +133,10 @@ async fn recover(runner: &Runner, job: JobId, config: &Config) -> Result<(), cra
     if let Some(JobRow { status: JobStatus::Running, worker: Some(worker), .. }) = &row
         && is_dead(&config.data_dir, &worker.0)
     {
-        runner.queue.reclaim_dead(worker).await?;
+        let reclaimed = runner.queue.reclaim_dead(worker).await?;
+        if reclaimed.iter().any(|taken| taken.job == job) {
+            forget(&config.data_dir, &worker.0);
+        }
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // A file that stays is only litter: the next process that asks removes it.
+        // A file that stays is only litter.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -48,12 +48,15 @@ pub(super) fn is_dead(data_dir: &Path, id: &str) -> bool {
     let path = lock_path(data_dir, id);
     let Ok(file) = File::open(&path) else { return false };
     match file.try_lock() {
-        Ok(()) => {
-            let _ = std::fs::remove_file(path);
-            true
-        }
+        Ok(()) => true,
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
     }
+}
+
+/// Forgets a dead process whose job has been taken over. Not before: that it is dead must be known
+/// for as long as the job has to wait, for example for the dead one's last transaction to end.
+pub(super) fn forget(data_dir: &Path, id: &str) {
+    let _ = std::fs::remove_file(lock_path(data_dir, id));
 }
 
 fn lock_path(data_dir: &Path, id: &str) -> PathBuf {
@@ -77,7 +80,7 @@ pub(super) fn affinity(data_dir: &Path) -> String {
 fn real_path(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let known = path.ancestors().find_map(|part| Some((part.canonicalize().ok()?, path.strip_prefix(part).ok()?)));
-    // Component by component: joining an empty rest would add a slash to the name.
+    // By components: joining nothing would leave a slash at the end, and so another name.
     known.map_or_else(|| path.clone(), |(real, rest)| real.components().chain(rest.components()).collect())
 }
 
@@ -95,6 +98,9 @@ mod tests {
         // What a crash leaves: the file, and no lock on it.
         std::fs::write(lock_path(folder.path(), "crashed"), "").unwrap();
         assert!(is_dead(folder.path(), "crashed"));
+        assert!(is_dead(folder.path(), "crashed"), "it stays known");
+        forget(folder.path(), "crashed");
+        assert!(!is_dead(folder.path(), "crashed"));
     }
 
     #[test]

@@ -10,9 +10,9 @@ pub mod sample;
 mod world;
 
 pub use helper::Helper;
-pub use poll::{PATIENCE, eventually};
+pub use poll::eventually;
 pub use pooler::Pooler;
 pub use postgres::{TestDb, database, empty_database};
 pub use program::{Program, Ran, Running};
-pub use project::Project;
+pub use project::{Commit, Project, git_in};
 pub use world::{Gate, World};

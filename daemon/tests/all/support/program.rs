@@ -43,11 +43,27 @@ pub struct Ran {
 impl Program {
     /// In a folder of its own, so that no `.env` and no `Rocket.toml` of ours is read.
     pub fn new(folder: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bisectd"));
+        Self::of(env!("CARGO_BIN_EXE_bisectd"), folder)
+    }
+
+    /// Another program, which starts ours.
+    pub fn of(program: &str, folder: &Path) -> Self {
+        let mut command = Command::new(program);
         command.env_clear().current_dir(folder).env("HOME", folder);
         command.env("PATH", std::env::var_os("PATH").unwrap());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         Self { command }
+    }
+
+    pub fn arg(self, arg: &str) -> Self {
+        self.args([arg])
+    }
+
+    /// The command line, for a shell: no word may need to be quoted that is not.
+    pub fn words(&self) -> Vec<String> {
+        let command = self.command.as_std();
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        words.map(|word| word.to_str().unwrap().to_owned()).collect()
     }
 
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {

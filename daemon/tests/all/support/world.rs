@@ -15,6 +15,7 @@ use bisectd::db::{
 use sqlx::{Connection, Executor, PgConnection};
 use std::{
     collections::BTreeMap,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -28,7 +29,10 @@ pub struct World {
 
 impl World {
     pub async fn new(project: Project) -> Self {
-        Self { db: database().await, project, folder: tempfile::tempdir().unwrap() }
+        let folder = tempfile::tempdir().unwrap();
+        // A private PostgreSQL, whose user is not root, must be able to enter it.
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        Self { db: database().await, project, folder }
     }
 
     /// A file or folder of this test, outside the project and `DATA_DIR`.
@@ -43,7 +47,12 @@ impl World {
     /// The program on this world's database, with clocks for tests. Nothing is stale by mistake:
     /// a machine under load may let a process wait for many seconds.
     pub fn program(&self) -> Program {
-        Program::new(self.folder.path())
+        self.configured(Program::new(self.folder.path()))
+    }
+
+    /// The same environment for a program that starts ours.
+    pub fn configured(&self, program: Program) -> Program {
+        program
             .env("DATABASE_URL", self.db.url())
             .env("DATA_DIR", self.data_dir())
             .env("HEARTBEAT_SECONDS", "0.2")
