@@ -31,7 +31,7 @@ class Peer:
         )
         # With a terminal git writes each line when it happens, so that the probes can be timed from outside, at no cost to git.
         run = subprocess.Popen(
-            ["docker", "exec", "--tty", "--workdir", f"{HOME}/{repository}", "--env", f"HOME={HOME}", self.container, "sh", "-c", script],
+            ["docker", "exec", "--tty", "--user", "runner", "--workdir", f"{HOME}/{repository}", "--env", f"HOME={HOME}", self.container, "sh", "-c", script],
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -65,7 +65,7 @@ class Peer:
 @contextlib.contextmanager
 def container(image, repositories):
     """A container that holds a clone of each repository (name → folder on this machine) in a volume of its own, as a lane does."""
-    arguments = ["docker", "run", "--detach", "--rm", "--init", "--network", "none", "--label", "bisectd.bench=peer"]
+    arguments = ["docker", "run", "--detach", "--rm", "--init", "--user", "0", "--network", "none", "--label", "bisectd.bench=peer"]
     # What sandbox::Limits gives a lane.
     arguments += ["--memory", "2g", "--memory-swap", "2g", "--cpus", "2", "--pids-limit", "512", "--tmpfs", "/tmp:exec,size=512m"]
     arguments += ["--cap-drop", "ALL", "--cap-add", "CHOWN", "--security-opt", "no-new-privileges", "--volume", HOME]
@@ -74,11 +74,11 @@ def container(image, repositories):
     started = subprocess.run([*arguments, image, "sleep", "86400"], check=True, capture_output=True, text=True)
     name = started.stdout.strip()
     try:
-        subprocess.run(["docker", "exec", "--user", "0", name, "chown", "runner", HOME], check=True)
+        subprocess.run(["docker", "exec", name, "chown", "runner", HOME], check=True)
         script = "git config --global safe.directory '*' && git config --global advice.detachedHead false"
         for repository in repositories:
             script += f" && git clone --quiet file:///repositories/{repository} {HOME}/{repository}"
-        subprocess.run(["docker", "exec", "--env", f"HOME={HOME}", name, "sh", "-c", script], check=True)
+        subprocess.run(["docker", "exec", "--user", "runner", "--env", f"HOME={HOME}", name, "sh", "-c", script], check=True)
         yield Peer(name)
     finally:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
