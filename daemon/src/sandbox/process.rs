@@ -82,9 +82,8 @@ impl Sandbox for ProcessSandbox {
     }
 
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError> {
-        for folder in self.left_behind(job, below) {
-            kill_all_of(&folder).await;
-            remove(&folder).await?;
+        for lane in self.left_behind(job, below) {
+            remove_lane(&lane).await?;
         }
         Ok(())
     }
@@ -132,14 +131,19 @@ impl Lane for ProcessLane {
     }
 
     async fn close(self: Box<Self>) -> Result<(), SandboxError> {
-        kill_all_of(&self.folder).await;
-        remove(&self.folder).await?;
-        if let Some(instance) = self.folder.parent() {
-            // It stays while another lane of this process is in it.
-            let _ = std::fs::remove_dir(instance);
-        }
-        Ok(())
+        remove_lane(&self.folder).await
     }
+}
+
+/// Ends what runs on a lane and removes it, and the folder of its process with the last one.
+async fn remove_lane(lane: &Path) -> Result<(), SandboxError> {
+    kill_all_of(lane).await;
+    remove(lane).await?;
+    if let Some(instance) = lane.parent() {
+        // It stays while another lane of the same process is in it.
+        let _ = std::fs::remove_dir(instance);
+    }
+    Ok(())
 }
 
 fn run_end(ending: Option<Ending>, started: Instant) -> RunEnd {
