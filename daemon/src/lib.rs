@@ -3,5 +3,13 @@
 //! Who may call whom: `search` and `report` are pure and know `bisect_shared` only; `db` and
 //! `sandbox` do I/O and never know each other; `queue` and `runner` combine those; `cli` calls them.
 
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod git;
+pub mod queue;
+pub mod report;
+pub mod runner;
 pub mod sandbox;
 pub mod search;
+pub mod telemetry;

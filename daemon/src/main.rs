@@ -1,3 +1,7 @@
 //! The `bisectd` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bisectd::cli::main()
+}

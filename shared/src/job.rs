@@ -112,9 +112,6 @@ mod tests {
         for value in ResultKind::ALL {
             assert_eq!(value.name().parse::<ResultKind>().unwrap(), *value);
         }
-        assert_eq!(
-            "done".parse::<JobStatus>().unwrap_err().to_string(),
-            "`done` is not a job status"
-        );
+        assert_eq!("done".parse::<JobStatus>().unwrap_err().to_string(), "`done` is not a job status");
     }
 }

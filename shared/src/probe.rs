@@ -114,10 +114,7 @@ mod tests {
             Ending::OutOfDisk,
         ];
         for ending in endings {
-            assert_eq!(
-                Ending::from_parts(ending.name(), ending.exit_code()),
-                Some(ending)
-            );
+            assert_eq!(Ending::from_parts(ending.name(), ending.exit_code()), Some(ending));
         }
         assert_eq!(Ending::from_parts("exited", None), None);
     }

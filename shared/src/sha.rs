@@ -105,13 +105,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in [
-            "",
-            "00ff",
-            "g0ff10aa00ff10aa00ff10aa00ff10aa00ff10aa",
-            "main",
-            "--upload-pack=x",
-        ] {
+        for text in ["", "00ff", "g0ff10aa00ff10aa00ff10aa00ff10aa00ff10aa", "main", "--upload-pack=x"] {
             assert!(text.parse::<Sha>().is_err(), "{text}");
         }
     }

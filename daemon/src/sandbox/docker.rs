@@ -64,11 +64,11 @@ pub struct DockerSandbox {
 }
 
 impl DockerSandbox {
-    /// A sandbox on the engine that `config` names. Does no I/O: the engine may be away now and
-    /// come back later.
+    /// A sandbox on the engine that `config` names, which need not answer now.
     ///
     /// # Errors
-    /// [`SandboxError::Unusable`] when the address is none that can be used.
+    /// [`SandboxError::Unusable`] when the address is none that can be used, and
+    /// [`SandboxError::Engine`] when it is a socket that is not there.
     pub fn connect(config: DockerConfig) -> Result<Self, SandboxError> {
         Ok(Self {
             link: Link::new(config)?,
@@ -83,16 +83,6 @@ impl DockerSandbox {
     /// [`SandboxError::Engine`], with what to do, when it does not.
     pub async fn ping(&self) -> Result<String, SandboxError> {
         self.link.engine().await?.version().await
-    }
-
-    /// Removes every container and volume of this owner that belongs to none of the `alive`
-    /// instances: what processes that were killed could not remove themselves. Called at start.
-    ///
-    /// # Errors
-    /// [`SandboxError::Engine`] when something is left.
-    pub async fn sweep_dead(&self, alive: &[InstanceId]) -> Result<(), SandboxError> {
-        let engine = self.link.engine().await?;
-        sweep::dead_instances(&engine, alive).await
     }
 }
 
@@ -121,5 +111,13 @@ impl Sandbox for DockerSandbox {
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError> {
         let engine = self.link.engine().await?;
         sweep::job(&engine, job, below).await
+    }
+
+    async fn instances(&self) -> Result<Vec<InstanceId>, SandboxError> {
+        sweep::present(&self.link.engine().await?).await
+    }
+
+    async fn sweep_instances(&self, dead: &[InstanceId]) -> Result<(), SandboxError> {
+        sweep::instances(&self.link.engine().await?, dead).await
     }
 }

@@ -4,6 +4,7 @@
 //! touches the database, and never turns an error of its own into an [`Ending`].
 
 pub mod docker;
+pub mod process;
 
 use async_trait::async_trait;
 use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
@@ -52,6 +53,27 @@ pub enum Network {
     Egress,
 }
 
+impl std::str::FromStr for Network {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "none" => Ok(Self::None),
+            "egress" => Ok(Self::Egress),
+            _ => Err(()),
+        }
+    }
+}
+
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Egress => "egress",
+        })
+    }
+}
+
 /// What one probe may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
@@ -69,13 +91,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            memory: 2 << 30,
-            cpus: 2.0,
-            pids: 512,
-            tmp: 512 << 20,
-            disk: 10 << 30,
-        }
+        Self { memory: 2 << 30, cpus: 2.0, pids: 512, tmp: 512 << 20, disk: 10 << 30 }
     }
 }
 
@@ -97,15 +113,17 @@ pub trait Sandbox: Send + Sync {
     async fn check(&self, spec: &ProbeSpec) -> Result<String, SandboxError>;
 
     /// Prepares a lane: a workspace that lasts from probe to probe.
-    async fn open_lane(
-        &self,
-        spec: Arc<ProbeSpec>,
-        lane: u32,
-    ) -> Result<Box<dyn Lane>, SandboxError>;
+    async fn open_lane(&self, spec: Arc<ProbeSpec>, lane: u32) -> Result<Box<dyn Lane>, SandboxError>;
 
     /// Removes every container, volume and process of `job` whose epoch is below `below`, on this
     /// engine. The new owner of a job calls it before its first probe.
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError>;
+
+    /// The processes of which there is anything here, alive or dead.
+    async fn instances(&self) -> Result<Vec<InstanceId>, SandboxError>;
+
+    /// Removes everything of these processes, which are surely dead.
+    async fn sweep_instances(&self, dead: &[InstanceId]) -> Result<(), SandboxError>;
 }
 
 /// One workspace. Ignored files (build caches) and the home folder survive from one run to the next;

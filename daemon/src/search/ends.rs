@@ -57,7 +57,8 @@ pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusio
     if let Some(runs) = record.contradiction() {
         return Some(Conclusion::Flaky { runs });
     }
-    if let Some(run) = record.run_with(question.bad, Verdict::Good) {
+    let tells = |run: &Run| can_tell(question, record, run);
+    if let Some(run) = record.run_with(question.bad, Verdict::Good).filter(tells) {
         return Some(Conclusion::NotReproducible { run });
     }
     let ends = || std::iter::once(question.bad).chain(question.good.iter().copied());
@@ -71,21 +72,24 @@ pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusio
         return Some(Conclusion::Aborted { run, why });
     }
     let fails = |&good: &Sha| record.run_with(good, Verdict::Bad);
-    if let Some(run) = question
-        .good
-        .iter()
-        .filter_map(fails)
-        .find(|run| tells(record, question, run))
-    {
+    if let Some(run) = question.good.iter().filter_map(fails).find(tells) {
         return Some(Conclusion::GoodFails { run });
     }
     let verified = ends().all(|end| record.verdict(end).is_some());
-    let bad = |base: &&Sha| record.verdict(**base) == Some(Verdict::Bad);
-    let merge_base = question.merge_bases.iter().find(bad).filter(|_| verified)?;
-    Some(Conclusion::FixedBefore {
-        merge_base: *merge_base,
-        good: question.good.clone(),
-    })
+    verified.then(|| bad_merge_base(question, record)).flatten()
+}
+
+/// The first bad merge base, as soon as those before it are known.
+fn bad_merge_base(question: &Question, record: &Record) -> Option<Conclusion> {
+    let tested = question
+        .merge_bases
+        .iter()
+        .filter(|&base| !question.skips(*base));
+    let mut tested = tested.map(|&base| (base, record.verdict(base)));
+    let (merge_base, verdict) =
+        tested.find(|(_, verdict)| !matches!(verdict, Some(Verdict::Good | Verdict::Skip)))?;
+    let good = question.good.clone();
+    verdict.map(|_| Conclusion::FixedBefore { merge_base, good })
 }
 
 /// The end's run, if the end has been run and can only be skipped.
@@ -98,8 +102,7 @@ const fn is_missing_command(ending: Ending) -> bool {
     matches!(ending, Ending::Exited(126 | 127))
 }
 
-/// A good end's run, if it ended with the same 126 or 127 as the bad end's. With `--fixed` the bad
-/// end passes, and the two never agree.
+/// A good end's run, if it ended with the same 126 or 127 as the bad end's.
 fn cannot_run(question: &Question, record: &Record) -> Option<Run> {
     let missing = |(run, _): &&(Run, _)| is_missing_command(run.ending);
     let bad = record.of(question.bad).find(missing)?.0.ending;
@@ -107,9 +110,15 @@ fn cannot_run(question: &Question, record: &Record) -> Option<Run> {
     good.map(|(run, _)| *run).find(|run| run.ending == bad)
 }
 
-/// Whether a good end's failure can be told from a command that cannot run: that takes the bad end.
-fn tells(record: &Record, question: &Question, run: &Run) -> bool {
-    !is_missing_command(run.ending) || record.has_run(question.bad, Purpose::Search)
+/// Whether an end's run can be told from one of a command that cannot run anywhere: that takes a run
+/// of the other end.
+fn can_tell(question: &Question, record: &Record, run: &Run) -> bool {
+    let known = |end: Sha| record.has_run(end, Purpose::Search);
+    let other_known = match run.commit == question.bad {
+        true => question.good.iter().all(|&good| known(good)),
+        false => known(question.bad),
+    };
+    other_known || !is_missing_command(run.ending)
 }
 
 #[cfg(test)]
@@ -180,6 +189,28 @@ mod tests {
             let fails = ended(&[(9, Ending::Exited(1)), (0, code)]).map(|end| end.kind());
             assert_eq!(fails, Some(ResultKind::GoodFails));
         }
+    }
+
+    #[test]
+    fn with_fixed_a_command_that_cannot_run_is_no_newer_end_that_fails() {
+        let question = Question {
+            fixed: true,
+            ..question(linear(9))
+        };
+        let end = |runs: &[Run]| conclude(&question, &Record::new(&question, runs));
+        let missing = Ending::Exited(127);
+        assert_eq!(
+            end(&[searched(9, missing)]),
+            None,
+            "waits for the older end"
+        );
+        let both = end(&[searched(9, missing), searched(0, missing)]);
+        assert!(matches!(both, Some(Conclusion::Aborted { .. })), "{both:?}");
+        let fails = end(&[searched(9, missing), searched(0, Ending::Exited(1))]);
+        assert_eq!(
+            fails.map(|end| end.kind()),
+            Some(ResultKind::NotReproducible)
+        );
     }
 
     #[test]

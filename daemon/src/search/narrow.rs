@@ -4,6 +4,8 @@
 //! and a second break, in any order, and still leave the same commits.
 
 use super::graph::{Graph, Node};
+use super::verdict::Record;
+use bisect_shared::Verdict;
 
 /// What is left to search.
 pub(super) struct Candidates {
@@ -13,6 +15,20 @@ pub(super) struct Candidates {
     pub(super) inside: Vec<bool>,
     /// By node: whether it is an ancestor of a commit that shows the older behaviour.
     pub(super) cleared: Vec<bool>,
+}
+
+/// What the runs leave of the graph.
+pub(super) fn candidates(graph: &Graph, record: &Record) -> Candidates {
+    let [good, bad] = [Verdict::Good, Verdict::Bad].map(|it| with_verdict(graph, record, it));
+    narrow(graph, &good, &bad)
+}
+
+/// The commits of the graph with this verdict.
+pub(super) fn with_verdict(graph: &Graph, record: &Record, wanted: Verdict) -> Vec<Node> {
+    let with = record
+        .commits()
+        .filter(|(_, verdict)| *verdict == Some(wanted));
+    with.filter_map(|(commit, _)| graph.node(&commit)).collect()
 }
 
 /// The ancestors of the bad end and of every bad commit that are no ancestors of a good one.

@@ -108,10 +108,14 @@ impl Field<'_> {
 
     /// The commit that best splits the cell for `count` picks, and how many of them go below it.
     fn choose(&self, cell: &[Node], count: usize, busy: &[Node]) -> Option<(Node, usize)> {
-        let weights = weigh(self.graph, cell, |_| true);
-        let size = cell.len() as u32;
+        // A bad end that touches no path is the last to suspect: as for git, it has no weight.
+        let weightless = |node: Node| node == 0 && self.graph.bad_end_added();
+        let weights = weigh(self.graph, cell, |node| !weightless(node));
+        let size = cell.len() as u32 - u32::from(weightless(cell[0]));
         let usable = |(node, weight): &(&Node, &u32)| {
-            **weight < size && self.pickable[**node as usize] && !busy.contains(node)
+            (**weight as usize) < cell.len()
+                && self.pickable[**node as usize]
+                && !busy.contains(node)
         };
         let usable = || cell.iter().zip(&weights).filter(usable);
         let shares = [count.div_ceil(2), count / 2 + 1];
@@ -121,20 +125,32 @@ impl Field<'_> {
         let off = |weight: u32, share: usize| {
             (u64::from(weight) * cells).abs_diff(u64::from(size) * share as u64)
         };
-        let skips: Vec<u32> = cell
-            .iter()
-            .zip(&weights)
-            .filter(|(node, _)| self.skipped.contains(node))
-            .map(|(_, weight)| *weight)
-            .collect();
+        let skips = self.skips(cell, &weights);
         let best = if skips.is_empty() {
-            options().min_by_key(|&(_, weight, share)| off(weight, share))
+            // Of equal ones git takes the oldest.
+            options()
+                .rev()
+                .min_by_key(|&(_, weight, share)| off(weight, share))
         } else {
             let value =
                 |weight, share| tells(weight, size, share, count) * testable(weight, size, &skips);
-            options().max_by(|one, other| value(one.1, one.2).total_cmp(&value(other.1, other.2)))
+            let valued = options().map(|pick| (value(pick.1, pick.2), pick));
+            valued
+                .max_by(|one, other| one.0.total_cmp(&other.0))
+                .map(|(_, pick)| pick)
         };
         best.map(|(node, _, share)| (node, share - 1))
+    }
+
+    /// The weights of the commits of a cell whose runs were skips, in rising order.
+    fn skips(&self, cell: &[Node], weights: &[u32]) -> Vec<u32> {
+        let places = self
+            .skipped
+            .iter()
+            .filter_map(|node| cell.binary_search(node).ok());
+        let mut skips: Vec<u32> = places.map(|place| weights[place]).collect();
+        skips.sort_unstable();
+        skips
     }
 }
 
@@ -170,7 +186,10 @@ fn gain(picks: usize) -> f64 {
 /// What a split of a cell tells, in nats, when both parts are then split evenly by the other picks.
 fn tells(weight: u32, size: u32, share: usize, count: usize) -> f64 {
     let below = f64::from(weight) / f64::from(size);
-    let part = |part: f64, cells: usize| part * ((cells as f64).ln() - part.ln());
+    let part = |part: f64, cells: usize| match part > 0.0 {
+        true => part * ((cells as f64).ln() - part.ln()),
+        false => 0.0,
+    };
     part(below, share) + part(1.0 - below, count + 1 - share)
 }
 
@@ -178,11 +197,87 @@ fn tells(weight: u32, size: u32, share: usize, count: usize) -> f64 {
 /// come in intervals of any length, so the chance grows with the logarithm of the distance; the more
 /// skips were met, the less each of them is taken for a stray one.
 fn testable(weight: u32, size: u32, skips: &[u32]) -> f64 {
-    let nearest = skips
-        .iter()
+    let newer = skips.partition_point(|skip| *skip < weight);
+    let neighbours = skips[newer.saturating_sub(1)..].iter().take(2);
+    let nearest = neighbours
         .map(|skip| skip.abs_diff(weight))
         .min()
         .unwrap_or(size);
     let stray = 1.0 / (skips.len() as f64 + 1.0);
     stray + (1.0 - stray) * f64::from(nearest + 1).ln() / f64::from(size + 1).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::graph::tests::{linear, sha};
+    use super::super::narrow::narrow;
+    use super::*;
+
+    /// What is picked beside these commits in flight, on a row of commits with these skips.
+    fn picks(length: u32, in_flight: &[u32], skipped: &[u32], count: usize) -> Vec<u32> {
+        let graph = linear(length);
+        let candidates = narrow(&graph, &[], &[]);
+        let nodes = |commits: &[u32]| -> Vec<Node> {
+            commits
+                .iter()
+                .filter_map(|&commit| graph.node(&sha(commit)))
+                .collect()
+        };
+        let skipped = nodes(skipped);
+        let pickable: Vec<bool> = (0..length)
+            .map(|node| node != 0 && !skipped.contains(&node))
+            .collect();
+        let (candidates, skipped) = (&candidates, &skipped[..]);
+        let field = Field {
+            graph: &graph,
+            candidates,
+            pickable: &pickable,
+            skipped,
+        };
+        let mut picks: Vec<u32> = field
+            .pick(&nodes(in_flight), count)
+            .into_iter()
+            .map(|node| length - node)
+            .collect();
+        picks.sort_unstable();
+        picks
+    }
+
+    #[test]
+    fn one_pick_halves_and_several_split_evenly() {
+        assert_eq!(picks(100, &[], &[], 1), [50]);
+        assert_eq!(picks(100, &[], &[], 3), [25, 50, 75]);
+        assert_eq!(picks(120, &[], &[], 5), [20, 40, 60, 80, 100]);
+        assert_eq!(picks(4, &[], &[], 7), [1, 2, 3], "never the bad end");
+    }
+
+    #[test]
+    fn new_picks_go_where_those_in_flight_leave_most() {
+        assert_eq!(picks(100, &[20], &[], 1), [60]);
+        assert_eq!(picks(100, &[50], &[], 2), [25, 75]);
+        assert_eq!(picks(100, &[10, 20], &[], 3), [40, 60, 80]);
+    }
+
+    #[test]
+    fn the_more_skips_in_one_place_the_farther_away_the_next_pick() {
+        let from_middle = |skipped: &[u32]| picks(1000, &[], skipped, 1)[0].abs_diff(500);
+        let distances = [
+            &[500][..],
+            &[480, 500, 520],
+            &[440, 460, 480, 500, 520, 540, 560],
+        ]
+        .map(from_middle);
+        assert!(distances.is_sorted() && distances[0] > 20, "{distances:?}");
+        assert_eq!(
+            picks(3, &[], &[1], 1),
+            [2],
+            "but never nothing while one can be tested"
+        );
+    }
+
+    #[test]
+    fn the_chance_of_a_test_grows_with_the_distance_from_skips() {
+        let chances = [500, 510, 600, 900].map(|weight| testable(weight, 1000, &[20, 500]));
+        assert!(chances.is_sorted(), "{chances:?}");
+    }
 }

@@ -4,7 +4,7 @@
 
 use super::conclusion::{Conclusion, Parent, ParentState, SuspectsWhy};
 use super::graph::Node;
-use super::narrow::narrow;
+use super::narrow;
 use super::verdict::Record;
 use super::{Graph, InFlight, Question, Run, ends};
 use bisect_shared::{Purpose, Sha, Verdict};
@@ -32,9 +32,15 @@ pub(super) fn missing(question: &Question, record: &Record, culprit: Sha) -> Vec
         .collect()
 }
 
-/// The parents in the whole history, not in the simplified one of `--path`.
+/// The parents in the whole history, not in the simplified one of `--path`; each once.
 fn parents(question: &Question, commit: Sha) -> Vec<Sha> {
-    real(question).parents(&commit).collect()
+    let mut parents: Vec<Sha> = Vec::new();
+    for parent in real(question).parents(&commit) {
+        if !parents.contains(&parent) {
+            parents.push(parent);
+        }
+    }
+    parents
 }
 
 fn real(question: &Question) -> &Graph {
@@ -135,20 +141,8 @@ fn between(
 /// The commits of the whole history that the verdicts leave, newest first.
 fn real_suspects(question: &Question, record: &Record) -> Vec<Sha> {
     let real = real(question);
-    let left = narrow(
-        real,
-        &nodes(real, record, Verdict::Good),
-        &nodes(real, record, Verdict::Bad),
-    );
+    let left = narrow::candidates(real, record);
     left.nodes.into_iter().map(|node| real.name(node)).collect()
-}
-
-/// The commits of the graph with this verdict.
-pub(super) fn nodes(graph: &Graph, record: &Record, wanted: Verdict) -> Vec<Node> {
-    let with = record
-        .commits()
-        .filter(|(_, verdict)| *verdict == Some(wanted));
-    with.filter_map(|(commit, _)| graph.node(&commit)).collect()
 }
 
 /// A good run of the commit or of a descendant.
@@ -158,7 +152,7 @@ fn good_above(question: &Question, record: &Record, commit: Sha) -> Option<Run> 
         real.node(&commit)
             .is_some_and(|node| real.ancestors([good])[node as usize])
     };
-    let inside = nodes(real, record, Verdict::Good)
+    let inside = narrow::with_verdict(real, record, Verdict::Good)
         .into_iter()
         .filter(|&good| descends(good));
     let above = inside.map(|node| real.name(node));
@@ -167,18 +161,217 @@ fn good_above(question: &Question, record: &Record, commit: Sha) -> Option<Run> 
         .find_map(|good| record.run_with(good, Verdict::Good))
 }
 
-/// Up to `room` runs of proofs that one of these candidates would need, those most likely needed first.
-pub(super) fn speculate(needed: &[InFlight], in_flight: &[InFlight], room: usize) -> Vec<InFlight> {
-    let mut runs: Vec<(usize, InFlight)> = Vec::new();
-    for run in needed
-        .iter()
-        .filter(|run| run.purpose == Purpose::Proof && !in_flight.contains(run))
-    {
-        match runs.iter_mut().find(|(_, other)| other == run) {
-            Some((times, _)) => *times += 1,
-            None => runs.push((1, *run)),
+#[cfg(test)]
+mod tests {
+    use super::super::Ending;
+    use super::super::graph::tests::{graph, linear, sha};
+    use super::super::step::FEW;
+    use super::super::tests::{FAIL, PASS, SKIP, World, number, question, since};
+    use super::*;
+
+    fn bisect(question: &Question, ending: &dyn Fn(InFlight) -> Ending) -> (Conclusion, Vec<Run>) {
+        let (end, runs, _) = World { question, ending }.bisect(1);
+        for lanes in 2..=FEW {
+            let (other, ..) = World { question, ending }.bisect(lanes);
+            assert_eq!(other.kind(), end.kind(), "{lanes} lanes");
+        }
+        (end, runs)
+    }
+
+    fn proofs(runs: &[Run]) -> Vec<u32> {
+        let proofs = runs.iter().filter(|run| run.purpose == Purpose::Proof);
+        proofs.map(|run| number(run.commit)).collect()
+    }
+
+    fn parents_of(end: &Conclusion) -> Vec<(u32, ParentState)> {
+        match end {
+            Conclusion::Culprit { parents, .. } => parents
+                .iter()
+                .map(|parent| (number(parent.commit), parent.state))
+                .collect(),
+            other => panic!("{other:?}"),
         }
     }
-    runs.sort_by_key(|(times, _)| std::cmp::Reverse(*times));
-    runs.into_iter().take(room).map(|(_, run)| run).collect()
+
+    #[test]
+    fn a_good_end_that_is_the_parent_is_run_once_more() {
+        let (end, runs) = bisect(&question(linear(4)), &since(1));
+        assert_eq!(parents_of(&end), [(0, ParentState::Proven)]);
+        assert_eq!(proofs(&runs), [1, 0]);
+    }
+
+    #[test]
+    fn all_parents_of_a_merge_are_run_also_those_outside_the_range() {
+        // 7 is an ancestor of the good end, so no candidate.
+        let merge = graph(&[(4, &[3]), (3, &[2, 1, 7]), (2, &[0]), (1, &[0])]);
+        let ending = |run: InFlight| {
+            if [3, 4].contains(&number(run.commit)) {
+                FAIL
+            } else {
+                PASS
+            }
+        };
+        let (end, runs) = bisect(&question(merge), &ending);
+        assert_eq!(
+            parents_of(&end),
+            [2, 1, 7].map(|parent| (parent, ParentState::Proven))
+        );
+        assert_eq!(proofs(&runs), [3, 2, 1, 7]);
+    }
+
+    #[test]
+    fn skipped_parents_are_named_and_not_run() {
+        let merge = graph(&[(4, &[3]), (3, &[2, 1]), (2, &[0]), (1, &[0])]);
+        let mut question = question(merge);
+        question.skip.insert(sha(7));
+        let ending = |run: InFlight| match number(run.commit) {
+            3 | 4 => FAIL,
+            1 if run.purpose == Purpose::Proof => SKIP,
+            _ => PASS,
+        };
+        let (end, _) = bisect(&question, &ending);
+        let expected = [(2, ParentState::Proven), (1, ParentState::Skipped)];
+        assert_eq!(parents_of(&end), expected);
+    }
+
+    #[test]
+    fn a_skip_on_the_command_line_never_runs_even_as_a_parent() {
+        let merge = graph(&[(4, &[3]), (3, &[2, 7]), (2, &[0])]);
+        let mut question = question(merge);
+        question.skip.insert(sha(7));
+        let (end, runs) = bisect(&question, &since(3));
+        assert_eq!(
+            parents_of(&end),
+            [(2, ParentState::Proven), (7, ParentState::Skipped)]
+        );
+        assert_eq!(proofs(&runs), [3, 2]);
+    }
+
+    #[test]
+    fn a_culprit_without_parents_is_proven_alone() {
+        let root = graph(&[(2, &[1]), (1, &[])]);
+        let (end, _) = bisect(&question(root), &since(1));
+        assert_eq!(parents_of(&end), []);
+    }
+
+    #[test]
+    fn a_proof_that_disagrees_is_flaky_and_names_both_runs() {
+        let flaky = |changed: u32, answer: Ending| {
+            let ending = move |run: InFlight| match run.purpose {
+                Purpose::Proof if number(run.commit) == changed => answer,
+                _ => since(5)(run),
+            };
+            match bisect(&question(linear(8)), &ending).0 {
+                Conclusion::Flaky { runs } => runs.map(|run| (number(run.commit), run.ending)),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(flaky(5, PASS), [(5, PASS), (5, FAIL)]);
+        assert_eq!(flaky(5, SKIP), [(5, SKIP), (5, FAIL)]);
+        assert_eq!(flaky(4, FAIL), [(4, PASS), (4, FAIL)]);
+    }
+
+    #[test]
+    fn a_bad_parent_below_a_good_commit_is_flaky() {
+        // 1 was broken and 2 repaired it; 3, beside 2, never had the repair.
+        let beside = graph(&[(4, &[2, 3]), (3, &[1]), (2, &[1])]);
+        let ending = |run: InFlight| {
+            if [1, 3, 4].contains(&number(run.commit)) {
+                FAIL
+            } else {
+                PASS
+            }
+        };
+        match bisect(
+            &Question {
+                good: vec![sha(0)],
+                ..question(beside)
+            },
+            &ending,
+        )
+        .0
+        {
+            Conclusion::Flaky { runs } => {
+                assert_eq!(number(runs[1].commit), 1);
+                assert_eq!(runs[1].ending, FAIL);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The commits 1 to 9 in a row, of which only 3, 6 and perhaps 9 touch the path.
+    fn with_path(bad_end_touches: bool) -> Question {
+        let rows: &[(u32, &[u32])] = &[(9, &[6]), (6, &[3]), (3, &[0])];
+        let list = if bad_end_touches {
+            graph(rows)
+        } else {
+            graph_below(9, &rows[1..])
+        };
+        Question {
+            real: Some(linear(9)),
+            ..question(list)
+        }
+    }
+
+    fn graph_below(bad: u32, rows: &[(u32, &[u32])]) -> Graph {
+        let line = |(commit, parents): &(u32, &[u32])| {
+            parents
+                .iter()
+                .fold(sha(*commit).to_string(), |line, parent| {
+                    format!("{line} {}", sha(*parent))
+                })
+        };
+        let text = rows.iter().map(line).collect::<Vec<_>>().join("\n");
+        Graph::parse(text.as_bytes(), sha(bad), false).unwrap()
+    }
+
+    #[test]
+    fn with_a_path_the_real_parents_are_run() {
+        let (end, runs) = bisect(&with_path(true), &since(6));
+        assert_eq!(parents_of(&end), [(5, ParentState::Proven)]);
+        assert_eq!(proofs(&runs), [6, 5]);
+    }
+
+    #[test]
+    fn with_a_path_a_bad_real_parent_leaves_the_commits_between() {
+        for bad_end_touches in [true, false] {
+            let (end, _) = bisect(&with_path(bad_end_touches), &since(5));
+            let Conclusion::Suspects { suspects, why, .. } = end else {
+                panic!("{end:?}")
+            };
+            assert_eq!(suspects, [5, 4].map(sha));
+            assert_eq!(
+                why,
+                SuspectsWhy::BetweenPaths {
+                    good: vec![sha(3)],
+                    bad: sha(5)
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_bad_end_that_touches_no_path_leaves_the_commits_since_the_last_that_does() {
+        let (end, runs) = bisect(&with_path(false), &since(8));
+        let Conclusion::Suspects { suspects, why, .. } = end else {
+            panic!("{end:?}")
+        };
+        assert_eq!(suspects, [9, 8, 7].map(sha));
+        assert_eq!(
+            why,
+            SuspectsWhy::BetweenPaths {
+                good: vec![sha(6)],
+                bad: sha(9)
+            }
+        );
+        assert!(proofs(&runs).is_empty());
+    }
+
+    #[test]
+    fn a_bad_end_that_touches_no_path_and_stands_alone_is_proven() {
+        let mut question = with_path(false);
+        question.real = Some(graph(&[(9, &[6]), (6, &[3]), (3, &[0])]));
+        let (end, _) = bisect(&question, &since(9));
+        assert_eq!(parents_of(&end), [(6, ParentState::Proven)]);
+    }
 }

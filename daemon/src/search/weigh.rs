@@ -90,29 +90,64 @@ impl Chains {
 
     /// Per chain the weight of itself and all chains below it.
     fn totals(&self) -> Vec<u32> {
-        let mut totals = vec![0; self.weight.len()];
-        let mut rows: Vec<Row> = vec![[0; WORDS]; self.weight.len()];
-        for first in (0..self.weight.len()).step_by(BITS) {
-            let last = self.weight.len().min(first + BITS);
+        let count = self.weight.len();
+        let reach = self.reach();
+        let mut totals = vec![0; count];
+        let mut above = vec![0; count];
+        let mut rows: Vec<Row> = vec![[0; WORDS]; count];
+        for first in (0..count).step_by(BITS) {
+            let last = count.min(first + BITS);
             let block = Block::of(&self.weight[first..last]);
-            for chain in first..self.weight.len() {
-                let mut row = [0; WORDS];
-                for &parent in self.parents(chain) {
-                    if parent as usize >= first {
-                        let below = &rows[parent as usize];
-                        row.iter_mut()
-                            .zip(below)
-                            .for_each(|(word, below)| *word |= below);
-                    }
+            let mut full_from = first;
+            for chain in first..count {
+                if reach[chain] >= full_from && chain >= last {
+                    above[chain] += block.total;
+                    break;
                 }
-                if chain < last {
-                    row[(chain - first) / 64] |= 1 << ((chain - first) % 64);
+                let row = self.row(chain, first, &rows);
+                totals[chain] += block.weigh(&row);
+                if row != block.full {
+                    full_from = chain + 1;
                 }
                 rows[chain] = row;
-                totals[chain] += block.weigh(&row);
             }
         }
+        let mut below_all = 0;
+        for (total, above) in totals.iter_mut().zip(above) {
+            below_all += above;
+            *total += below_all;
+        }
         totals
+    }
+
+    /// Which chains of the block that begins with `first` are below this one, or are it.
+    fn row(&self, chain: usize, first: usize, rows: &[Row]) -> Row {
+        let mut row = [0; WORDS];
+        for &parent in self.parents(chain) {
+            if parent as usize >= first {
+                let below = &rows[parent as usize];
+                row.iter_mut()
+                    .zip(below)
+                    .for_each(|(word, below)| *word |= below);
+            }
+        }
+        if chain - first < BITS {
+            row[(chain - first) / 64] |= 1 << ((chain - first) % 64);
+        }
+        row
+    }
+
+    /// Per chain the oldest parent of it and of all newer chains. Where the rows from that parent on
+    /// are full, all newer ones are: in a history that merges its branches, soon above the block.
+    fn reach(&self) -> Vec<usize> {
+        let mut reach = vec![0; self.weight.len()];
+        let mut oldest = usize::MAX;
+        for chain in (0..reach.len()).rev() {
+            let parent = self.parents(chain).iter().min();
+            oldest = oldest.min(parent.map_or(0, |parent| *parent as usize));
+            reach[chain] = oldest;
+        }
+        reach
     }
 }
 

@@ -1,8 +1,14 @@
-//! All integration tests of the daemon, in one program.
+//! All tests that need more than one module's own code: one binary, so that it is linked once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test says what it expects; clippy's own exception ends at its helpers"
-)]
-
+mod cli_bad_input;
+mod crash;
+mod database;
+mod private_postgres;
+mod queue;
 mod sandbox_docker;
+mod search_agrees_with_git;
+mod search_on_any_answers;
+mod search_simulated;
+mod search_world;
+mod support;

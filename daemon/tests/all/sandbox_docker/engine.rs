@@ -384,16 +384,11 @@ fn a_killed_servers_containers_end_and_its_volumes_are_swept() {
             ..DockerConfig::default()
         })
         .unwrap();
-        // Those of a living instance stay.
-        fresh
-            .sweep_dead(&[InstanceId("tester".to_owned())])
-            .await
-            .unwrap();
+        let (mine, another) = (InstanceId("tester".to_owned()), InstanceId("another".to_owned()));
+        assert_eq!(fresh.instances().await.unwrap(), [mine.clone()]);
+        fresh.sweep_instances(&[another]).await.unwrap();
         assert!(!world.left().is_empty());
-        fresh
-            .sweep_dead(&[InstanceId("another".to_owned())])
-            .await
-            .unwrap();
+        fresh.sweep_instances(&[mine]).await.unwrap();
         assert_eq!(world.left(), Vec::<String>::new());
     });
 }

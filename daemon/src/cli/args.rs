@@ -1,0 +1,201 @@
+//! Every argument, with the help that teaches it.
+
+use crate::runner::spec::SandboxKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{path::PathBuf, time::Duration};
+
+/// Finds the commit that broke a test, proves it, and survives any crash on the way.
+#[derive(Debug, Parser)]
+#[command(name = "bisectd", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Read variables from this file instead of `.env`; the environment goes before it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find and prove the commit between GOOD and BAD that made a command fail.
+    Bisect(Box<BisectArgs>),
+    /// Look at the database schema, or change its version.
+    Migrate(MigrateArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (troff), for `man -l -`.
+    Man,
+}
+
+const BISECT_HELP: &str = "\
+Examples:
+  bisectd bisect . v1.4.0 main -- pytest tests/test_x.py
+  bisectd bisect . v1.4.0 HEAD --setup 'pip install -q -e .' -- pytest -x
+  bisectd bisect https://github.com/psf/black 22.1.0 main --jobs 4 -- sh -c 'pip install . && black --check src'
+  bisectd bisect . v2.0 main --fixed -- ./repro.sh      # which commit fixed it?
+
+The command is executed as given, without a shell, at the root of each commit's tree, in a container
+that sees nothing of this machine. Its exit status judges the commit, as in `git bisect run`:
+0 good, 125 cannot be tested, 1 to 127 bad, 128 and above stops the search.
+
+A run that was interrupted by a crash goes on where it was: give the same command again.
+
+Exit status: 0 culprit found and proven; 1 no culprit; 2 wrong usage or configuration;
+3 Docker, database or git failed; 130 interrupted.";
+
+/// Arguments of `bisectd bisect`.
+#[derive(Debug, Args)]
+#[command(after_long_help = BISECT_HELP, after_help = "`bisectd bisect --help` shows examples and exit codes.")]
+pub struct BisectArgs {
+    /// The repository: a folder of this machine, or an address git can fetch from.
+    pub repo: String,
+    /// The older end: a commit, tag or branch on which the command passes.
+    pub good: String,
+    /// The newer end, on which it fails.
+    pub bad: String,
+    /// The command, after `--`: executed as given, without a shell.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+
+    /// Another commit on which the command passes (repeatable).
+    #[arg(long = "good", value_name = "REV")]
+    pub more_good: Vec<String>,
+    /// The image to run in; it needs `sh`, not git [default: DOCKER_RUNNER_IMAGE].
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Run this by `sh -c` after every checkout; where it fails, the commit cannot be tested.
+    #[arg(long, value_name = "CMD")]
+    pub setup: Option<String>,
+    /// The longest one commit may take, for example `90s` or `10m` [default: the total time].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// The longest the whole search may take [default: BISECT_TIMEOUT_SECONDS].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub job_timeout: Option<Duration>,
+    /// The longest a commit's run may print nothing [default: no such limit].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub silence: Option<Duration>,
+    /// How many commits to test at once [default: up to 3, at most MAX_CONCURRENT_PROBES].
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
+    /// Follow only the first parent of merges: which merge broke it?
+    #[arg(long)]
+    pub first_parent: bool,
+    /// Find the commit that fixed it: GOOD is still the older end and must fail, BAD must pass.
+    #[arg(long)]
+    pub fixed: bool,
+    /// Consider only commits that touch this path (repeatable).
+    #[arg(long = "path", value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// Never test these: `A..B`, or one commit (repeatable).
+    #[arg(long, value_name = "A..B")]
+    pub skip: Vec<String>,
+    /// Set a variable for the command (repeatable).
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    pub env: Vec<(String, String)>,
+    /// What the command may reach: the public internet, or nothing [default: RUNNER_NETWORK].
+    #[arg(long, value_name = "NETWORK", value_parser = network)]
+    pub network: Option<crate::sandbox::Network>,
+    /// Where the command runs. `process` has no isolation at all: only for code you trust.
+    #[arg(long, value_enum, default_value_t = SandboxKind::Docker)]
+    pub sandbox: SandboxKind,
+    /// Print one JSON object on standard output and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress, only the result.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// When to use colours; `NO_COLOR` is respected.
+    #[arg(long, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    pub color: When,
+}
+
+/// When something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Arguments of `bisectd migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// What to do with the schema.
+    #[command(subcommand)]
+    pub action: MigrateAction,
+}
+
+/// What `bisectd migrate` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum MigrateAction {
+    /// Apply every migration that is not applied yet.
+    Up,
+    /// Revert the newest migration, or all after `--to`; what their tables hold is lost.
+    Down {
+        /// Revert down to this version, which stays; 0 reverts all.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<i64>,
+    },
+    /// Say whether the schema fits this program; exit status 1 if not.
+    Status,
+    /// List every migration and when it was applied.
+    History,
+}
+
+/// `90`, `90s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let read = seconds.map_or_else(|| humantime::parse_duration(text).map_err(|error| error.to_string()), Ok)?;
+    if read.is_zero() || read > Duration::from_hours(24 * 7) {
+        return Err("must be above 0 and at most a week, for example `90s` or `10m`".into());
+    }
+    Ok(read)
+}
+
+fn network(text: &str) -> Result<crate::sandbox::Network, String> {
+    text.parse().map_err(|()| "must be `egress` or `none`".to_owned())
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !text.contains('\0') => Ok((name.into(), value.into())),
+        _ => Err("must be NAME=VALUE".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_stands_after_the_dashes_is_the_command_whatever_it_looks_like() {
+        let cli = Cli::parse_from([
+            "bisectd", "bisect", ".", "v1", "main", "--jobs", "2", "--", "pytest", "--jobs", "9", "--",
+        ]);
+        let Command::Bisect(args) = cli.command else { panic!("another sub-command") };
+        assert_eq!(args.jobs, Some(2));
+        assert_eq!(args.command, ["pytest", "--jobs", "9", "--"]);
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("10m"), Ok(Duration::from_mins(10)));
+        assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
+        assert!(duration("0").is_err() && duration("soon").is_err() && duration("-1").is_err());
+    }
+}

@@ -1,0 +1,258 @@
+//! `bisectd bisect`: one request through the same queue, search and sandbox as the service's.
+
+use super::{
+    Exit, Refusal,
+    args::{BisectArgs, When},
+    instance::{affinity, forget, is_dead},
+    request,
+    services::{self, Services, Storage},
+    watch::{self, Show},
+};
+use crate::{
+    config::Config,
+    db::jobs::{self, JobRow, NewJob, Origin},
+    queue::{Claim, Enqueued, Queue},
+    report::{Report, json, terminal},
+    runner::{Runner, spec::JobSpec},
+};
+use bisect_shared::{JobId, JobStatus};
+use std::{
+    io::{IsTerminal, Write},
+    time::Duration,
+};
+use terminal::Paint;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Runs one bisection and prints what it found.
+pub(super) async fn run(args: BisectArgs, config: &Config) -> Result<Exit, Refusal> {
+    let spec = request::understand(&args, config).await?;
+    let docker = services::docker(config, &spec).await?;
+    let storage = Storage::open(config).await?;
+    let services = Services::start(config, storage, docker).await?;
+    let answer = serve_one(&args, config, &services.runner, &spec).await;
+    services.stop().await;
+    answer
+}
+
+async fn serve_one(args: &BisectArgs, config: &Config, runner: &Runner, spec: &JobSpec) -> Result<Exit, Refusal> {
+    let job = new_job(spec, config);
+    let enqueued = runner.queue.enqueue(&job).await.map_err(Refusal::infrastructure)?;
+    let shown = Shown::of(args);
+    shown.announce(spec, &enqueued);
+
+    let (stopping, hurry) = (CancellationToken::new(), CancellationToken::new());
+    let mut worker = tokio::spawn(work(runner.clone(), enqueued.job, config.clone(), stopping.clone()));
+    let signals = tokio::spawn(obey_signals(runner.queue.clone(), enqueued.job, enqueued.joined, stopping.clone(), hurry.clone()));
+    let row = tokio::select! {
+        row = watch::follow(&runner.db, enqueued.job, shown.progress, shown.err) => row.map(Some),
+        () = stopped(&stopping, &mut worker) => Ok(None),
+        () = hurry.cancelled() => Ok(None),
+    };
+    let answer = match row.map_err(Refusal::infrastructure)? {
+        Some(row) => shown.result(&row),
+        None => Err(Refusal {
+            exit: Exit::Interrupted,
+            message: format!("stopped; job {} is kept: give the same command again to go on", enqueued.job),
+        }),
+    };
+    // The answer is told; what is left is to remove containers and workspaces.
+    stopping.cancel();
+    tokio::select! {
+        _ = &mut worker, if !worker.is_finished() => {}
+        () = hurry.cancelled() => {}
+        else => {}
+    }
+    signals.abort();
+    answer
+}
+
+/// Resolves when the worker has given the job back because the process is to stop.
+async fn stopped(stopping: &CancellationToken, worker: &mut JoinHandle<()>) {
+    stopping.cancelled().await;
+    if let Err(error) = worker.await {
+        tracing::error!(error = %error, "the worker failed while it stopped");
+    }
+}
+
+fn new_job(spec: &JobSpec, config: &Config) -> NewJob {
+    // A path means something on this machine only; an address is the same everywhere.
+    let local = !crate::git::is_url(&spec.source);
+    let affinity = local.then(|| affinity(&config.data_dir));
+    NewJob {
+        request_key: Some(spec.request_key(affinity.as_deref())),
+        origin: Origin::Local { source: spec.source.clone(), affinity },
+        requested_by: nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name),
+        retry_of: None,
+        good: spec.good[0],
+        more_good: spec.good[1..].to_vec(),
+        bad: spec.bad,
+        command: spec.command.clone(),
+        setup: spec.setup.clone(),
+        image: Some(spec.image.clone()),
+        lanes: u32::try_from(spec.lanes).unwrap_or(u32::MAX),
+        timeout: Some(Duration::from_secs_f64(spec.timeout)),
+        max_duration: Some(Duration::from_secs_f64(spec.job_timeout)),
+        spec: serde_json::to_value(spec).unwrap_or_default(),
+        priority: 0,
+    }
+}
+
+/// Claims the job whenever it is free, and runs it, until it is final or the process stops.
+async fn work(runner: Runner, job: JobId, config: Config, stopping: CancellationToken) {
+    let pause = config.clocks.recovery_interval.min(Duration::from_secs(1));
+    while !stopping.is_cancelled() {
+        match runner.queue.claim(Claim::Job(job)).await {
+            Ok(Some((lease, row))) => {
+                runner.run(lease, row, stopping.clone()).await;
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = %error, "the job could not be claimed; trying again"),
+        }
+        if let Err(error) = recover(&runner, job, &config).await {
+            tracing::warn!(error = %error, "orphaned jobs could not be looked for; trying again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stopping.cancelled() => {}
+        }
+    }
+}
+
+/// Takes the job from a worker that is dead: at once when it died on this machine, else when its
+/// heartbeat is too old.
+async fn recover(runner: &Runner, job: JobId, config: &Config) -> Result<(), crate::db::DbError> {
+    runner.queue.reclaim_stale().await?;
+    let mut tx = runner.db.begin().await?;
+    let row = jobs::find(&mut tx, job).await?;
+    tx.commit().await?;
+    if let Some(JobRow { status: JobStatus::Running, worker: Some(worker), .. }) = &row
+        && is_dead(&config.data_dir, &worker.0)
+    {
+        let reclaimed = runner.queue.reclaim_dead(worker).await?;
+        if reclaimed.iter().any(|taken| taken.job == job) {
+            forget(&config.data_dir, &worker.0);
+        }
+    }
+    Ok(())
+}
+
+/// Ctrl-C cancels a job that this process brought, and leaves one that it only joined. SIGTERM and
+/// SIGHUP give it back, to go on later. A second signal ends the process at once.
+async fn obey_signals(queue: Queue, job: JobId, joined: bool, stopping: CancellationToken, hurry: CancellationToken) {
+    let Ok(mut signals) = Signals::listen() else { return tracing::warn!("signals cannot be caught") };
+    if signals.next().await == SignalKind::interrupt() && !joined {
+        tell("\ncancelling: stopping what runs (once more ends at once)");
+        if let Err(error) = queue.request_cancel(job, "Ctrl-C").await {
+            tracing::warn!(error = %error, "the job could not be cancelled; giving it back");
+            stopping.cancel();
+        }
+    } else {
+        tell("\nstopping: the job is given back (once more ends at once)");
+        stopping.cancel();
+    }
+    signals.next().await;
+    hurry.cancel();
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> SignalKind {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.hangup.recv() => SignalKind::hangup(),
+        }
+    }
+}
+
+/// A line on standard error; nobody is left to tell when it is closed.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// What is printed, and how.
+struct Shown {
+    json: bool,
+    progress: Show,
+    out: Paint,
+    err: Paint,
+}
+
+impl Shown {
+    fn of(args: &BisectArgs) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let paint = |is_terminal: bool| Paint {
+            colours: match args.color {
+                When::Always => true,
+                When::Never => false,
+                When::Auto => is_terminal && !plain,
+            },
+        };
+        Self {
+            json: args.json,
+            progress: match (args.quiet, terminal) {
+                (true, _) => Show::Nothing,
+                (false, true) => Show::Bar,
+                (false, false) => Show::Lines,
+            },
+            out: paint(std::io::stdout().is_terminal()),
+            err: paint(terminal),
+        }
+    }
+
+    fn announce(&self, spec: &JobSpec, enqueued: &Enqueued) {
+        if self.progress == Show::Nothing {
+            return;
+        }
+        let what = if spec.fixed { "fix" } else { "culprit" };
+        let good: Vec<String> = spec.good.iter().map(bisect_shared::Sha::short).collect();
+        let mut line = format!(
+            "job {}: looking for the {what} between {} and {}",
+            enqueued.job,
+            good.join(", "),
+            spec.bad.short()
+        );
+        if enqueued.joined {
+            line += "\nthe same request is unfinished: going on with it";
+        }
+        tell(&line);
+    }
+
+    fn result(&self, row: &JobRow) -> Result<Exit, Refusal> {
+        let Some(report) = row.report.clone().and_then(|report| serde_json::from_value::<Report>(report).ok()) else {
+            return without_report(row);
+        };
+        let text =
+            if self.json { json::render(&report).to_string() + "\n" } else { terminal::render(&report, self.out) };
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Refusal::infrastructure)?;
+        Ok(report.result.into())
+    }
+}
+
+/// A job that ended without a worker: cancelled while it waited, or given up after too many crashes.
+fn without_report(row: &JobRow) -> Result<Exit, Refusal> {
+    let message = row.error.clone().unwrap_or_else(|| format!("job {} is {}", row.id, row.status));
+    let exit = if row.status == JobStatus::Cancelled { Exit::Interrupted } else { Exit::Infrastructure };
+    Err(Refusal { exit, message })
+}

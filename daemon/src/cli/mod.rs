@@ -1,0 +1,61 @@
+//! The command line: one file per sub-command. It combines the other rooms and owns the exit codes.
+
+mod args;
+mod bisect;
+mod exit;
+mod instance;
+mod migrate;
+mod request;
+mod services;
+mod watch;
+
+pub use args::{Cli, Command};
+pub use exit::{Exit, Refusal};
+
+use crate::{config::Config, telemetry};
+use clap::{CommandFactory, Parser};
+use std::{io::Write, process::ExitCode};
+
+/// Runs the program: reads the arguments, does what they say, answers with the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::start();
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(refusal) => {
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "error: {}", refusal.message);
+            refusal.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Refusal> {
+    match cli.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "bisectd", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        Command::Man => {
+            let page = clap_mangen::Man::new(Cli::command());
+            page.render(&mut std::io::stdout()).map_err(Refusal::infrastructure)?;
+            Ok(Exit::Done)
+        }
+        Command::Bisect(args) => asynchronous(bisect::run(*args, &configuration(cli.env_file.as_deref())?)),
+        Command::Migrate(args) => asynchronous(migrate::run(&args, &configuration(cli.env_file.as_deref())?)),
+    }
+}
+
+fn configuration(env_file: Option<&std::path::Path>) -> Result<Config, Refusal> {
+    Config::load(env_file).map_err(Refusal::usage)
+}
+
+fn asynchronous<F: Future<Output = Result<Exit, Refusal>>>(work: F) -> Result<Exit, Refusal> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(Refusal::infrastructure)?;
+    let answer = runtime.block_on(work);
+    // A blocking call that hangs (a lock, a dead mount) must not keep the program from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    answer
+}

@@ -1,0 +1,88 @@
+//! From the arguments of `bisectd bisect` to a checked [`JobSpec`]. Nothing is created unless the
+//! source is an address, which has to be fetched to be asked.
+
+use super::{Refusal, args::BisectArgs};
+use crate::{
+    config::Config,
+    git::{Git, Repository, is_url},
+    runner::{mirror::Mirrors, question, spec::JobSpec},
+};
+use bisect_shared::Sha;
+use std::{path::Path, time::Duration};
+
+/// How many lanes a search has where nobody says how many.
+const DEFAULT_LANES: u32 = 3;
+
+/// Resolves every name and checks that there is something to search.
+pub(super) async fn understand(args: &BisectArgs, config: &Config) -> Result<JobSpec, Refusal> {
+    if args.command.first().is_none_or(String::is_empty) || args.command.iter().any(|word| word.contains('\0')) {
+        return Err(Refusal::usage("the command is empty; give it after `--`, for example: -- pytest tests/test_x.py"));
+    }
+    let (source, repository) = open(&args.repo, config).await?;
+    repository.refuse_shallow().await.map_err(Refusal::usage)?;
+    let mut good = vec![repository.resolve(&args.good).await.map_err(Refusal::usage)?];
+    for name in &args.more_good {
+        good.push(repository.resolve(name).await.map_err(Refusal::usage)?);
+    }
+    good.dedup();
+    let bad = repository.resolve(&args.bad).await.map_err(Refusal::usage)?;
+    let job_timeout = args.job_timeout.unwrap_or(config.job_timeout);
+    let spec = JobSpec {
+        source,
+        good,
+        bad,
+        command: args.command.clone(),
+        setup: args.setup.clone(),
+        image: args.image.clone().unwrap_or_else(|| config.runner_image.clone()),
+        env: args.env.clone(),
+        network: args.network.unwrap_or(config.network).to_string(),
+        sandbox: args.sandbox,
+        timeout: args.timeout.unwrap_or(job_timeout).as_secs_f64(),
+        silence: args.silence.as_ref().map(Duration::as_secs_f64),
+        job_timeout: job_timeout.as_secs_f64(),
+        lanes: lanes(args, config),
+        first_parent: args.first_parent,
+        fixed: args.fixed,
+        paths: args.paths.clone(),
+        skip: skipped(&args.skip, &repository).await?,
+    };
+    // Loaded again by whoever runs the job; here it is asked whether there is anything to search.
+    question::load(&repository, &spec).await.map_err(Refusal::usage)?;
+    Ok(spec)
+}
+
+fn lanes(args: &BisectArgs, config: &Config) -> usize {
+    let wanted = args.jobs.map_or(DEFAULT_LANES.min(config.max_concurrent_probes), u32::from);
+    wanted as usize
+}
+
+async fn open(named: &str, config: &Config) -> Result<(String, Repository), Refusal> {
+    if !is_url(named) {
+        let repository = Repository::discover(Git::reader(), Path::new(named)).await.map_err(Refusal::usage)?;
+        let source = repository.git_dir().to_str().map(str::to_owned);
+        let source = source.ok_or_else(|| Refusal::usage(format!("{named}: the path is not valid UTF-8")))?;
+        return Ok((source, repository));
+    }
+    let mirrors = Mirrors::open(&config.data_dir).map_err(|error| unwritable(&config.data_dir, &error))?;
+    let mirror = mirrors.mirror(named).await.map_err(Refusal::usage)?;
+    mirror.fetch().await.map_err(Refusal::usage)?;
+    Ok((named.to_owned(), mirror.repository()))
+}
+
+async fn skipped(ranges: &[String], repository: &Repository) -> Result<Vec<Sha>, Refusal> {
+    let mut skip = Vec::new();
+    for range in ranges {
+        skip.extend(repository.range(range).await.map_err(Refusal::usage)?);
+    }
+    skip.sort_unstable();
+    skip.dedup();
+    Ok(skip)
+}
+
+/// What is said of a `DATA_DIR` that cannot be used.
+pub(super) fn unwritable(data_dir: &Path, error: &std::io::Error) -> Refusal {
+    Refusal::usage(format!(
+        "DATA_DIR {} cannot be written: {error}; create it for this user, or set DATA_DIR to another folder",
+        data_dir.display()
+    ))
+}

@@ -1,0 +1,186 @@
+//! What a command needs running: database, queue, sandboxes. Started in one place, stopped in one.
+
+use super::{
+    Refusal,
+    instance::{Instance, affinity, is_dead},
+    request::unwritable,
+};
+use crate::{
+    config::Config,
+    db::{
+        Database, DatabaseSettings,
+        migrations::{self, SchemaState},
+        private::PrivatePostgres,
+    },
+    queue::Queue,
+    runner::{
+        Runner, Sandboxes,
+        mirror::Mirrors,
+        spec::{JobSpec, SandboxKind},
+    },
+    sandbox::{
+        Sandbox,
+        docker::{DockerConfig, DockerSandbox},
+        process::ProcessSandbox,
+    },
+};
+use bisect_shared::{Epoch, InstanceId, JobId};
+use secrecy::ExposeSecret;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+/// The database, reached, and of the schema that this program was built for.
+pub(super) struct Storage {
+    db: Database,
+    postgres: Option<PrivatePostgres>,
+}
+
+impl Storage {
+    /// Opens it. A configured one is only read, so that one which cannot be used costs nothing; the
+    /// private one is started, and made when it is not there.
+    pub(super) async fn open(config: &Config) -> Result<Self, Refusal> {
+        let (settings, postgres) = database_settings(config).await?;
+        match checked(&settings, postgres.is_some()).await {
+            Ok(db) => Ok(Self { db, postgres }),
+            Err(refusal) => {
+                stop_postgres(postgres).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Stops what [`Storage::open`] started.
+    pub(super) async fn close(self) {
+        stop_postgres(self.postgres).await;
+    }
+}
+
+async fn checked(settings: &DatabaseSettings, private: bool) -> Result<Database, Refusal> {
+    if private {
+        // Nobody else keeps this database: bringing it up is ours to do.
+        migrations::up(settings, None).await.map_err(Refusal::usage)?;
+    }
+    let db = Database::connect(settings).await.map_err(Refusal::usage)?;
+    match migrations::check_schema(&db).await.map_err(Refusal::usage)? {
+        SchemaState::Current => Ok(db),
+        other => Err(Refusal::usage(other)),
+    }
+}
+
+/// The services of one process.
+pub(super) struct Services {
+    pub(super) runner: Runner,
+    /// Who this process is, until everything else has ended.
+    _instance: Instance,
+    postgres: Option<PrivatePostgres>,
+    beating: JoinHandle<()>,
+}
+
+impl Services {
+    /// Makes a runner on the database. From here on there are files of this process in `DATA_DIR`.
+    pub(super) async fn start(
+        config: &Config,
+        storage: Storage,
+        docker: Option<Arc<dyn Sandbox>>,
+    ) -> Result<Self, Refusal> {
+        match Self::files(config) {
+            Ok((instance, mirrors)) => {
+                let Storage { db, postgres } = storage;
+                let runner = Runner {
+                    queue: Queue::new(db.clone(), instance.id.clone(), config.clocks, affinity(&config.data_dir)),
+                    db,
+                    clocks: config.clocks,
+                    instance: instance.id.clone(),
+                    mirrors,
+                    sandboxes: Sandboxes { docker, process: Arc::new(ProcessSandbox::new(&config.data_dir)) },
+                    slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
+                };
+                // Before it has any lane: of whom the database knows nothing, the lanes are swept.
+                if let Err(error) = runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
+                    stop_postgres(postgres).await;
+                    return Err(Refusal::infrastructure(error));
+                }
+                let beating = tokio::spawn(beat(runner.clone(), config.clone()));
+                Ok(Self { runner, _instance: instance, postgres, beating })
+            }
+            Err(error) => {
+                storage.close().await;
+                Err(unwritable(&config.data_dir, &error))
+            }
+        }
+    }
+
+    fn files(config: &Config) -> std::io::Result<(Instance, Mirrors)> {
+        Ok((Instance::start(&config.data_dir)?, Mirrors::open(&config.data_dir)?))
+    }
+
+    /// Stops what this process started. The private PostgreSQL stays up while another process uses it.
+    pub(super) async fn stop(self) {
+        self.beating.abort();
+        if let Err(error) = self.runner.queue.retire_instance().await {
+            tracing::debug!(error = %error, "this process ends without a word in the database");
+        }
+        drop(self.runner);
+        stop_postgres(self.postgres).await;
+    }
+}
+
+/// Tells the database that this process lives, and removes what dead ones left here.
+async fn beat(runner: Runner, config: Config) {
+    runner.sweep(|id| is_dead(&config.data_dir, &id.0)).await;
+    loop {
+        tokio::time::sleep(config.clocks.heartbeat).await;
+        if let Err(error) = runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
+            tracing::warn!(error = %error, "the database was not told that this process lives");
+        }
+    }
+}
+
+pub(super) async fn stop_postgres(postgres: Option<PrivatePostgres>) {
+    if let Some(postgres) = postgres
+        && let Err(error) = postgres.stop().await
+    {
+        tracing::warn!(error = %error, "the private PostgreSQL was not stopped");
+    }
+}
+
+/// How to reach the database: the configured one, else the private one, which is started.
+pub(super) async fn database_settings(config: &Config) -> Result<(DatabaseSettings, Option<PrivatePostgres>), Refusal> {
+    if let Some(url) = &config.database_url {
+        let mut settings = DatabaseSettings::new(url.expose_secret());
+        settings.direct_url.clone_from(&config.database_direct_url);
+        return Ok((settings, None));
+    }
+    let postgres = PrivatePostgres::start(&config.data_dir).await.map_err(Refusal::usage)?;
+    Ok((postgres.settings(), Some(postgres)))
+}
+
+/// The Docker sandbox, if `spec` needs it, with image and network checked. Creates nothing that
+/// stays.
+pub(super) async fn docker(config: &Config, spec: &JobSpec) -> Result<Option<Arc<dyn Sandbox>>, Refusal> {
+    if spec.sandbox == SandboxKind::Process {
+        return Ok(None);
+    }
+    let sandbox = DockerSandbox::connect(DockerConfig {
+        runner_image: config.runner_image.clone(),
+        runtime: config.runtime.clone(),
+        owner: owner(config),
+        ..DockerConfig::default()
+    });
+    let sandbox = sandbox.map_err(Refusal::usage)?;
+    let nobody = (JobId(0), Epoch(0), InstanceId(String::from("check")));
+    let probe = spec.probe_spec(nobody, PathBuf::new(), Duration::ZERO);
+    sandbox.check(&probe).await.map_err(Refusal::usage)?;
+    Ok(Some(Arc::new(sandbox)))
+}
+
+/// Whose containers these are: the database's, so that instances that share it can sweep for one
+/// another, and two bots on one Docker Engine cannot.
+fn owner(config: &Config) -> String {
+    let Some(url) = &config.database_url else { return affinity(&config.data_dir) };
+    let url = url.expose_secret();
+    let place = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let place = place.split_once('?').map_or(place, |(place, _)| place);
+    place.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect()
+}

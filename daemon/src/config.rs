@@ -1,0 +1,212 @@
+//! The configuration: defaults, then `Rocket.toml` (`[default.bisect]`), then `.env`, then the
+//! environment; checked once, at start.
+//!
+//! One table, [`VARIABLES`], names every variable with its default and meaning: the checks, the
+//! messages and `.env.example` are made from it. Secrets are never printed.
+
+mod value;
+mod variables;
+
+pub use value::ConfigError;
+pub use variables::{VARIABLES, Variable, render_env_example};
+
+use crate::{queue::Clocks, sandbox::Network};
+use figment::{
+    Figment,
+    providers::{Format, Serialized, Toml},
+};
+use secrecy::SecretString;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use value::Values;
+
+/// What the programs of the daemon run with. Every field is valid.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `DATABASE_URL`; without it the daemon runs its own private PostgreSQL in `data_dir`.
+    pub database_url: Option<SecretString>,
+    /// `DATABASE_DIRECT_URL`, else `database_url`: for migrations and LISTEN.
+    pub database_direct_url: Option<SecretString>,
+    /// Where mirrors, lanes and the private database live.
+    pub data_dir: PathBuf,
+    /// The image of the checkout containers, and of the command where none is named.
+    pub runner_image: String,
+    /// How many jobs this process runs at once.
+    pub max_concurrent_jobs: u32,
+    /// How many probes this process runs at once, over all jobs.
+    pub max_concurrent_probes: u32,
+    /// The total time of a job that has no tier.
+    pub job_timeout: Duration,
+    /// What probes may reach where nobody says otherwise.
+    pub network: Network,
+    /// Docker's `--runtime`, for example `runsc`.
+    pub runtime: Option<String>,
+    /// The queue's clocks.
+    pub clocks: Clocks,
+    /// How long a stop may take before running jobs are handed over by force.
+    pub shutdown_grace: Duration,
+}
+
+impl Config {
+    /// Reads and checks the configuration of this process. `env_file` is `--env-file`; without it
+    /// `.env` of the working directory is read if it is there.
+    ///
+    /// # Errors
+    /// Names the first variable that is unknown or wrong, what was expected, and an example.
+    pub fn load(env_file: Option<&Path>) -> Result<Self, ConfigError> {
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::from_sources(Path::new("Rocket.toml"), &read_env_file(env_file)?, &environment.collect())
+    }
+
+    /// The same from named sources, so that tests need not touch the process's environment.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_sources(
+        rocket_toml: &Path,
+        env_file: &BTreeMap<String, String>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let figment = Figment::new()
+            .merge(Toml::file(rocket_toml).nested())
+            .focus("bisect")
+            .merge(Serialized::globals(known_only(env_file)))
+            .merge(Serialized::globals(known_only(environment)));
+        let values = Values::extract(&figment)?;
+        Self::check(&values)
+    }
+
+    fn check(values: &Values) -> Result<Self, ConfigError> {
+        let database_url = values.postgres_url("DATABASE_URL")?;
+        let database_direct_url = values.postgres_url("DATABASE_DIRECT_URL")?.or_else(|| database_url.clone());
+        Ok(Self {
+            database_url,
+            database_direct_url,
+            data_dir: values.text("DATA_DIR").map_or_else(default_data_dir, PathBuf::from),
+            runner_image: values.text_or_default("DOCKER_RUNNER_IMAGE"),
+            max_concurrent_jobs: values.count("MAX_CONCURRENT_JOBS", 4)?,
+            max_concurrent_probes: values.count("MAX_CONCURRENT_PROBES", processors())?,
+            job_timeout: values.seconds("BISECT_TIMEOUT_SECONDS")?,
+            network: values.network("RUNNER_NETWORK")?,
+            runtime: values.text("RUNNER_RUNTIME"),
+            clocks: Clocks {
+                heartbeat: values.seconds("HEARTBEAT_SECONDS")?,
+                recovery_interval: values.seconds("RECOVERY_INTERVAL_SECONDS")?,
+                stale_after: values.seconds("STALE_AFTER_SECONDS")?,
+                pending_grace: values.seconds("PENDING_GRACE_SECONDS")?,
+                max_attempts: values.count("MAX_ATTEMPTS", 3)?,
+            },
+            shutdown_grace: values.seconds("SHUTDOWN_GRACE_SECONDS")?,
+        })
+    }
+}
+
+/// The variables of ours in a set of variables: lower-case, empty ones left out, aliases resolved.
+fn known_only(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    VARIABLES
+        .iter()
+        .filter_map(|variable| {
+            let names = std::iter::once(variable.name).chain(variable.alias);
+            let value = names.filter_map(|name| variables.get(name)).find(|value| !value.is_empty())?;
+            Some((variable.name.to_lowercase(), value.clone()))
+        })
+        .collect()
+}
+
+fn read_env_file(named: Option<&Path>) -> Result<BTreeMap<String, String>, ConfigError> {
+    let path = named.unwrap_or(Path::new(".env"));
+    if named.is_none() && !path.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let wrong = |error: dotenvy::Error| ConfigError::EnvFile {
+        path: path.to_owned(),
+        // dotenvy quotes the line that it cannot parse, and a line of this file may hold a secret.
+        reason: match error {
+            dotenvy::Error::LineParse(_, column) => format!("a line cannot be parsed (at column {column})"),
+            other => other.to_string(),
+        },
+    };
+    dotenvy::from_path_iter(path).map_err(wrong)?.map(|item| item.map_err(wrong)).collect()
+}
+
+/// `/var/lib/bisect-bot` for root and wherever it can be written, else the user's data folder.
+fn default_data_dir() -> PathBuf {
+    let system = PathBuf::from("/var/lib/bisect-bot");
+    let writable = nix::unistd::access(&system, nix::unistd::AccessFlags::W_OK).is_ok();
+    if writable || nix::unistd::geteuid().is_root() {
+        return system;
+    }
+    use etcetera::BaseStrategy;
+    etcetera::choose_base_strategy().map_or(system, |base| base.data_dir().join("bisect-bot"))
+}
+
+fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("Rocket.toml");
+        std::fs::write(&file, toml).unwrap();
+        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::from_sources(&file, &BTreeMap::new(), &env)
+    }
+
+    #[test]
+    fn without_any_source_the_defaults_of_the_table_hold() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.clocks.heartbeat, Duration::from_mins(1));
+        assert_eq!(config.clocks.stale_after, Duration::from_mins(5));
+        assert_eq!(config.job_timeout, Duration::from_mins(30));
+        assert_eq!(config.runner_image, "bisect-runner:latest");
+        assert_eq!(config.network, Network::Egress);
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file() {
+        let toml = "[default.bisect]\nheartbeat_seconds = 0.25\nmax_attempts = 9\n";
+        let config = load(toml, &[("MAX_ATTEMPTS", "2")]).unwrap();
+        assert_eq!(config.clocks.heartbeat, Duration::from_millis(250));
+        assert_eq!(config.clocks.max_attempts, 2);
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_variable_and_gives_an_example() {
+        let message = load("", &[("HEARTBEAT_SECONDS", "soon")]).unwrap_err().to_string();
+        assert!(message.contains("HEARTBEAT_SECONDS") && message.contains("soon"), "{message}");
+        assert!(message.contains("for example"), "{message}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_nearest_name() {
+        let message = load("[default.bisect]\nheartbeat_second = 1\n", &[]).unwrap_err().to_string();
+        assert!(message.contains("heartbeat_second") && message.contains("heartbeat_seconds"), "{message}");
+    }
+
+    #[test]
+    fn a_secret_that_looks_like_a_number_stays_a_text_and_is_never_shown() {
+        let config = load("", &[("DATABASE_URL", "postgres://u:123secret@h/db")]).unwrap();
+        assert!(!format!("{config:?}").contains("123secret"));
+        let error = load("", &[("DATABASE_URL", "mysql://u:123secret@h/db")]).unwrap_err();
+        assert!(!error.to_string().contains("123secret"), "{error}");
+    }
+
+    #[test]
+    fn the_sample_file_is_the_one_that_the_table_makes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.env.example");
+        let made = render_env_example();
+        if std::env::var_os("BISECT_UPDATE").is_some() {
+            std::fs::write(&path, &made).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(kept, made, "write it anew: BISECT_UPDATE=1 cargo test -p bisectd sample_file");
+    }
+}

@@ -1,0 +1,144 @@
+//! Values of the configuration, read one by one so that each error names its variable.
+
+use super::{VARIABLES, Variable};
+use crate::sandbox::Network;
+use figment::Figment;
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A key that no variable has.
+    #[error("unknown configuration key `{key}` in Rocket.toml, [default.bisect]{hint}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The nearest known one, as the end of a sentence.
+        hint: String,
+    },
+    /// A value that is not what its variable takes.
+    #[error("{name} is `{found}`, but must be {expected}; for example {name}={example}")]
+    Wrong {
+        /// The variable.
+        name: &'static str,
+        /// Its value; `…` for a secret.
+        found: String,
+        /// What it takes.
+        expected: &'static str,
+        /// A value that works.
+        example: &'static str,
+    },
+    /// `Rocket.toml` cannot be read.
+    #[error("Rocket.toml: {0}")]
+    File(Box<figment::Error>),
+    /// The file of variables cannot be read.
+    #[error("{}: {reason}", path.display())]
+    EnvFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// All values as texts, keys in lower case; every key is known.
+pub(super) struct Values(BTreeMap<String, Text>);
+
+/// A value of a TOML file or of the environment, as the text a person wrote.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Text {
+    String(String),
+    Integer(i64),
+    Float(f64),
+    Bool(bool),
+    List(Vec<String>),
+}
+
+impl Text {
+    fn text(&self) -> String {
+        match self {
+            Self::String(text) => text.clone(),
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => number.to_string(),
+            Self::Bool(value) => value.to_string(),
+            Self::List(items) => items.join(","),
+        }
+    }
+}
+
+impl Values {
+    pub(super) fn extract(figment: &Figment) -> Result<Self, ConfigError> {
+        let values: BTreeMap<String, Text> = figment.extract().map_err(|error| ConfigError::File(Box::new(error)))?;
+        match values.keys().find(|key| find(key).is_none()) {
+            Some(key) => Err(ConfigError::UnknownKey { key: key.clone(), hint: hint(key) }),
+            None => Ok(Self(values)),
+        }
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> Option<String> {
+        self.0.get(&name.to_lowercase()).map(Text::text).filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn text_or_default(&self, name: &'static str) -> String {
+        self.text(name).unwrap_or_else(|| variable(name).default.to_owned())
+    }
+
+    pub(super) fn count(&self, name: &'static str, default: u32) -> Result<u32, ConfigError> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        match text.parse() {
+            Ok(number) if number > 0 => Ok(number),
+            _ => Err(wrong(name, &text, "a whole number of at least 1")),
+        }
+    }
+
+    pub(super) fn seconds(&self, name: &'static str) -> Result<Duration, ConfigError> {
+        let text = self.text_or_default(name);
+        let seconds = text.parse().ok().filter(|seconds| (0.001..1e9).contains(seconds));
+        seconds
+            .map(Duration::from_secs_f64)
+            .ok_or_else(|| wrong(name, &text, "a number of seconds above 0 (fractions allowed)"))
+    }
+
+    pub(super) fn network(&self, name: &'static str) -> Result<Network, ConfigError> {
+        let text = self.text_or_default(name);
+        text.parse().map_err(|()| wrong(name, &text, "`egress` or `none`"))
+    }
+
+    pub(super) fn postgres_url(&self, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err(wrong(name, "…", "an address that starts with postgres://"));
+        }
+        Ok(Some(SecretString::from(text)))
+    }
+}
+
+fn find(key: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name.eq_ignore_ascii_case(key))
+}
+
+fn variable(name: &'static str) -> &'static Variable {
+    // Only called with names of the table, as every test of `Config::check` shows.
+    find(name).unwrap_or(&VARIABLES[0])
+}
+
+fn wrong(name: &'static str, found: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Wrong { name, found: found.to_owned(), expected, example: variable(name).example }
+}
+
+/// The known key that shares most with an unknown one, where one is near enough to be meant.
+fn hint(key: &str) -> String {
+    let near =
+        VARIABLES.iter().map(|variable| variable.name.to_lowercase()).max_by_key(|known| shared_prefix(known, key));
+    match near {
+        Some(known) if shared_prefix(&known, key) >= 4 => format!(" (did you mean `{known}`?)"),
+        _ => format!("; the keys are listed in {}", ".env.example"),
+    }
+}
+
+fn shared_prefix(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
+}

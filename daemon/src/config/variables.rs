@@ -1,0 +1,135 @@
+//! Every variable that the daemon reads: name, default, meaning.
+
+use std::fmt::Write;
+
+/// One variable of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name in the environment; in `Rocket.toml` the same in lower case.
+    pub name: &'static str,
+    /// Another name that is read where this one is unset.
+    pub alias: Option<&'static str>,
+    /// What holds when it is unset; empty for nothing, or for a value found at start.
+    pub default: &'static str,
+    /// A value that works, for messages and the sample file.
+    pub example: &'static str,
+    /// What it is for.
+    pub meaning: &'static str,
+}
+
+const fn variable(name: &'static str, default: &'static str, example: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, alias: None, default, example, meaning }
+}
+
+/// The whole table, in the order of the sample file.
+pub const VARIABLES: &[Variable] = &[
+    variable(
+        "DATABASE_URL",
+        "",
+        "postgres://bisect:password@localhost:5432/bisect",
+        "PostgreSQL; may be a transaction-mode pooler. Unset: a private PostgreSQL in DATA_DIR, for one machine only",
+    ),
+    variable(
+        "DATABASE_DIRECT_URL",
+        "",
+        "postgres://bisect:password@localhost:5432/bisect",
+        "the same database without a transaction pooler, for LISTEN and migrations (default: DATABASE_URL)",
+    ),
+    variable("GITHUB_APP_ID", "", "123456", "the GitHub App's id"),
+    variable("GITHUB_APP_SLUG", "", "bisect-bot", "the App's name in addresses, github.com/apps/<slug>"),
+    variable("GITHUB_PRIVATE_KEY_PATH", "", "/opt/bisect-bot/secrets/private-key.pem", "the App's private key"),
+    variable("GITHUB_WEBHOOK_SECRET", "", "openssl-rand-hex-32", "signs the webhooks; `new,old` during a rotation"),
+    variable("GITHUB_CLIENT_ID", "", "Iv1.abc123def456ghi7", "sign-in in the browser; off when unset"),
+    variable("GITHUB_CLIENT_SECRET", "", "shown-once-by-github", "goes with GITHUB_CLIENT_ID"),
+    variable(
+        "GITHUB_API_URL",
+        "https://api.github.com",
+        "https://github.example.com/api/v3",
+        "the REST API, also of GitHub Enterprise",
+    ),
+    variable("GITHUB_URL", "https://github.com", "https://github.example.com", "GitHub's own address"),
+    variable("BASE_URL", "", "https://bisect.example.com", "the public address of this service"),
+    Variable {
+        name: "SESSION_SECRET",
+        alias: Some("SECRET_KEY"),
+        default: "",
+        example: "openssl-rand-hex-32",
+        meaning: "signs the cookies; `new,old` during a rotation (also read as SECRET_KEY)",
+    },
+    variable(
+        "ENCRYPTION_KEY",
+        "",
+        "openssl-rand-hex-32",
+        "encrypts stored tokens, 32 bytes in hex or base64; `new,old` during a rotation; without it none is stored",
+    ),
+    variable(
+        "DOCKER_RUNNER_IMAGE",
+        "bisect-runner:latest",
+        "bisect-runner:latest",
+        "the image commands run in where none is named, and of every checkout",
+    ),
+    variable("MAX_CONCURRENT_JOBS", "4", "8", "jobs that one process runs at once"),
+    variable(
+        "MAX_CONCURRENT_PROBES",
+        "",
+        "4",
+        "probes that one process runs at once (default: the number of processors)",
+    ),
+    variable("BISECT_TIMEOUT_SECONDS", "1800", "3600", "the total time of a job without a tier"),
+    variable(
+        "RUNNER_NETWORK",
+        "egress",
+        "none",
+        "what commands may reach: `egress` (the public internet only) or `none`",
+    ),
+    variable(
+        "RUNNER_EGRESS_BLOCK",
+        "",
+        "10.0.0.0/8,192.168.0.0/16",
+        "ranges that `egress` never reaches, in place of the built-in list of private ones; read by docker/egress-rules.sh",
+    ),
+    variable(
+        "RUNNER_EGRESS_ALLOW",
+        "",
+        "10.1.2.3/32",
+        "exceptions from the blocked ranges; read by docker/egress-rules.sh",
+    ),
+    variable("RUNNER_RUNTIME", "", "runsc", "Docker's --runtime for the commands' containers"),
+    variable(
+        "DATA_DIR",
+        "",
+        "/var/lib/bisect-bot",
+        "mirrors, lanes, private database (default: /var/lib/bisect-bot, or the user's data folder)",
+    ),
+    variable("ADMIN_SOCKET", "", "/run/bisectd/admin.sock", "the console's socket"),
+    variable(
+        "HEARTBEAT_SECONDS",
+        "60",
+        "60",
+        "how often a worker renews its lease; fractions allowed, as in every clock",
+    ),
+    variable("RECOVERY_INTERVAL_SECONDS", "30", "30", "how often orphaned jobs are looked for"),
+    variable("STALE_AFTER_SECONDS", "300", "300", "a running job without a heartbeat for so long is taken over"),
+    variable("PENDING_GRACE_SECONDS", "30", "30", "a pending job older than this is picked up by any instance"),
+    variable("MAX_ATTEMPTS", "3", "3", "how many workers may crash on a job before it fails"),
+    variable("SHUTDOWN_GRACE_SECONDS", "20", "20", "how long a stop may take"),
+    variable("LOG_RETENTION_DAYS", "30", "30", "how long the output of probes is kept"),
+    variable("TRUSTED_PROXIES", "", "127.0.0.1/32", "proxies whose X-Forwarded-For is believed"),
+    variable("SENTRY_DSN", "", "https://key@sentry.example.com/1", "error tracking; off when unset"),
+    variable("OTEL_EXPORTER_OTLP_ENDPOINT", "", "http://localhost:4317", "traces; off when unset"),
+    variable("SMTP_URL", "", "smtps://user:password@mail.example.com", "e-mail; off when unset"),
+];
+
+/// The text of `.env.example`.
+#[must_use]
+pub fn render_env_example() -> String {
+    let mut text = String::from(
+        "# Every variable that bisectd reads, made from daemon/src/config/variables.rs.\n\
+         # Copy to `.env` and uncomment what you set; the environment goes before this file.\n",
+    );
+    for variable in VARIABLES {
+        let shown = if variable.default.is_empty() { variable.example } else { variable.default };
+        let _ = write!(text, "\n# {}\n#{}={shown}\n", variable.meaning, variable.name);
+    }
+    text
+}

@@ -1,0 +1,197 @@
+//! `job_events`: the append-only history of every job, written with each change of its state.
+
+use super::{Database, DbError, Lease, Tx, jobs::JobRow, row};
+use bisect_shared::{Epoch, InstanceId, JobId, UnknownName};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::{FromRow, Row, postgres::PgRow};
+use std::{fmt, str::FromStr};
+
+/// What happened to a job. The last three are its end, and happen once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobEventKind {
+    /// It was accepted.
+    Queued,
+    /// The same request came again and joined it.
+    Joined,
+    /// A worker took it.
+    Claimed,
+    /// Its worker gave it back.
+    Released,
+    /// It was taken from a worker that no longer answers.
+    Reclaimed,
+    /// Somebody asked its worker to stop.
+    CancelRequested,
+    /// A write of a lost lease was refused.
+    WriteRefused,
+    /// It has a result.
+    Completed,
+    /// Infrastructure kept it from a result.
+    Failed,
+    /// It was stopped.
+    Cancelled,
+}
+
+impl JobEventKind {
+    /// Every kind.
+    pub const ALL: [Self; 10] = [
+        Self::Queued,
+        Self::Joined,
+        Self::Claimed,
+        Self::Released,
+        Self::Reclaimed,
+        Self::CancelRequested,
+        Self::WriteRefused,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The name in `job_events.kind`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Joined => "joined",
+            Self::Claimed => "claimed",
+            Self::Released => "released",
+            Self::Reclaimed => "reclaimed",
+            Self::CancelRequested => "cancel_requested",
+            Self::WriteRefused => "write_refused",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing comes after it but refusals.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for JobEventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for JobEventKind {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let unknown = || UnknownName {
+            what: "job event",
+            text: text.to_owned(),
+        };
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or_else(unknown)
+    }
+}
+
+/// A row of `job_events`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobEventRow {
+    /// Unique over all jobs; not in the order of commits.
+    pub id: i64,
+    /// The job.
+    pub job: JobId,
+    /// 1, 2, 3, … within the job, in the order of its changes.
+    pub seq: i64,
+    /// What happened.
+    pub kind: JobEventKind,
+    /// The claim's number at that time.
+    pub epoch: Epoch,
+    /// The process that did it, where one did.
+    pub worker: Option<InstanceId>,
+    /// What else there is to say.
+    pub detail: Value,
+    /// When, by the database's clock.
+    pub at: DateTime<Utc>,
+}
+
+macro_rules! columns {
+    () => {
+        "id, job_id, seq, kind, epoch, worker_id, detail, created_at"
+    };
+}
+
+impl<'r> FromRow<'r, PgRow> for JobEventRow {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            job: JobId(row.try_get("job_id")?),
+            seq: row.try_get("seq")?,
+            kind: row::parsed(row, "kind")?,
+            epoch: Epoch(row.try_get("epoch")?),
+            worker: row
+                .try_get::<Option<String>, _>("worker_id")?
+                .map(InstanceId),
+            detail: row.try_get("detail")?,
+            at: row.try_get("created_at")?,
+        })
+    }
+}
+
+/// Appends what just happened to `job`, whose row this transaction has changed.
+///
+/// Every change of a job's state passes here: this is the place for a `pg_notify`.
+pub(crate) async fn append(
+    tx: &mut Tx,
+    job: &JobRow,
+    kind: JobEventKind,
+    worker: Option<&InstanceId>,
+    detail: Value,
+) -> Result<(), DbError> {
+    tx.execute(
+        sqlx::query(
+            "INSERT INTO job_events (job_id, seq, kind, epoch, worker_id, detail) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(job.id.0)
+        .bind(job.event_seq)
+        .bind(kind.name())
+        .bind(job.epoch.0)
+        .bind(worker.map(|worker| &worker.0))
+        .bind(detail),
+    )
+    .await
+    .map(drop)
+}
+
+/// Appends that a write of an old claim was refused.
+pub(super) async fn record_refusal(
+    db: &Database,
+    lease: &Lease,
+    write: &str,
+) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    tx.execute(
+        sqlx::query(
+            "WITH job AS (UPDATE bisect_jobs SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq) \
+             INSERT INTO job_events (job_id, seq, kind, epoch, worker_id, detail) \
+             SELECT $1, event_seq, 'write_refused', $2, $3, $4 FROM job",
+        )
+        .bind(lease.job().0)
+        .bind(lease.epoch().0)
+        .bind(&lease.worker().0)
+        .bind(json!({ "write": write })),
+    )
+    .await?;
+    tx.commit().await
+}
+
+/// The whole history of a job, in order.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn history(tx: &mut Tx, job: JobId) -> Result<Vec<JobEventRow>, DbError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM job_events WHERE job_id = $1 ORDER BY seq"
+    );
+    tx.all(sqlx::query_as(sql).bind(job.0)).await
+}

@@ -1,0 +1,259 @@
+//! `probes`: one row per run of a commit. What is recorded here is never run again.
+
+use super::{Database, DbError, Lease, LeaseError, Tx, jobs, lease, row};
+use bisect_shared::{Ending, Epoch, JobId, ProbeId, Purpose, Sha, Verdict};
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, Row, postgres::PgRow};
+use std::time::Duration;
+
+/// A probe that is about to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewProbe {
+    /// What is tested.
+    pub commit: Sha,
+    /// What for.
+    pub purpose: Purpose,
+    /// The workspace it runs in.
+    pub lane: u32,
+}
+
+/// Where a probe stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeState {
+    /// It runs.
+    Running,
+    /// It was stopped, or its worker died: it says nothing about its commit.
+    Stopped,
+    /// It ended.
+    Ended(Ending),
+}
+
+/// A row of `probes`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeRow {
+    /// The probe.
+    pub id: ProbeId,
+    /// Its job.
+    pub job: JobId,
+    /// The claim under which it ran.
+    pub epoch: Epoch,
+    /// What was tested.
+    pub commit: Sha,
+    /// What for.
+    pub purpose: Purpose,
+    /// The workspace it ran in.
+    pub lane: u32,
+    /// Where it stands.
+    pub state: ProbeState,
+    /// What it says about its commit, once that is decided.
+    pub verdict: Option<Verdict>,
+    /// How long it ran.
+    pub seconds: Option<f64>,
+    /// Whether it was remembered instead of run.
+    pub cached: bool,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it ended or was stopped.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+macro_rules! columns {
+    () => {
+        "id, job_id, epoch, commit_sha, purpose, lane, ending, exit_code, verdict, seconds, cached, started_at, \
+         finished_at"
+    };
+}
+
+impl<'r> FromRow<'r, PgRow> for ProbeRow {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: ProbeId(row.try_get("id")?),
+            job: JobId(row.try_get("job_id")?),
+            epoch: Epoch(row.try_get("epoch")?),
+            commit: row::parsed(row, "commit_sha")?,
+            purpose: row::parsed(row, "purpose")?,
+            lane: row::count(row, "lane")?,
+            state: state(row)?,
+            verdict: row::parsed_option(row, "verdict")?,
+            seconds: row.try_get("seconds")?,
+            cached: row.try_get("cached")?,
+            started_at: row.try_get("started_at")?,
+            finished_at: row.try_get("finished_at")?,
+        })
+    }
+}
+
+fn state(row: &PgRow) -> Result<ProbeState, sqlx::Error> {
+    let code: Option<i16> = row.try_get("exit_code")?;
+    match row.try_get::<Option<&str>, _>("ending")? {
+        None => Ok(ProbeState::Running),
+        Some("stopped") => Ok(ProbeState::Stopped),
+        Some(name) => Ending::from_parts(name, code.and_then(|code| u8::try_from(code).ok()))
+            .map(ProbeState::Ended)
+            .ok_or_else(|| {
+                row::undecodable(
+                    "ending",
+                    format!("`{name}` with exit code {code:?} is no ending"),
+                )
+            }),
+    }
+}
+
+/// Records that these probes start now, in this order, and how far the search is.
+///
+/// # Errors
+/// [`LeaseError::Lost`]: start nothing.
+pub async fn start_probes(
+    db: &Database,
+    lease: &Lease,
+    probes: &[NewProbe],
+    progress: jobs::Progress,
+) -> Result<Vec<ProbeId>, LeaseError> {
+    let commits: Vec<String> = probes
+        .iter()
+        .map(|probe| probe.commit.to_string())
+        .collect();
+    let purposes: Vec<&str> = probes.iter().map(|probe| probe.purpose.name()).collect();
+    let lanes: Vec<i32> = probes
+        .iter()
+        .map(|probe| i32::try_from(probe.lane).unwrap_or(i32::MAX))
+        .collect();
+    let mut tx = lease::hold(db, lease, "start_probes").await?;
+    let mut ids: Vec<(i64,)> = tx
+        .all(
+            sqlx::query_as(
+                "INSERT INTO probes (job_id, epoch, commit_sha, purpose, lane) \
+                 SELECT $1, $2, p.commit_sha, p.purpose, p.lane \
+                 FROM unnest($3::text[], $4::text[], $5::int[]) WITH ORDINALITY AS p (commit_sha, purpose, lane, place) \
+                 ORDER BY p.place RETURNING id",
+            )
+            .bind(lease.job().0)
+            .bind(lease.epoch().0)
+            .bind(commits)
+            .bind(purposes)
+            .bind(lanes),
+        )
+        .await?;
+    jobs::set_progress(&mut tx, lease.job(), progress).await?;
+    tx.commit().await?;
+    // Numbers are given out in the order of insertion, which is that of `probes`.
+    ids.sort_unstable();
+    Ok(ids.into_iter().map(|(id,)| ProbeId(id)).collect())
+}
+
+/// Records how a probe of this claim ended and, where that is decided, what it says. A probe that
+/// has ended already stays as it is.
+///
+/// # Errors
+/// [`LeaseError::Lost`]; [`DbError::Missing`] for a probe that this claim has not running.
+pub async fn record_probe(
+    db: &Database,
+    lease: &Lease,
+    probe: ProbeId,
+    ending: Ending,
+    verdict: Option<Verdict>,
+    took: Duration,
+) -> Result<(), LeaseError> {
+    let mut tx = lease::hold(db, lease, "record_probe").await?;
+    let rows = tx
+        .execute(
+            sqlx::query(
+                "UPDATE probes SET ending = $4, exit_code = $5, verdict = $6, seconds = $7, finished_at = now() \
+                 WHERE id = $1 AND job_id = $2 AND epoch = $3 AND ending IS NULL",
+            )
+            .bind(probe.0)
+            .bind(lease.job().0)
+            .bind(lease.epoch().0)
+            .bind(ending.name())
+            .bind(ending.exit_code().map(i16::from))
+            .bind(verdict.map(Verdict::name))
+            .bind(took.as_secs_f64()),
+        )
+        .await?;
+    expect_rows(rows, 1, || {
+        format!("probe {probe} running under this claim")
+    })?;
+    Ok(tx.commit().await?)
+}
+
+/// Records what probes of this job say, whichever claim they ran under.
+///
+/// # Errors
+/// [`LeaseError::Lost`]; [`DbError::Missing`] where one of them has not ended by itself.
+pub async fn set_verdicts(
+    db: &Database,
+    lease: &Lease,
+    verdicts: &[(ProbeId, Verdict)],
+) -> Result<(), LeaseError> {
+    let (ids, names): (Vec<i64>, Vec<&str>) = verdicts
+        .iter()
+        .map(|(probe, verdict)| (probe.0, verdict.name()))
+        .unzip();
+    let mut tx = lease::hold(db, lease, "set_verdicts").await?;
+    let rows = tx
+        .execute(
+            sqlx::query(
+                "UPDATE probes SET verdict = v.verdict FROM unnest($2::bigint[], $3::text[]) AS v (id, verdict) \
+                 WHERE probes.id = v.id AND probes.job_id = $1 AND ending <> 'stopped'",
+            )
+            .bind(lease.job().0)
+            .bind(ids)
+            .bind(names),
+        )
+        .await?;
+    expect_rows(rows, verdicts.len(), || {
+        "one of the ended probes".to_owned()
+    })?;
+    Ok(tx.commit().await?)
+}
+
+/// Records that a probe was stopped because its answer was no longer needed.
+///
+/// # Errors
+/// [`LeaseError::Lost`]; [`DbError::Missing`] for a probe that this claim has not running.
+pub async fn stop_probe(db: &Database, lease: &Lease, probe: ProbeId) -> Result<(), LeaseError> {
+    let mut tx = lease::hold(db, lease, "stop_probe").await?;
+    let rows = tx
+        .execute(
+            sqlx::query(
+                "UPDATE probes SET ending = 'stopped', finished_at = now(), \
+                 seconds = extract(epoch FROM now() - started_at) \
+                 WHERE id = $1 AND job_id = $2 AND epoch = $3 AND ending IS NULL",
+            )
+            .bind(probe.0)
+            .bind(lease.job().0)
+            .bind(lease.epoch().0),
+        )
+        .await?;
+    expect_rows(rows, 1, || {
+        format!("probe {probe} running under this claim")
+    })?;
+    Ok(tx.commit().await?)
+}
+
+/// All probes of a job, in the order in which they were started.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn probes(tx: &mut Tx, job: JobId) -> Result<Vec<ProbeRow>, DbError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM probes WHERE job_id = $1 ORDER BY id"
+    );
+    tx.all(sqlx::query_as(sql).bind(job.0)).await
+}
+
+/// Closes what the last owner of a job left open, in the transaction that takes the job from it.
+pub(crate) async fn stop_all(tx: &mut Tx, job: JobId) -> Result<(), DbError> {
+    let sql = "UPDATE probes SET ending = 'stopped', finished_at = now() WHERE job_id = $1 AND ending IS NULL";
+    tx.execute(sqlx::query(sql).bind(job.0)).await.map(drop)
+}
+
+fn expect_rows(rows: u64, wanted: usize, what: impl FnOnce() -> String) -> Result<(), DbError> {
+    if usize::try_from(rows) == Ok(wanted) {
+        Ok(())
+    } else {
+        Err(DbError::Missing { what: what() })
+    }
+}

@@ -1,0 +1,229 @@
+//! Questions to one repository: what a name means, what a range holds, who wrote a commit.
+
+use super::{Git, GitError};
+use bisect_shared::Sha;
+use std::path::{Path, PathBuf};
+
+/// A repository that is only read: the user's own, or a mirror.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    git: Git,
+    git_dir: PathBuf,
+}
+
+/// What is shown of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CommitInfo {
+    /// The commit.
+    pub sha: Sha,
+    /// Its author's name.
+    pub author: String,
+    /// Its author's address.
+    pub email: String,
+    /// The author's date, ISO 8601.
+    pub date: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// The files it changes against its first parent, as `git diff --stat` lists them.
+    pub files: Vec<String>,
+}
+
+impl Repository {
+    /// Opens the repository that `path` lies in, as git itself would find it.
+    ///
+    /// # Errors
+    /// When `path` is no repository.
+    pub async fn discover(git: Git, path: &Path) -> Result<Self, GitError> {
+        let shown = path.display();
+        let path = path
+            .canonicalize()
+            .map_err(|error| GitError::Input(format!("{shown}: {error}; name the folder of a git repository")))?;
+        // `--git-dir` would fix the answer, so this one call asks from inside the folder.
+        let mut command = tokio::process::Command::new("git");
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env("LC_ALL", "C");
+        command.args(["-c", "safe.directory=*", "rev-parse", "--absolute-git-dir"]);
+        command.current_dir(if path.is_dir() { path.as_path() } else { Path::new("/") });
+        let output = command.output().await.map_err(GitError::Missing)?;
+        if !output.status.success() || !path.is_dir() {
+            return Err(GitError::Input(format!("{shown} is not a git repository (nor inside one); name the folder of a git repository")));
+        }
+        let git_dir = String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').into();
+        Ok(Self { git, git_dir })
+    }
+
+    /// The repository whose git directory is `git_dir`.
+    #[must_use]
+    pub fn at(git: Git, git_dir: PathBuf) -> Self {
+        Self { git, git_dir }
+    }
+
+    /// The git directory.
+    #[must_use]
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
+    /// Refuses a shallow clone, in which a culprit beyond the cut could never be found.
+    ///
+    /// # Errors
+    /// When it is one; the message says how to complete it.
+    pub async fn refuse_shallow(&self) -> Result<(), GitError> {
+        let answer = self.git.run(&self.git_dir, ["rev-parse", "--is-shallow-repository"]).await?;
+        if answer.trim() == "true" {
+            return Err(GitError::Input(format!(
+                "{} is a shallow clone: part of its history is missing; complete it with `git fetch --unshallow`",
+                self.git_dir.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The commit that `name` means. A name that means two things is refused.
+    ///
+    /// # Errors
+    /// When it is unknown, ambiguous or not a commit; the message names it and the way out.
+    pub async fn resolve(&self, name: &str) -> Result<Sha, GitError> {
+        let wanted = format!("{name}^{{commit}}");
+        let mut command = self.git.command(
+            &self.git_dir,
+            ["-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options", &wanted],
+        );
+        let output = command.output().await.map_err(GitError::Missing)?;
+        let printed = String::from_utf8_lossy(&output.stderr);
+        if printed.contains("ambiguous") && !printed.contains("unknown revision") {
+            return Err(GitError::Input(format!(
+                "`{name}` is ambiguous here: {}; write refs/tags/{name}, refs/heads/{name} or more digits",
+                printed.lines().next().unwrap_or_default()
+            )));
+        }
+        let answer = String::from_utf8_lossy(&output.stdout);
+        answer.trim().parse().map_err(|_| {
+            GitError::Input(format!(
+                "`{name}` names no commit of this repository; `git tag` and `git branch -a` list the names it knows"
+            ))
+        })
+    }
+
+    /// The commits of a range `A..B`, or the one commit that `range` names.
+    ///
+    /// # Errors
+    /// When a name in it is unknown.
+    pub async fn range(&self, range: &str) -> Result<Vec<Sha>, GitError> {
+        let Some((from, to)) = range.split_once("..") else {
+            return Ok(vec![self.resolve(range).await?]);
+        };
+        let from = self.resolve(if from.is_empty() { "HEAD" } else { from }).await?;
+        let to = self.resolve(if to.is_empty() { "HEAD" } else { to }).await?;
+        let listed = self.git.run(&self.git_dir, ["rev-list", &format!("{from}..{to}")]).await?;
+        Ok(listed.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// The commits under suspicion, as `git rev-list --parents` prints them, children first.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn candidates(
+        &self,
+        bad: Sha,
+        good: &[Sha],
+        first_parent: bool,
+        paths: &[String],
+    ) -> Result<String, GitError> {
+        let mut args: Vec<String> = ["rev-list", "--topo-order", "--parents"].map(String::from).into();
+        if first_parent {
+            args.push("--first-parent".into());
+        }
+        args.push(bad.to_string());
+        args.extend(good.iter().map(|sha| format!("^{sha}")));
+        args.push("--".into());
+        args.extend_from_slice(paths);
+        self.git.run(&self.git_dir, args).await
+    }
+
+    /// Whether `ancestor` is reachable from `descendant` (or is it).
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn is_ancestor(&self, ancestor: Sha, descendant: Sha) -> Result<bool, GitError> {
+        let mut command = self
+            .git
+            .command(&self.git_dir, ["merge-base", "--is-ancestor", &ancestor.to_string(), &descendant.to_string()]);
+        let output = command.output().await.map_err(GitError::Missing)?;
+        match output.status.code() {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => super::text_of(&command, &output).map(|_| false),
+        }
+    }
+
+    /// The merge bases that must be good before a search makes sense, as `git bisect` takes them:
+    /// none where every good end is an ancestor of the bad one.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn merge_bases(&self, bad: Sha, good: &[Sha]) -> Result<Vec<Sha>, GitError> {
+        let mut straight = true;
+        for end in good {
+            straight &= self.is_ancestor(*end, bad).await?;
+        }
+        if straight {
+            return Ok(Vec::new());
+        }
+        let mut args = vec!["merge-base".to_owned(), "--all".to_owned(), bad.to_string()];
+        args.extend(good.iter().map(Sha::to_string));
+        match self.git.run(&self.git_dir, args).await {
+            Ok(listed) => Ok(listed.lines().filter_map(|line| line.parse().ok()).collect()),
+            // Exit 1 without a word: histories that share nothing.
+            Err(GitError::Failed { reason, .. }) if reason.is_empty() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is shown of a commit.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn commit_info(&self, sha: Sha) -> Result<CommitInfo, GitError> {
+        let id = sha.to_string();
+        let format = "--format=%an%x00%ae%x00%aI%x00%s";
+        let head = self.git.run(&self.git_dir, ["log", "-1", "--no-show-signature", format, &id, "--"]).await?;
+        let mut fields = head.trim_end_matches('\n').split('\0').map(str::to_owned);
+        let mut field = || fields.next().unwrap_or_default();
+        let (author, email, date, subject) = (field(), field(), field(), field());
+        let args = [
+            "diff-tree",
+            "-r",
+            "-m",
+            "--first-parent",
+            "--root",
+            "--no-commit-id",
+            "--name-status",
+            "--no-ext-diff",
+            "-z",
+            &id,
+        ];
+        let listed = self.git.run(&self.git_dir, args).await?;
+        let mut parts = listed.split('\0').filter(|part| !part.is_empty());
+        let mut files = Vec::new();
+        while let (Some(status), Some(name)) = (parts.next(), parts.next()) {
+            files.push(format!("{status} {name}"));
+        }
+        Ok(CommitInfo { sha, author, email, date, subject, files })
+    }
+
+    /// The first lines of many commits' messages, in the order asked for.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn subjects(&self, commits: &[Sha]) -> Result<Vec<String>, GitError> {
+        if commits.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut args: Vec<String> = ["log", "--no-walk=unsorted", "--format=%s"].map(String::from).into();
+        args.extend(commits.iter().map(Sha::to_string));
+        args.push("--".into());
+        let listed = self.git.run(&self.git_dir, args).await?;
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+}

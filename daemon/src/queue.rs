@@ -1,0 +1,563 @@
+//! The queue of jobs: enqueue, claim, renew, release, finish, reclaim, cancel.
+//!
+//! Knows `db` and decides; the statements are in `db`. Every change of a job's state leaves an
+//! event in the same transaction. All times are the database's.
+
+pub use crate::db::{
+    Lease, LeaseError,
+    instances::InstanceRow,
+    jobs::{End, JobRow, NewJob, Origin, Outcome},
+};
+
+use crate::db::{
+    Database, DbError, Tx,
+    installations::{self, Busy},
+    instances::{self, Sign},
+    job_events::{self, JobEventKind},
+    jobs, probes, refused,
+};
+use bisect_shared::{InstanceId, JobId, JobStatus};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Hand-overs of one job at most: servers that are stopped again and again must not keep a job
+/// going round for ever.
+pub const MAX_HANDOVERS: u32 = 50;
+
+/// How often a claim looks again after others were faster, before it leaves the rest to them.
+const CLAIM_ROUNDS: u32 = 5;
+
+/// The service clocks. Fractions of a second are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// Between two signs of life of a running job.
+    pub heartbeat: Duration,
+    /// Between two looks for jobs whose worker is gone.
+    pub recovery_interval: Duration,
+    /// Without a sign of life for longer than this, a job is taken from its worker.
+    pub stale_after: Duration,
+    /// A job pending for longer than this is picked up by the recovery loop too.
+    pub pending_grace: Duration,
+    /// Attempts of one job; only those that end with a lost worker count.
+    pub max_attempts: u32,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(60),
+            recovery_interval: Duration::from_secs(30),
+            stale_after: Duration::from_secs(300),
+            pending_grace: Duration::from_secs(30),
+            max_attempts: 3,
+        }
+    }
+}
+
+impl Clocks {
+    /// A worker that could not renew for this long stops by itself, before another one may start:
+    /// the last fifth of `stale_after` is left for stopping its containers.
+    #[must_use]
+    pub fn give_up_after(&self) -> Duration {
+        self.stale_after.mul_f64(0.8)
+    }
+}
+
+/// One process's view of the queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    db: Database,
+    instance: InstanceId,
+    clocks: Clocks,
+    affinity: String,
+}
+
+/// Which job to claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// The next one that may run here.
+    Any,
+    /// This one, if it may run here.
+    Job(JobId),
+}
+
+/// What a look for work found.
+enum Found {
+    /// A job, and it is ours.
+    Job(Box<(Lease, JobRow)>),
+    /// Installations whose turn it was, but others were faster.
+    Taken,
+    /// No installation with work that may run.
+    Nothing,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The job that answers it.
+    pub job: JobId,
+    /// Whether the job was there before.
+    pub joined: bool,
+}
+
+/// The answer to a sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Who asked to stop the job, if anybody did.
+    pub cancel_requested_by: Option<String>,
+}
+
+/// Why a worker gives a job back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseReason {
+    /// The process was told to end.
+    Shutdown,
+    /// The instance takes no more jobs.
+    Drain,
+    /// Something that the job needs is away here, Docker for example. The job waits for
+    /// [`Clocks::recovery_interval`] before it is claimed again.
+    Unavailable,
+}
+
+impl ReleaseReason {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Drain => "drain",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// A job that was taken from a worker that no longer answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// The job.
+    pub job: JobId,
+    /// Who had it.
+    pub worker: Option<InstanceId>,
+    /// Pending again, or failed because its attempts are used up, or cancelled because that was
+    /// asked for.
+    pub status: JobStatus,
+}
+
+impl Queue {
+    /// The queue as seen by `instance`. `affinity` names machine and `DATA_DIR`.
+    #[must_use]
+    pub fn new(db: Database, instance: InstanceId, clocks: Clocks, affinity: String) -> Self {
+        Self {
+            db,
+            instance,
+            clocks,
+            affinity,
+        }
+    }
+
+    /// The database behind it.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.db
+    }
+
+    /// The clocks it goes by.
+    #[must_use]
+    pub fn clocks(&self) -> &Clocks {
+        &self.clocks
+    }
+
+    /// Adds a job, or joins the unfinished one with the same `request_key`.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn enqueue(&self, job: &NewJob) -> Result<Enqueued, DbError> {
+        let mut tx = self.db.begin().await?;
+        let enqueued = enqueue_in(&mut tx, job).await?;
+        tx.commit().await?;
+        Ok(enqueued)
+    }
+
+    /// Takes a pending job, if there is one that may run here. Installations take turns, and run
+    /// no more jobs at once than their tier allows.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn claim(&self, claim: Claim) -> Result<Option<(Lease, JobRow)>, DbError> {
+        if let Claim::Job(job) = claim {
+            return self.claim_one(job).await;
+        }
+        for _ in 0..CLAIM_ROUNDS {
+            // Other claims may hold the only installations with work: then wait for one of them.
+            for busy in [Busy::Skip, Busy::Wait] {
+                match self.claim_any(busy).await? {
+                    Found::Job(claimed) => return Ok(Some(*claimed)),
+                    Found::Nothing if busy == Busy::Wait => return Ok(None),
+                    Found::Nothing | Found::Taken => {}
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn claim_one(&self, job: JobId) -> Result<Option<(Lease, JobRow)>, DbError> {
+        let mut tx = self.db.begin().await?;
+        let installation = jobs::find(&mut tx, job)
+            .await?
+            .and_then(|row| row.installation);
+        if let Some(installation) = installation {
+            installations::lock(&mut tx, installation).await?;
+        }
+        let taken =
+            jobs::take_one(&mut tx, &self.instance, job, installation, &self.affinity).await?;
+        if let (Some(installation), true) = (installation, taken.is_some()) {
+            installations::settle_turn(&mut tx, installation, true).await?;
+        }
+        self.claimed(tx, taken).await
+    }
+
+    async fn claim_any(&self, busy: Busy) -> Result<Found, DbError> {
+        let mut tx = self.db.begin().await?;
+        let mut taken = None;
+        if busy == Busy::Skip {
+            taken = jobs::take_local(&mut tx, &self.instance, &self.affinity).await?;
+        }
+        let mut tried = Vec::new();
+        // Waiting for a second installation while holding the first could end in a deadlock.
+        while taken.is_none() && (busy == Busy::Skip || tried.is_empty()) {
+            let next = installations::lock_next_in_turn(&mut tx, &tried, busy).await?;
+            let Some(installation) = next else { break };
+            taken = jobs::take_of_installation(&mut tx, &self.instance, installation).await?;
+            installations::settle_turn(&mut tx, installation, taken.is_some()).await?;
+            tried.push(installation);
+        }
+        Ok(match self.claimed(tx, taken).await? {
+            Some(claimed) => Found::Job(Box::new(claimed)),
+            None if tried.is_empty() => Found::Nothing,
+            None => Found::Taken,
+        })
+    }
+
+    async fn claimed(
+        &self,
+        mut tx: Tx,
+        taken: Option<(Lease, JobRow)>,
+    ) -> Result<Option<(Lease, JobRow)>, DbError> {
+        if let Some((_, job)) = &taken {
+            probes::stop_all(&mut tx, job.id).await?;
+            let detail = json!({ "attempt": job.attempts });
+            job_events::append(
+                &mut tx,
+                job,
+                JobEventKind::Claimed,
+                Some(&self.instance),
+                detail,
+            )
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(taken)
+    }
+
+    /// Tells that this worker lives.
+    ///
+    /// # Errors
+    /// [`LeaseError::Lost`]: stop the job's containers at once.
+    pub async fn renew(&self, lease: &Lease) -> Result<Renewal, LeaseError> {
+        let mut tx = self.db.begin().await?;
+        let answer = jobs::beat(&mut tx, lease).await?;
+        tx.commit().await?;
+        match answer {
+            Some(cancel_requested_by) => Ok(Renewal {
+                cancel_requested_by,
+            }),
+            None => Err(refused(&self.db, lease, "renew").await),
+        }
+    }
+
+    /// Gives the job back, for another worker to go on with. It is not counted as an attempt. A
+    /// job that was to be cancelled ends here, and so does one that was given back
+    /// [`MAX_HANDOVERS`] times.
+    ///
+    /// # Errors
+    /// [`LeaseError::Lost`]: somebody else has it already.
+    pub async fn release(
+        &self,
+        lease: &Lease,
+        reason: ReleaseReason,
+    ) -> Result<JobStatus, LeaseError> {
+        let mut tx = self.db.begin().await?;
+        let Some(job) = jobs::lock_leased(&mut tx, lease).await? else {
+            tx.rollback().await?;
+            return Err(refused(&self.db, lease, "release").await);
+        };
+        let detail = json!({ "reason": reason.name() });
+        let status = if job.cancel_requested_by.is_some() {
+            self.end(&mut tx, &job, &Outcome::cancelled(), detail)
+                .await?
+        } else if job.handovers >= MAX_HANDOVERS {
+            let error = format!(
+                "given back {} times by servers that were stopped",
+                job.handovers
+            );
+            self.end(&mut tx, &job, &Outcome::failed(error), detail)
+                .await?
+        } else {
+            let delay = match reason {
+                ReleaseReason::Unavailable => self.clocks.recovery_interval,
+                ReleaseReason::Shutdown | ReleaseReason::Drain => Duration::ZERO,
+            };
+            self.put_back(&mut tx, &job, JobEventKind::Released, delay, detail)
+                .await?
+        };
+        tx.commit().await?;
+        Ok(status)
+    }
+
+    /// Ends the job.
+    ///
+    /// # Errors
+    /// [`LeaseError::Lost`]: the result is somebody else's to give.
+    pub async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<(), LeaseError> {
+        let mut tx = self.db.begin().await?;
+        if !self.finish_in(&mut tx, lease, outcome).await? {
+            tx.rollback().await?;
+            return Err(refused(&self.db, lease, "finish").await);
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Ends the job in a transaction of the caller, who adds what must come with it (the reply).
+    /// `false`: the lease is lost and nothing was written.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn finish_in(
+        &self,
+        tx: &mut Tx,
+        lease: &Lease,
+        outcome: &Outcome,
+    ) -> Result<bool, DbError> {
+        let Some(job) = jobs::lock_leased(tx, lease).await? else {
+            return Ok(false);
+        };
+        self.end(tx, &job, outcome, json!({})).await?;
+        Ok(true)
+    }
+
+    /// Takes jobs from workers that were not heard of for `stale_after`, one transaction each.
+    ///
+    /// # Errors
+    /// [`DbError`]; what was reclaimed before it stays reclaimed.
+    pub async fn reclaim_stale(&self) -> Result<Vec<Reclaimed>, DbError> {
+        let mut reclaimed = Vec::new();
+        loop {
+            let mut tx = self.db.begin().await?;
+            let Some(job) = jobs::lock_stale(&mut tx, self.clocks.stale_after).await? else {
+                tx.rollback().await?;
+                return Ok(reclaimed);
+            };
+            let status = self.reclaim(&mut tx, &job).await?;
+            tx.commit().await?;
+            reclaimed.push(Reclaimed {
+                job: job.id,
+                worker: job.worker,
+                status,
+            });
+        }
+    }
+
+    /// Takes the jobs of a worker that is known to be dead, however fresh its heartbeat is.
+    ///
+    /// # Errors
+    /// [`DbError`]; what was reclaimed before it stays reclaimed.
+    pub async fn reclaim_dead(&self, worker: &InstanceId) -> Result<Vec<Reclaimed>, DbError> {
+        let mut reclaimed = Vec::new();
+        loop {
+            let mut tx = self.db.begin().await?;
+            let Some(job) = jobs::lock_of_worker(&mut tx, worker).await? else {
+                tx.rollback().await?;
+                return Ok(reclaimed);
+            };
+            let status = self.reclaim(&mut tx, &job).await?;
+            tx.commit().await?;
+            reclaimed.push(Reclaimed { job: job.id, worker: job.worker, status });
+        }
+    }
+
+    async fn reclaim(&self, tx: &mut Tx, job: &JobRow) -> Result<JobStatus, DbError> {
+        let lost = job
+            .worker
+            .as_ref()
+            .map_or("unknown", |worker| worker.0.as_str());
+        let detail = json!({ "from": lost, "heartbeat_at": job.heartbeat_at });
+        if job.cancel_requested_by.is_some() {
+            self.end(tx, job, &Outcome::cancelled(), detail).await
+        } else if job.attempts >= self.clocks.max_attempts {
+            let error = format!(
+                "attempt {} of {}: its worker {lost} stopped answering",
+                job.attempts, self.clocks.max_attempts
+            );
+            self.end(tx, job, &Outcome::failed(error), detail).await
+        } else {
+            self.put_back(tx, job, JobEventKind::Reclaimed, Duration::ZERO, detail)
+                .await
+        }
+    }
+
+    /// Asks for a job to be stopped: a pending one ends at once, a running one's worker learns of
+    /// it at its next [`Queue::renew`]. `false` where nothing changed: it has ended, or was asked
+    /// before, or does not exist.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn request_cancel(&self, job: JobId, by: &str) -> Result<bool, DbError> {
+        let mut tx = self.db.begin().await?;
+        let changed = self.request_cancel_in(&mut tx, job, by).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// The same in a transaction of the caller, who records who did it.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn request_cancel_in(
+        &self,
+        tx: &mut Tx,
+        job: JobId,
+        by: &str,
+    ) -> Result<bool, DbError> {
+        let Some(job) = jobs::lock_unfinished(tx, job).await? else {
+            return Ok(false);
+        };
+        let Some(job) = jobs::flag_cancel(tx, &job, by).await? else {
+            return Ok(false);
+        };
+        let detail = json!({ "by": by });
+        job_events::append(
+            tx,
+            &job,
+            JobEventKind::CancelRequested,
+            None,
+            detail.clone(),
+        )
+        .await?;
+        if job.status == JobStatus::Pending {
+            self.end(tx, &job, &Outcome::cancelled(), detail).await?;
+        }
+        Ok(true)
+    }
+
+    /// Tells that this instance lives, and learns whether it is to take no more jobs.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn heartbeat_instance(&self, max_jobs: u32) -> Result<InstanceRow, DbError> {
+        let host = gethostname::gethostname();
+        let host = host.to_string_lossy();
+        let sign = Sign {
+            id: &self.instance,
+            host: &host,
+            affinity: &self.affinity,
+            max_jobs,
+        };
+        let mut tx = self.db.begin().await?;
+        let row = instances::beat(&mut tx, sign).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+
+    /// Tells that this instance ends in order.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn retire_instance(&self) -> Result<(), DbError> {
+        let mut tx = self.db.begin().await?;
+        instances::retire(&mut tx, &self.instance).await?;
+        tx.commit().await
+    }
+
+    /// The instances that live: what containers and volumes of others are left may be removed.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn alive_instances(&self) -> Result<Vec<InstanceRow>, DbError> {
+        let mut tx = self.db.begin().await?;
+        let rows = instances::alive(&mut tx, self.clocks.stale_after).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// `job` is locked by this transaction, so the statement that checks its state again must
+    /// find it as it was.
+    async fn end(
+        &self,
+        tx: &mut Tx,
+        job: &JobRow,
+        outcome: &Outcome,
+        detail: Value,
+    ) -> Result<JobStatus, DbError> {
+        let ended = jobs::end(tx, job.id, job.epoch, job.status, outcome).await?;
+        let ended = ended.ok_or_else(|| gone(job.id))?;
+        probes::stop_all(tx, job.id).await?;
+        let kind = match outcome.end {
+            End::Completed => JobEventKind::Completed,
+            End::Failed => JobEventKind::Failed,
+            End::Cancelled => JobEventKind::Cancelled,
+        };
+        job_events::append(tx, &ended, kind, Some(&self.instance), detail).await?;
+        Ok(ended.status)
+    }
+
+    async fn put_back(
+        &self,
+        tx: &mut Tx,
+        job: &JobRow,
+        kind: JobEventKind,
+        delay: Duration,
+        detail: Value,
+    ) -> Result<JobStatus, DbError> {
+        let handover = kind == JobEventKind::Released;
+        let back = jobs::put_back(tx, job, handover, delay).await?;
+        let back = back.ok_or_else(|| gone(job.id))?;
+        probes::stop_all(tx, job.id).await?;
+        job_events::append(tx, &back, kind, Some(&self.instance), detail).await?;
+        Ok(back.status)
+    }
+}
+
+fn gone(job: JobId) -> DbError {
+    DbError::Missing {
+        what: format!("job {job} as it was when it was locked"),
+    }
+}
+
+/// Adds a job, or joins the unfinished one, in a transaction of the caller.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn enqueue_in(tx: &mut Tx, job: &NewJob) -> Result<Enqueued, DbError> {
+    // The one to join may end between the two statements: then this one is new after all.
+    loop {
+        if let Some(row) = jobs::insert(tx, job).await? {
+            let detail = json!({ "by": job.requested_by });
+            job_events::append(tx, &row, JobEventKind::Queued, None, detail).await?;
+            return Ok(Enqueued {
+                job: row.id,
+                joined: false,
+            });
+        }
+        let Some(key) = &job.request_key else {
+            return Err(DbError::Missing {
+                what: "the job that was just inserted".to_owned(),
+            });
+        };
+        if let Some(row) = jobs::join(tx, key).await? {
+            let detail = json!({ "by": job.requested_by });
+            job_events::append(tx, &row, JobEventKind::Joined, None, detail).await?;
+            return Ok(Enqueued {
+                job: row.id,
+                joined: true,
+            });
+        }
+    }
+}

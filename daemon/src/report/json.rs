@@ -1,0 +1,38 @@
+//! The object that `bisectd bisect --json` prints: fixed names, tested from outside.
+
+use super::Report;
+use serde_json::{Value, json};
+
+/// The result as the contract's object (design.md 2.1).
+#[must_use]
+pub fn render(report: &Report) -> Value {
+    let probes: Vec<Value> = report
+        .probes
+        .iter()
+        .map(|probe| {
+            json!({
+                "commit": probe.commit,
+                "verdict": probe.verdict,
+                "runs": probe.runs,
+                "exit_code": probe.ending.exit_code(),
+                "seconds": milliseconds(probe.seconds),
+                "cached": probe.cached,
+            })
+        })
+        .collect();
+    json!({
+        "result": report.result,
+        "culprit": report.culprit,
+        "suspects": report.suspects,
+        "confidence": report.confidence,
+        "probes": probes,
+        "candidates": report.candidates,
+        "seconds": milliseconds(report.seconds),
+        "replay": report.replay,
+    })
+}
+
+/// Seconds to the millisecond: more digits would only be noise.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1e3).round() / 1e3
+}

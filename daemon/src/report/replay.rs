@@ -1,0 +1,62 @@
+//! The log that `git bisect replay` reads (git's `builtin/bisect.c`, `bisect_replay`), so that a
+//! developer has the whole search in their own clone with one command.
+
+use super::{Request, shell};
+use bisect_shared::{Sha, Verdict};
+use std::fmt::Write;
+
+/// The log of a search over `request` in which `verdicts` were found, in order, with the subject
+/// of each commit. Verdicts are the test's own words; with `--fixed` they are turned into git's terms.
+#[must_use]
+pub fn render(request: &Request, verdicts: &[(Sha, Verdict, String)], culprit: Option<&(Sha, String)>) -> String {
+    let (old, new) = if request.fixed { ("broken", "fixed") } else { ("good", "bad") };
+    let mut log = start_line(request);
+    let subject = |sha: &Sha| {
+        let known = verdicts.iter().find(|(commit, ..)| commit == sha);
+        known.map_or_else(String::new, |(.., subject)| one_line(subject))
+    };
+    let mut line = |term: &str, sha: &Sha| {
+        let _ = write!(log, "# {term}: [{sha}] {}\ngit bisect {term} {sha}\n", subject(sha));
+    };
+    line(new, &request.bad);
+    request.good.iter().for_each(|sha| line(old, sha));
+    request.skip.iter().for_each(|sha| line("skip", sha));
+    let ends = |sha: &Sha| *sha == request.bad || request.good.contains(sha);
+    for (sha, verdict, _) in verdicts.iter().filter(|(sha, ..)| !ends(sha)) {
+        line(term(*verdict, request.fixed), sha);
+    }
+    if let Some((sha, subject)) = culprit {
+        let _ = writeln!(log, "# first {new} commit: [{sha}] {}", one_line(subject));
+    }
+    log
+}
+
+fn term(verdict: Verdict, fixed: bool) -> &'static str {
+    match (verdict, fixed) {
+        (Verdict::Skip, _) => "skip",
+        (Verdict::Good, false) => "good",
+        (Verdict::Bad, false) => "bad",
+        (Verdict::Good, true) => "fixed",
+        (Verdict::Bad, true) => "broken",
+    }
+}
+
+fn start_line(request: &Request) -> String {
+    let mut words = vec!["git", "bisect", "start"];
+    if request.fixed {
+        words.extend(["--term-new=fixed", "--term-old=broken"]);
+    }
+    if request.first_parent {
+        words.push("--first-parent");
+    }
+    if !request.paths.is_empty() {
+        words.push("--");
+        words.extend(request.paths.iter().map(String::as_str));
+    }
+    shell::join(&words) + "\n"
+}
+
+/// A subject cannot end its comment line: what follows would be read as a command.
+fn one_line(subject: &str) -> String {
+    subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,191 @@
+//! From what a search came to, to the [`Report`] that is stored and shown.
+
+use super::{
+    End,
+    job::{Finding, RecordedRun},
+    spec::JobSpec,
+    words::Words,
+};
+use crate::{
+    db::{self, jobs::JobRow},
+    git::{CommitInfo, GitError, Repository},
+    report::{Commit, Failure, ProbeLine, ProofLine, Report, replay, text},
+    search::Question,
+};
+use bisect_shared::{Purpose, ResultKind, Sha, Verdict};
+use std::collections::HashMap;
+
+/// Suspects that are described in full; the others are only named.
+const SUSPECTS_SHOWN: usize = 10;
+
+/// What a report is made from.
+pub(super) struct Told<'a> {
+    pub(super) spec: &'a JobSpec,
+    pub(super) question: &'a Question,
+    pub(super) repository: &'a Repository,
+    pub(super) runs: &'a [RecordedRun],
+    pub(super) job: &'a JobRow,
+    pub(super) cancelled_by: Option<&'a str>,
+}
+
+impl Told<'_> {
+    /// The report of `finding`. Git's trouble costs details, never the result.
+    pub(super) async fn report(&self, db: &db::Database, finding: &Finding) -> Result<Report, db::DbError> {
+        let words = self.words(finding);
+        let culprit = (words.result == ResultKind::Culprit).then(|| words.commits.first().copied()).flatten();
+        let subjects = self.subjects().await;
+        let probes = self.probe_lines(&subjects);
+        let verdicts: Vec<(Sha, Verdict, String)> =
+            probes.iter().filter_map(|line| Some((line.commit, line.verdict?, line.subject.clone()))).collect();
+        let commits = self.commits(&words.commits).await;
+        let request = self.spec.request();
+        let named = culprit.map(|sha| (sha, commits.first().map_or_else(String::new, |commit| commit.subject.clone())));
+        Ok(Report {
+            result: words.result,
+            culprit,
+            suspects: if culprit.is_some() { Vec::new() } else { words.commits },
+            confidence: words.confidence,
+            candidates: self.question.graph.len(),
+            seconds: self.seconds(db).await?,
+            replay: replay::render(&request, &verdicts, named.as_ref()),
+            probes,
+            request,
+            explanation: words.explanation,
+            advice: words.advice,
+            commits,
+            proof: self.proof(culprit),
+            failure: self.failure(db, words.failing).await?,
+            notes: words.notes,
+        })
+    }
+
+    async fn seconds(&self, db: &db::Database) -> Result<f64, db::DbError> {
+        let mut tx = db.begin().await?;
+        let seconds = db::jobs::seconds_since_start(&mut tx, self.job.id).await?;
+        tx.commit().await?;
+        Ok(seconds)
+    }
+
+    fn words(&self, finding: &Finding) -> Words {
+        match finding {
+            Finding::Concluded(conclusion) => Words::concluded(conclusion, self.spec),
+            Finding::TimedOut => Words::timed_out(self.spec.job_timeout),
+            Finding::Infrastructure(reason) => Words::infrastructure(reason),
+            Finding::Cancelled => Words::cancelled(self.cancelled_by),
+            Finding::LeaseLost | Finding::Stopping => Words::infrastructure("the job was given back"),
+        }
+    }
+
+    fn probe_lines(&self, subjects: &HashMap<Sha, String>) -> Vec<ProbeLine> {
+        let mut lines: Vec<ProbeLine> = Vec::new();
+        for recorded in self.runs {
+            let commit = recorded.run.commit;
+            if let Some(line) = lines.iter_mut().find(|line| line.commit == commit) {
+                line.runs += 1;
+                line.seconds += recorded.took.as_secs_f64();
+                continue;
+            }
+            lines.push(ProbeLine {
+                commit,
+                verdict: recorded.verdict,
+                runs: 1,
+                ending: recorded.run.ending,
+                seconds: recorded.took.as_secs_f64(),
+                cached: false,
+                subject: subjects.get(&commit).cloned().unwrap_or_default(),
+            });
+        }
+        lines
+    }
+
+    fn proof(&self, culprit: Option<Sha>) -> Vec<ProofLine> {
+        let Some(culprit) = culprit else { return Vec::new() };
+        let proofs = self.runs.iter().filter(|recorded| recorded.run.purpose == Purpose::Proof);
+        let mut lines: Vec<ProofLine> = proofs
+            .map(|recorded| ProofLine {
+                commit: recorded.run.commit,
+                is_culprit: recorded.run.commit == culprit,
+                ending: Some(recorded.run.ending),
+                verdict: recorded.verdict,
+            })
+            .collect();
+        lines.sort_by_key(|line| !line.is_culprit);
+        lines
+    }
+
+    /// The output of the newest failing run of `commit`, or of the bad end's.
+    async fn failure(&self, db: &db::Database, commit: Option<Sha>) -> Result<Option<Failure>, db::DbError> {
+        let shown = commit.unwrap_or(self.spec.bad);
+        let of = |commit: Sha| self.runs.iter().rev().find(|recorded| recorded.run.commit == commit);
+        let Some(recorded) = of(shown).or_else(|| of(self.spec.bad)) else { return Ok(None) };
+        let mut tx = db.begin().await?;
+        let output = db::log_chunks::tail(&mut tx, recorded.probe, text::TAIL_BYTES).await?;
+        tx.commit().await?;
+        Ok(Some(Failure { commit: recorded.run.commit, ending: recorded.run.ending, tail: text::tail(&output) }))
+    }
+
+    async fn subjects(&self) -> HashMap<Sha, String> {
+        let mut commits: Vec<Sha> = self.runs.iter().map(|recorded| recorded.run.commit).collect();
+        commits.extend(self.spec.pinned());
+        commits.sort_unstable();
+        commits.dedup();
+        let subjects = logged(self.repository.subjects(&commits).await).unwrap_or_default();
+        commits.into_iter().zip(subjects).collect()
+    }
+
+    async fn commits(&self, shas: &[Sha]) -> Vec<Commit> {
+        let mut commits = Vec::new();
+        for sha in shas.iter().take(SUSPECTS_SHOWN) {
+            commits.extend(logged(self.repository.commit_info(*sha).await).map(Commit::from));
+        }
+        commits
+    }
+}
+
+/// What git knew; its trouble is logged.
+fn logged<T>(answer: Result<T, GitError>) -> Option<T> {
+    answer.inspect_err(|error| tracing::warn!(error = %error, "details of a commit are left out of a report")).ok()
+}
+
+impl From<CommitInfo> for Commit {
+    fn from(info: CommitInfo) -> Self {
+        Self {
+            sha: info.sha,
+            author: format!("{} <{}>", info.author, info.email),
+            date: info.date,
+            subject: info.subject,
+            files: info.files,
+        }
+    }
+}
+
+/// The end of a job that failed before its search could start.
+pub(super) fn failed_early(spec: &JobSpec, reason: &str) -> End {
+    End::Report(Box::new(bare(spec, Words::infrastructure(reason))))
+}
+
+/// The end of a job that was cancelled before its search could start.
+pub(super) fn cancelled_early(spec: &JobSpec, by: Option<&str>) -> End {
+    End::Report(Box::new(bare(spec, Words::cancelled(by))))
+}
+
+/// A report without a search.
+fn bare(spec: &JobSpec, words: Words) -> Report {
+    Report {
+        result: words.result,
+        culprit: None,
+        suspects: Vec::new(),
+        confidence: words.confidence,
+        probes: Vec::new(),
+        candidates: 0,
+        seconds: 0.0,
+        replay: String::new(),
+        request: spec.request(),
+        explanation: words.explanation,
+        advice: words.advice,
+        commits: Vec::new(),
+        proof: Vec::new(),
+        failure: None,
+        notes: words.notes,
+    }
+}

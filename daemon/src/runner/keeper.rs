@@ -1,0 +1,82 @@
+//! Keeps a lease alive while its job runs, and says at once when it is lost or somebody cancels.
+
+use crate::queue::{Clocks, Lease, LeaseError, Queue};
+use std::sync::{Arc, OnceLock};
+use tokio::{task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// A lease being renewed in the background, until it is dropped.
+pub struct Keeper {
+    /// Set when the lease is lost: stop the containers, write nothing.
+    pub lost: CancellationToken,
+    /// Set when somebody asked for the job to be cancelled.
+    pub cancelled: CancellationToken,
+    cancelled_by: Arc<OnceLock<String>>,
+    task: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts renewing `lease`, which was claimed just now.
+    #[must_use]
+    pub fn start(queue: Queue, lease: Arc<Lease>, clocks: Clocks) -> Self {
+        let (lost, cancelled) = (CancellationToken::new(), CancellationToken::new());
+        let cancelled_by = Arc::new(OnceLock::new());
+        let task = tokio::spawn(keep(queue, lease, clocks, lost.clone(), cancelled.clone(), Arc::clone(&cancelled_by)));
+        Self { lost, cancelled, cancelled_by, task }
+    }
+
+    /// Who asked for the job to be cancelled.
+    #[must_use]
+    pub fn cancelled_by(&self) -> Option<&str> {
+        self.cancelled_by.get().map(String::as_str)
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn keep(
+    queue: Queue,
+    lease: Arc<Lease>,
+    clocks: Clocks,
+    lost: CancellationToken,
+    cancelled: CancellationToken,
+    cancelled_by: Arc<OnceLock<String>>,
+) {
+    let patience = clocks.give_up_after();
+    // The lease is as old as the moment *before* the write that renewed it.
+    let mut renewed = Instant::now();
+    let mut ticks = tokio::time::interval(clocks.heartbeat.min(patience / 4).min(CANCEL_SEEN_WITHIN));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let deadline = renewed + patience;
+        let asked = Instant::now();
+        let answer = tokio::select! {
+            () = tokio::time::sleep_until(deadline) => break,
+            answer = async { ticks.tick().await; queue.renew(&lease).await } => answer,
+        };
+        match answer {
+            // A process that was stopped for long wakes here: what it renewed is not its own.
+            Ok(_) if Instant::now() > deadline => break,
+            Ok(renewal) => {
+                renewed = asked.max(renewed);
+                if let Some(by) = renewal.cancel_requested_by {
+                    let _ = cancelled_by.set(by);
+                    cancelled.cancel();
+                }
+            }
+            Err(LeaseError::Lost) => break,
+            Err(LeaseError::Database(error)) => {
+                tracing::warn!(job.id = %lease.job(), error = %error, "a lease could not be renewed; trying again");
+            }
+        }
+    }
+    tracing::warn!(job.id = %lease.job(), "the lease is lost: stopping its containers");
+    lost.cancel();
+}
+
+/// Cancellations are seen by renewing, so that is done at least this often.
+const CANCEL_SEEN_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);

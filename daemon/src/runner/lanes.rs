@@ -1,0 +1,123 @@
+//! The lanes of one job: those that search are used again and again, each proof gets a fresh one.
+
+use crate::sandbox::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
+use bisect_shared::{Purpose, Sha};
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// A lane that may still be in preparation. Preparing goes on in the background, and a lane that
+/// nobody took is closed with the rest.
+pub struct Slot {
+    number: u32,
+    task: JoinHandle<Result<Box<dyn Lane>, SandboxError>>,
+}
+
+/// A lane with the number that it is known by in the rows of its probes.
+pub struct OpenLane {
+    number: u32,
+    lane: Box<dyn Lane>,
+}
+
+/// The lanes that wait for work, and how to open more.
+pub struct Lanes {
+    sandbox: Arc<dyn Sandbox>,
+    spec: Arc<ProbeSpec>,
+    opened: u32,
+    used: Vec<Slot>,
+    fresh: Vec<Slot>,
+}
+
+impl Lanes {
+    /// No lane yet.
+    #[must_use]
+    pub fn new(sandbox: Arc<dyn Sandbox>, spec: Arc<ProbeSpec>) -> Self {
+        Self { sandbox, spec, opened: 0, used: Vec::new(), fresh: Vec::new() }
+    }
+
+    /// A lane for a run: a fresh one for a proof, else one that has been used before if there is one.
+    pub fn take(&mut self, purpose: Purpose) -> Slot {
+        let waiting = match purpose {
+            Purpose::Search => self.used.pop(),
+            Purpose::Proof => self.fresh.pop(),
+        };
+        waiting.unwrap_or_else(|| self.open())
+    }
+
+    /// Begins to prepare lanes for proofs, so that these need not wait.
+    pub fn prepare_fresh(&mut self, count: usize) {
+        while self.fresh.len() < count {
+            let slot = self.open();
+            self.fresh.push(slot);
+        }
+    }
+
+    /// Takes a lane back after a run. A proof's is not fresh any more, so it serves the search.
+    pub fn give_back(&mut self, open: OpenLane) {
+        let task = tokio::spawn(async { Ok(open.lane) });
+        self.used.push(Slot { number: open.number, task });
+    }
+
+    /// Closes every lane that waits. What cannot be removed is logged; the sweep removes it later.
+    pub async fn close(&mut self) {
+        let slots = self.used.drain(..).chain(self.fresh.drain(..));
+        let closing = slots.map(|slot| async {
+            match slot.ready().await {
+                Ok(open) => open.close().await,
+                Err(error) => tracing::debug!(error = %error, "a lane was never ready"),
+            }
+        });
+        futures::future::join_all(closing).await;
+    }
+
+    fn open(&mut self) -> Slot {
+        let (sandbox, spec, number) = (Arc::clone(&self.sandbox), Arc::clone(&self.spec), self.opened);
+        self.opened += 1;
+        let task = tokio::spawn(async move { sandbox.open_lane(spec, number).await });
+        Slot { number, task }
+    }
+}
+
+impl Slot {
+    /// The lane's number.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The lane, once it is prepared.
+    ///
+    /// # Errors
+    /// When it could not be opened.
+    pub async fn ready(self) -> Result<OpenLane, SandboxError> {
+        let panicked = |error: tokio::task::JoinError| SandboxError::Engine {
+            doing: "opening a lane".into(),
+            reason: error.to_string(),
+        };
+        let lane = self.task.await.map_err(panicked)??;
+        Ok(OpenLane { number: self.number, lane })
+    }
+}
+
+impl OpenLane {
+    /// Runs one probe on it, as [`Lane::run`] says.
+    ///
+    /// # Errors
+    /// When the sandbox failed.
+    pub async fn run(
+        &mut self,
+        commit: Sha,
+        output: mpsc::Sender<Bytes>,
+        stop: CancellationToken,
+    ) -> Result<RunEnd, SandboxError> {
+        self.lane.run(commit, output, stop).await
+    }
+
+    /// Removes it; a failure is logged, since the sweep removes what is left.
+    pub async fn close(self) {
+        if let Err(error) = self.lane.close().await {
+            tracing::warn!(lane.number = self.number, error = %error, "a lane was not removed");
+        }
+    }
+}

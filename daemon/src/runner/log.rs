@@ -1,0 +1,131 @@
+//! The output of one probe on its way into the database: in chunks, soon, and never too much of it.
+//!
+//! The head is stored as it comes, the tail is kept in memory and stored at the end, and the gap
+//! between them is stated.
+
+use crate::{db, queue::Lease};
+use bisect_shared::ProbeId;
+use bytes::Bytes;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// Bytes kept from the beginning of a probe's output.
+pub const HEAD_BYTES: usize = 1 << 20;
+/// Bytes kept from its end.
+pub const TAIL_BYTES: usize = 1 << 20;
+/// A chunk is stored when it has so many bytes,
+const CHUNK_BYTES: usize = 64 << 10;
+/// or is so old.
+const CHUNK_AGE: Duration = Duration::from_millis(200);
+
+/// Reads `output` to its end and stores it. A database that fails loses output, never a verdict:
+/// the loss is logged.
+pub async fn store(db: db::Database, lease: Arc<Lease>, probe: ProbeId, mut output: mpsc::Receiver<Bytes>) {
+    let mut log = Log { head_left: HEAD_BYTES, ..Log::default() };
+    let mut seq = 0;
+    let mut flush = tokio::time::interval(CHUNK_AGE);
+    flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let more = tokio::select! {
+            bytes = output.recv() => match bytes {
+                Some(bytes) => { log.push(&bytes); true }
+                None => false,
+            },
+            _ = flush.tick(), if !log.pending.is_empty() => true,
+        };
+        if !more {
+            log.end();
+        }
+        // Between ticks only full chunks go out; the tick and the end send what there is.
+        while !log.pending.is_empty() && (!more || log.pending.len() >= CHUNK_BYTES || log.due()) {
+            let chunk = log.take_chunk();
+            if let Err(error) = db::log_chunks::append_log(&db, &lease, probe, seq, &chunk).await {
+                tracing::warn!(probe.id = %probe, error = %error, "output of a probe was not stored");
+                return drain(output).await;
+            }
+            seq += 1;
+        }
+        if !more {
+            return;
+        }
+    }
+}
+
+/// Lets the program run on although nobody stores what it prints.
+async fn drain(mut output: mpsc::Receiver<Bytes>) {
+    while output.recv().await.is_some() {}
+}
+
+#[derive(Default)]
+struct Log {
+    pending: Vec<u8>,
+    since: Option<tokio::time::Instant>,
+    head_left: usize,
+    tail: VecDeque<u8>,
+    dropped: u64,
+}
+
+impl Log {
+    fn push(&mut self, bytes: &[u8]) {
+        let (head, rest) = bytes.split_at(bytes.len().min(self.head_left));
+        if !head.is_empty() {
+            self.since.get_or_insert_with(tokio::time::Instant::now);
+            self.pending.extend_from_slice(head);
+            self.head_left -= head.len();
+        }
+        // Only the end of a large piece can stay: copying the rest would cost its whole length.
+        let kept = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
+        let overflow = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
+        self.tail.drain(..overflow);
+        self.tail.extend(kept);
+        self.dropped += (overflow + rest.len() - kept.len()) as u64;
+    }
+
+    fn end(&mut self) {
+        if self.dropped > 0 {
+            self.pending.extend_from_slice(format!("\n[… {} bytes not kept …]\n", self.dropped).as_bytes());
+        }
+        self.pending.extend(self.tail.drain(..));
+    }
+
+    fn due(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= CHUNK_AGE)
+    }
+
+    fn take_chunk(&mut self) -> Vec<u8> {
+        self.since = None;
+        let rest = self.pending.split_off(self.pending.len().min(CHUNK_BYTES));
+        std::mem::replace(&mut self.pending, rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_and_tail_stay_and_the_gap_is_stated() {
+        let mut log = Log { head_left: HEAD_BYTES, ..Log::default() };
+        log.push(b"first line\n");
+        for _ in 0..100 {
+            log.push(&[b'x'; 100_000]);
+        }
+        log.push(b"last line\n");
+        log.end();
+        let total = 11 + 100 * 100_000 + 10;
+        let gap = format!("\n[… {} bytes not kept …]\n", total - HEAD_BYTES - TAIL_BYTES);
+        assert_eq!(log.pending.len(), HEAD_BYTES + TAIL_BYTES + gap.len());
+        assert!(log.pending.starts_with(b"first line\n") && log.pending.ends_with(b"last line\n"));
+        assert!(String::from_utf8_lossy(&log.pending).contains(&gap));
+    }
+
+    #[test]
+    fn a_short_output_is_kept_whole_in_chunks() {
+        let mut log = Log { head_left: HEAD_BYTES, ..Log::default() };
+        log.push(&vec![b'a'; CHUNK_BYTES + 5]);
+        log.end();
+        assert_eq!(log.take_chunk().len(), CHUNK_BYTES);
+        assert_eq!(log.take_chunk().len(), 5);
+        assert!(log.pending.is_empty());
+    }
+}

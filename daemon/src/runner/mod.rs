@@ -1,0 +1,155 @@
+//! One job from its lease to its result: mirror, search, lanes, recorded probes.
+//!
+//! Whatever happens to this process, the rows that it wrote are enough for another one to go on.
+//! It never judges by itself (`search` does) and never runs a command by itself (`sandbox` does).
+
+mod conclude;
+mod job;
+mod keeper;
+mod lanes;
+mod log;
+pub mod mirror;
+pub mod question;
+pub mod spec;
+mod words;
+
+use crate::{
+    db::{self, jobs::JobRow},
+    queue::{self, Clocks, Lease, LeaseError, Outcome, Queue, ReleaseReason},
+    report::Report,
+    sandbox::Sandbox,
+};
+use bisect_shared::{InstanceId, ResultKind};
+use keeper::Keeper;
+use mirror::Mirrors;
+use spec::{JobSpec, SandboxKind};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Everything a job needs from outside.
+#[derive(Clone)]
+pub struct Runner {
+    /// The database.
+    pub db: db::Database,
+    /// The queue on it.
+    pub queue: Queue,
+    /// The queue's clocks.
+    pub clocks: Clocks,
+    /// This process.
+    pub instance: InstanceId,
+    /// The mirrors of this machine.
+    pub mirrors: Mirrors,
+    /// Where commands run, by kind.
+    pub sandboxes: Sandboxes,
+    /// How many probes may run at once in this process, over all jobs.
+    pub slots: Arc<Semaphore>,
+}
+
+/// The sandboxes of this process.
+#[derive(Clone)]
+pub struct Sandboxes {
+    /// Docker, where it was asked for.
+    pub docker: Option<Arc<dyn Sandbox>>,
+    /// Plain processes.
+    pub process: Arc<dyn Sandbox>,
+}
+
+impl Sandboxes {
+    fn get(&self, kind: SandboxKind) -> Option<Arc<dyn Sandbox>> {
+        match kind {
+            SandboxKind::Docker => self.docker.clone(),
+            SandboxKind::Process => Some(Arc::clone(&self.process)),
+        }
+    }
+}
+
+/// Why a job's run ended.
+enum End {
+    /// It has a result of its own.
+    Report(Box<Report>),
+    /// The lease is lost: another worker owns the job, and nothing may be written.
+    LeaseLost,
+    /// The stored request cannot be read: nobody can run this job.
+    Unreadable(String),
+    /// This process is stopping: the job goes back to the queue.
+    Stopping,
+}
+
+impl Runner {
+    /// Runs a claimed job to its end, or until `stopping` is set, and says how it ended to the
+    /// queue. Whatever happens, no container of this claim is left.
+    pub async fn run(&self, lease: Lease, job: JobRow, stopping: CancellationToken) {
+        let lease = Arc::new(lease);
+        let keeper = Keeper::start(self.queue.clone(), Arc::clone(&lease), self.clocks);
+        let (end, mut leftovers) = job::run(self, &lease, &job, &keeper, &stopping).await;
+        if matches!(end, End::LeaseLost | End::Stopping) {
+            // The next owner starts at once: nothing of this claim may run beside it.
+            leftovers.close().await;
+        }
+        let told = match end {
+            End::LeaseLost => Ok(()),
+            End::Stopping => self.queue.release(&lease, ReleaseReason::Shutdown).await.map(drop),
+            End::Unreadable(reason) => self.fail(&lease, &keeper, reason).await,
+            End::Report(report) => self.finish(&lease, &keeper, &report).await,
+        };
+        if let Err(error) = told {
+            // The job stays running without a heartbeat: recovery takes it over with what is recorded.
+            tracing::error!(job.id = %lease.job(), error = %error, "a job's end was not recorded");
+        }
+        drop(keeper);
+        leftovers.close().await;
+    }
+
+    async fn finish(&self, lease: &Lease, keeper: &Keeper, report: &Report) -> Result<(), LeaseError> {
+        let end = match report.result {
+            ResultKind::Cancelled => queue::End::Cancelled,
+            ResultKind::Infrastructure => queue::End::Failed,
+            _ => queue::End::Completed,
+        };
+        let outcome = Outcome {
+            end,
+            result: Some(report.result),
+            culprit: report.culprit,
+            error: (end == queue::End::Failed).then(|| report.explanation.clone()),
+            report: serde_json::to_value(report).ok(),
+        };
+        job::persist(keeper, || self.queue.finish(lease, &outcome)).await
+    }
+
+    async fn fail(&self, lease: &Lease, keeper: &Keeper, reason: String) -> Result<(), LeaseError> {
+        let outcome = Outcome::failed(reason);
+        job::persist(keeper, || self.queue.finish(lease, &outcome)).await
+    }
+}
+
+impl Runner {
+    /// Removes what dead processes left on this machine: those that `surely_dead` knows of, and
+    /// those that the database has not heard of for too long. A failure is logged: the next process
+    /// tries again.
+    pub async fn sweep(&self, surely_dead: impl Fn(&InstanceId) -> bool) {
+        let sandboxes = self.sandboxes.docker.iter().chain([&self.sandboxes.process]);
+        for sandbox in sandboxes {
+            if let Err(error) = self.sweep_one(&**sandbox, &surely_dead).await {
+                tracing::warn!(error = %error, "what dead processes left was not removed");
+            }
+        }
+    }
+
+    async fn sweep_one(&self, sandbox: &dyn Sandbox, surely_dead: &impl Fn(&InstanceId) -> bool) -> anyhow::Result<()> {
+        // What is there is read first: whoever has something there has told the database before.
+        let mut dead = sandbox.instances().await?;
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let alive = self.queue.alive_instances().await?;
+        dead.retain(|id| *id != self.instance && (surely_dead(id) || !alive.iter().any(|row| row.id == *id)));
+        sandbox.sweep_instances(&dead).await?;
+        Ok(())
+    }
+}
+
+/// Reads what a job asks for from its row.
+fn spec_of(job: &JobRow) -> Result<JobSpec, serde_json::Error> {
+    serde_json::from_value(job.spec.clone())
+}

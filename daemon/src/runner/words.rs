@@ -1,0 +1,217 @@
+//! What each end of a search means, in words: the sentence, the advice, the notes.
+
+use super::spec::JobSpec;
+use crate::search::{AbortReason, Conclusion, Parent, ParentState, Run, SuspectsWhy};
+use bisect_shared::{Ending, ResultKind, Sha};
+
+/// A result without its numbers.
+pub(super) struct Words {
+    pub(super) result: ResultKind,
+    pub(super) explanation: String,
+    pub(super) advice: Option<String>,
+    pub(super) notes: Vec<String>,
+    pub(super) confidence: f64,
+    /// The culprit or the suspects.
+    pub(super) commits: Vec<Sha>,
+    /// Whose output is shown; the bad end's where there is none.
+    pub(super) failing: Option<Sha>,
+}
+
+impl Words {
+    pub(super) fn of(result: ResultKind, explanation: impl Into<String>) -> Self {
+        let explanation = explanation.into();
+        Self {
+            result,
+            explanation,
+            advice: None,
+            notes: Vec::new(),
+            confidence: 0.0,
+            commits: Vec::new(),
+            failing: None,
+        }
+    }
+
+    fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    fn about(mut self, commit: Sha) -> Self {
+        self.failing = Some(commit);
+        self
+    }
+
+    /// The result of a search that came to an end.
+    pub(super) fn concluded(conclusion: &Conclusion, spec: &JobSpec) -> Self {
+        match conclusion {
+            Conclusion::Culprit { culprit, parents, skipped_merge_bases } => {
+                culprit_words(*culprit, parents, spec).noting(skipped_merge_bases)
+            }
+            Conclusion::Suspects { suspects, why, skipped_merge_bases } => {
+                suspects_words(suspects, why).noting(skipped_merge_bases)
+            }
+            Conclusion::NotReproducible { run } => not_reproducible(run, spec),
+            Conclusion::GoodFails { run } => good_fails(run, spec),
+            Conclusion::FixedBefore { merge_base, good } => fixed_before(*merge_base, good),
+            Conclusion::Flaky { runs } => flaky(runs),
+            Conclusion::Aborted { run, why } => aborted(run, *why),
+        }
+    }
+
+    /// The search's time was used up.
+    pub(super) fn timed_out(seconds: f64) -> Self {
+        Self::of(ResultKind::TimedOut, format!("The job's {seconds:.0} s were used up before the answer was certain."))
+            .advice("give it more time (--job-timeout), more lanes (--jobs) or a narrower range")
+    }
+
+    /// Somebody stopped it.
+    pub(super) fn cancelled(by: Option<&str>) -> Self {
+        Self::of(ResultKind::Cancelled, by.map_or("It was cancelled.".into(), |by| format!("Cancelled by {by}.")))
+    }
+
+    /// What the bisection runs on failed.
+    pub(super) fn infrastructure(reason: &str) -> Self {
+        Self::of(
+            ResultKind::Infrastructure,
+            format!("{}. This says nothing about any commit.", reason.trim_end_matches('.')),
+        )
+        .advice("look at what the message names (`make setup` installs and starts what is missing), then run it again")
+    }
+
+    fn noting(mut self, skipped_merge_bases: &[Sha]) -> Self {
+        self.notes.extend(skipped_merge_bases.iter().map(|sha| {
+            format!("the merge base {} could not be tested; if it fails too, the good side was fixed and nothing was broken", sha.short())
+        }));
+        self
+    }
+}
+
+fn culprit_words(culprit: Sha, parents: &[Parent], spec: &JobSpec) -> Words {
+    let (does, before) = if spec.fixed { ("passes", "fails") } else { ("fails", "passes") };
+    let proven: Vec<String> =
+        parents.iter().filter(|p| p.state == ParentState::Proven).map(|p| p.commit.short()).collect();
+    let explanation = match proven.as_slice() {
+        [] => format!("The command {does} on it."),
+        [parent] => format!("The command {does} on it and {before} on its parent {parent}."),
+        many => format!("The command {does} on it and {before} on its parents {}.", many.join(" and ")),
+    };
+    let mut words = Words { commits: vec![culprit], confidence: 1.0, ..Words::of(ResultKind::Culprit, explanation) };
+    if !spec.fixed {
+        words.failing = Some(culprit);
+    }
+    for parent in parents.iter().filter(|parent| parent.state == ParentState::Skipped) {
+        // Not measured: what is left to doubt when one side of the step could not be run again.
+        words.confidence = 0.9;
+        words.notes.push(format!("its parent {} could not be run for the proof", parent.commit.short()));
+    }
+    words
+}
+
+fn suspects_words(suspects: &[Sha], why: &SuspectsWhy) -> Words {
+    let count = suspects.len();
+    let words = match why {
+        SuspectsWhy::OnlySkippedLeft => Words::of(
+            ResultKind::Suspects,
+            format!("It is one of these {count} commits. All but the last failing one could not be tested, so they cannot be told apart."),
+        )
+        .advice("make them testable (--setup, another --image), or look at their changes"),
+        SuspectsWhy::BetweenPaths { good, bad } => Words::of(
+            ResultKind::Suspects,
+            format!(
+                "It came in between {} and {}, by one of these {count} commits, none of which touches the paths.",
+                good.iter().map(Sha::short).collect::<Vec<_>>().join(", "),
+                bad.short()
+            ),
+        )
+        .advice("run it again without --path"),
+    };
+    // One of them is right, and nothing tells which.
+    Words { commits: suspects.to_vec(), confidence: 1.0 / count.max(1) as f64, ..words }
+}
+
+fn not_reproducible(run: &Run, spec: &JobSpec) -> Words {
+    let end = run.commit.short();
+    if spec.fixed {
+        return Words::of(
+            ResultKind::NotReproducible,
+            format!("The newer end {end} still fails ({}): there is no fix to find.", run.ending),
+        )
+        .about(run.commit)
+        .advice("name a newer end on which the command passes");
+    }
+    Words::of(ResultKind::NotReproducible, format!("The command passes on the bad end {end}: the failure does not show itself here."))
+        .about(run.commit)
+        .advice("check that the command fails there by hand in the same image; it may need --setup, --env, --network egress or another --image")
+}
+
+fn good_fails(run: &Run, spec: &JobSpec) -> Words {
+    let end = run.commit.short();
+    if spec.fixed {
+        return Words::of(
+            ResultKind::GoodFails,
+            format!("The command passes on the older end {end}, so nothing was fixed since."),
+        )
+        .about(run.commit)
+        .advice("name an older end on which it fails");
+    }
+    Words::of(ResultKind::GoodFails, format!("The command fails on the good end {end} too ({}).", run.ending))
+        .about(run.commit)
+        .advice("name an older commit on which it passes, or look at the output: it may fail for another reason than the one you hunt")
+}
+
+fn fixed_before(merge_base: Sha, good: &[Sha]) -> Words {
+    let good = good.iter().map(Sha::short).collect::<Vec<_>>().join(", ");
+    Words::of(
+        ResultKind::FixedBefore,
+        format!("The command already fails on {}, where both sides part: something between it and {good} fixed it, and that fix is not on the bad side.", merge_base.short()),
+    )
+    .about(merge_base)
+    .advice(format!("find the fix: bisectd bisect … {} {good} --fixed -- …", merge_base.short()))
+}
+
+fn flaky(runs: &[Run; 2]) -> Words {
+    let [one, other] = runs;
+    let told = if one.commit == other.commit {
+        format!("{} answered both ways: {}, then {}.", one.commit.short(), one.ending, other.ending)
+    } else {
+        format!(
+            "{} ({}) and {} ({}) cannot both be right.",
+            one.commit.short(),
+            one.ending,
+            other.commit.short(),
+            other.ending
+        )
+    };
+    Words::of(ResultKind::Flaky, format!("{told} The command does not depend on the commit alone."))
+        .about(other.commit)
+        .advice("make the command surer (fix the seed, retry inside it, wait for what it needs), then run it again")
+}
+
+fn aborted(run: &Run, why: AbortReason) -> Words {
+    let (end, ending) = (run.commit.short(), run.ending);
+    let (explanation, advice) = match why {
+        AbortReason::CommandSaidSo => (
+            format!(
+                "On {end} the command ended with {ending}, which stops a bisection (128 and above, or killed by a signal)."
+            ),
+            "if that is the failure you hunt, wrap it: -- sh -c 'your command || exit 1'",
+        ),
+        AbortReason::CommandCannotRun => (
+            format!("The command cannot run at all: {} on both ends.", cannot_run(ending)),
+            "check its name and the image; relative programs are looked up in the tree; --setup can install what is missing",
+        ),
+        AbortReason::EndSetupFails => (
+            format!("--setup fails on the end {end} ({ending}), so there is nothing to compare with."),
+            "look at its output and mend the setup, or name another end",
+        ),
+        AbortReason::EndSkipped => (
+            format!("The end {end} cannot be tested ({ending})."),
+            "name another commit for this end, one on which the command can answer",
+        ),
+    };
+    Words::of(ResultKind::Aborted, explanation).about(run.commit).advice(advice)
+}
+
+fn cannot_run(ending: Ending) -> &'static str {
+    if ending.exit_code() == Some(126) { "not executable (exit 126)" } else { "not found (exit 127)" }
+}

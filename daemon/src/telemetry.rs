@@ -1,0 +1,10 @@
+//! What the daemon says about itself: fixed messages with fields, on standard error.
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Starts the subscriber; `RUST_LOG` sets the level, warnings and errors are the default.
+pub fn start() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // A second call (tests run `main` more than once) keeps the first subscriber.
+    let _ = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+}

@@ -1,0 +1,18 @@
+//! What the tests share.
+
+mod helper;
+mod poll;
+mod pooler;
+mod postgres;
+mod program;
+mod project;
+pub mod sample;
+mod world;
+
+pub use helper::Helper;
+pub use poll::eventually;
+pub use pooler::Pooler;
+pub use postgres::{TestDb, database, empty_database};
+pub use program::{Program, Ran, Running};
+pub use project::{Commit, Project, git_in};
+pub use world::{Gate, World};
