@@ -61,10 +61,11 @@ async fn serve_one(args: &BisectArgs, config: &Config, runner: &Runner, spec: &J
     };
     // The answer is told; what is left is to remove containers and workspaces.
     stopping.cancel();
-    tokio::select! {
-        _ = &mut worker, if !worker.is_finished() => {}
-        () = hurry.cancelled() => {}
-        else => {}
+    if !worker.is_finished() {
+        tokio::select! {
+            _ = &mut worker => {}
+            () = hurry.cancelled() => {}
+        }
     }
     signals.abort();
     answer
