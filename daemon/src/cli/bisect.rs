@@ -4,7 +4,7 @@ use super::{
     Exit, Refusal,
     args::{BisectArgs, When},
     instance::{affinity, forget, is_dead},
-    request,
+    print, request,
     services::{self, Services, Storage},
     watch::{self, Show},
 };
@@ -245,8 +245,7 @@ impl Shown {
         };
         let text =
             if self.json { json::render(&report).to_string() + "\n" } else { terminal::render(&report, self.out) };
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Refusal::infrastructure)?;
+        print(&text)?;
         Ok(report.result.into())
     }
 }

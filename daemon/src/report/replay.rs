@@ -41,8 +41,10 @@ fn term(verdict: Verdict, fixed: bool) -> &'static str {
     }
 }
 
+/// git reads the words back by `sq_dequote_to_strvec` (quote.c), which takes none that stands
+/// without quotes, and goes on without them.
 fn start_line(request: &Request) -> String {
-    let mut words = vec!["git", "bisect", "start"];
+    let mut words = Vec::new();
     if request.fixed {
         words.extend(["--term-new=fixed", "--term-old=broken"]);
     }
@@ -53,7 +55,8 @@ fn start_line(request: &Request) -> String {
         words.push("--");
         words.extend(request.paths.iter().map(String::as_str));
     }
-    shell::join(&words) + "\n"
+    let quoted = words.into_iter().map(|word| format!(" {}", shell::always_quote(word)));
+    format!("git bisect start{}\n", quoted.collect::<String>())
 }
 
 /// A subject cannot end its comment line: what follows would be read as a command.

@@ -10,7 +10,7 @@ use crate::{
     db::{self, jobs::JobRow},
     git::{CommitInfo, GitError, Repository},
     report::{Commit, Failure, ProbeLine, ProofLine, Report, replay, text},
-    search::Question,
+    search::{Conclusion, Question},
 };
 use bisect_shared::{Purpose, ResultKind, Sha, Verdict};
 use std::collections::HashMap;
@@ -53,7 +53,7 @@ impl Told<'_> {
             explanation: words.explanation,
             advice: words.advice,
             commits,
-            proof: self.proof(culprit),
+            proof: self.proof(finding),
             failure: self.failure(db, words.failing).await?,
             notes: words.notes,
         })
@@ -98,9 +98,16 @@ impl Told<'_> {
         lines
     }
 
-    fn proof(&self, culprit: Option<Sha>) -> Vec<ProofLine> {
-        let Some(culprit) = culprit else { return Vec::new() };
-        let proofs = self.runs.iter().filter(|recorded| recorded.run.purpose == Purpose::Proof);
+    /// The runs that prove the culprit. With several lanes other commits may have been run for a
+    /// proof as well, while they looked like the culprit.
+    fn proof(&self, finding: &Finding) -> Vec<ProofLine> {
+        let Finding::Concluded(Conclusion::Culprit { culprit, parents, .. }) = finding else { return Vec::new() };
+        let culprit = *culprit;
+        let of_it = |commit: Sha| commit == culprit || parents.iter().any(|parent| parent.commit == commit);
+        let proofs = self
+            .runs
+            .iter()
+            .filter(|recorded| recorded.run.purpose == Purpose::Proof && of_it(recorded.run.commit));
         let mut lines: Vec<ProofLine> = proofs
             .map(|recorded| ProofLine {
                 commit: recorded.run.commit,

@@ -59,11 +59,12 @@ impl Program {
         self.args([arg])
     }
 
-    /// The command line, for a shell: no word may need to be quoted that is not.
-    pub fn words(&self) -> Vec<String> {
+    /// The command line, for a shell.
+    pub fn words(&self) -> String {
         let command = self.command.as_std();
         let words = std::iter::once(command.get_program()).chain(command.get_args());
-        words.map(|word| word.to_str().unwrap().to_owned()).collect()
+        let words: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
+        bisectd::report::shell::join(&words)
     }
 
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
