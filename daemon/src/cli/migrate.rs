@@ -12,7 +12,7 @@ use crate::{
         migrations::{self, MigrationStatus, SchemaState},
     },
 };
-use std::fmt::Write;
+use std::{fmt::Write as _, io::Write as _};
 
 /// Does what the arguments say, and prints what was done.
 pub(super) async fn run(args: &MigrateArgs, config: &Config) -> Result<Exit, Refusal> {
@@ -20,7 +20,7 @@ pub(super) async fn run(args: &MigrateArgs, config: &Config) -> Result<Exit, Ref
     let answer = act(&args.action, &settings).await;
     services::stop_postgres(postgres).await;
     let (text, exit) = answer?;
-    println!("{}", text.trim_end());
+    writeln!(std::io::stdout(), "{}", text.trim_end()).map_err(Refusal::infrastructure)?;
     Ok(exit)
 }
 

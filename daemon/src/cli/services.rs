@@ -29,6 +29,9 @@ use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
+/// How long the end of a process may wait for the database.
+const LAST_QUESTION: Duration = Duration::from_secs(2);
+
 /// The database, reached, and of the schema that this program was built for.
 pub(super) struct Storage {
     db: Database,
@@ -71,7 +74,7 @@ async fn checked(settings: &DatabaseSettings, private: bool) -> Result<Database,
 pub(super) struct Services {
     pub(super) runner: Runner,
     /// Who this process is, until everything else has ended.
-    _instance: Instance,
+    instance: Instance,
     postgres: Option<PrivatePostgres>,
 }
 
@@ -94,7 +97,7 @@ impl Services {
                     sandboxes: Sandboxes { docker, process: Arc::new(ProcessSandbox::new(&config.data_dir)) },
                     slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
                 };
-                Ok(Self { runner, _instance: instance, postgres })
+                Ok(Self { runner, instance, postgres })
             }
             Err(error) => {
                 storage.close().await;
@@ -109,6 +112,11 @@ impl Services {
 
     /// Stops what this process started. The private PostgreSQL stays up while another process uses it.
     pub(super) async fn stop(self) {
+        // A worker that was cut short, or a database that is away, may leave a job under our name.
+        let owns = tokio::time::timeout(LAST_QUESTION, self.runner.queue.owns_jobs()).await;
+        if matches!(owns, Ok(Ok(false))) {
+            self.instance.retire();
+        }
         drop(self.runner);
         stop_postgres(self.postgres).await;
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cli_bad_input;
+mod cli_signals;
 mod crash;
 mod database;
 mod private_postgres;
