@@ -27,8 +27,14 @@ pub(super) enum Show {
     Nothing,
 }
 
-/// Follows `job` until it is final, and gives its last row.
-pub(super) async fn follow(db: &db::Database, job: JobId, show: Show, paint: Paint) -> Result<JobRow, db::DbError> {
+/// Follows `job` until it is final, and gives its last row. A database that is away is waited for.
+pub(super) async fn follow(
+    db: &db::Database,
+    job: JobId,
+    patience: Duration,
+    show: Show,
+    paint: Paint,
+) -> Result<JobRow, db::DbError> {
     let mut view = View::new(show, paint);
     let mut failing_since: Option<Instant> = None;
     loop {
@@ -41,13 +47,19 @@ pub(super) async fn follow(db: &db::Database, job: JobId, show: Show, paint: Pai
                     return Ok(row);
                 }
             }
-            Err(error) if failing_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_mins(1) => {
+            Err(error) if failing_since.get_or_insert_with(Instant::now).elapsed() > patience => {
                 return Err(error);
             }
             Err(error) => tracing::debug!(error = %error, "the job's state could not be read"),
         }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// The job's last row, if it has ended.
+pub(super) async fn ended(db: &db::Database, job: JobId) -> Option<JobRow> {
+    let (row, _) = read(db, job).await.ok()?;
+    row.status.is_final().then_some(row)
 }
 
 async fn read(db: &db::Database, job: JobId) -> Result<(JobRow, Vec<ProbeRow>), db::DbError> {
