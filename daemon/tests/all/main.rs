@@ -5,6 +5,7 @@ mod cli_bad_input;
 mod cli_results;
 mod crash;
 mod database;
+mod infrastructure;
 mod private_postgres;
 mod queue;
 mod sandbox_docker;
