@@ -46,6 +46,8 @@ pub struct Config {
     pub runtime: Option<String>,
     /// The queue's clocks.
     pub clocks: Clocks,
+    /// How long a job bears with a Docker that is away.
+    pub patience: Duration,
     /// How long a stop may take before running jobs are handed over by force.
     pub shutdown_grace: Duration,
 }
@@ -100,6 +102,7 @@ impl Config {
                 pending_grace: values.seconds("PENDING_GRACE_SECONDS")?,
                 max_attempts: values.count("MAX_ATTEMPTS", 3)?,
             },
+            patience: values.seconds("SANDBOX_PATIENCE_SECONDS")?,
             shutdown_grace: values.seconds("SHUTDOWN_GRACE_SECONDS")?,
         })
     }

@@ -93,6 +93,7 @@ impl Services {
                     queue: Queue::new(db.clone(), instance.id.clone(), config.clocks, affinity(&config.data_dir)),
                     db,
                     clocks: config.clocks,
+                    patience: config.patience,
                     instance: instance.id.clone(),
                     mirrors,
                     sandboxes: Sandboxes { docker, process: Arc::new(ProcessSandbox::new(&config.data_dir)) },

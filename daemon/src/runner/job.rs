@@ -6,7 +6,9 @@ use super::{
     conclude::{self, Told},
     keeper::Keeper,
     lanes::{Lanes, OpenLane, Slot},
-    log, question,
+    log,
+    patience::{FIRST_WAIT, Patience},
+    question,
     spec::JobSpec,
     spec_of,
 };
@@ -30,11 +32,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How many times in a row the sandbox may fail before the job does; with the doubling wait
-/// between them that is about a minute, long enough for Docker to be restarted.
-const SANDBOX_FAILURES: u32 = 8;
-/// The wait after the first failure.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Lanes for the proof that are prepared when it is near: for the culprit and for its parent.
 const FRESH_LANES: usize = 2;
 
@@ -55,7 +52,7 @@ pub(super) async fn run(
         }
     };
     let prepared = tokio::select! {
-        prepared = retry(|| prepare(runner, lease, job, &spec)) => prepared.map_err(|reason| conclude::failed_early(&spec, &reason)),
+        prepared = retry(runner.patience, || prepare(runner, lease, job, &spec)) => prepared.map_err(|reason| conclude::failed_early(&spec, &reason)),
         () = keeper.lost.cancelled() => Err(End::LeaseLost),
         () = keeper.cancelled.cancelled() => Err(conclude::cancelled_early(&spec, keeper.cancelled_by())),
         () = stopping.cancelled() => Err(End::Stopping),
@@ -75,7 +72,7 @@ pub(super) async fn run(
         runs,
         in_flight: HashMap::new(),
         tasks: JoinSet::new(),
-        failures: 0,
+        patience: Patience::new(runner.patience),
         wait_until: None,
     };
     let finding = conductor.search(deadline, stopping).await;
@@ -206,23 +203,19 @@ fn used_before(rows: &[ProbeRow], lease: &Lease) -> Duration {
 }
 
 /// Tries again what may help itself, with doubling waits.
-async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, String>
+async fn retry<T, F>(limit: Duration, mut attempt: impl FnMut() -> F) -> Result<T, String>
 where
     F: Future<Output = Result<T, (String, bool)>>,
 {
-    let mut wait = FIRST_WAIT;
-    let mut tries = 0;
+    let mut patience = Patience::new(limit);
     loop {
-        tries += 1;
-        match attempt().await {
+        let (reason, again) = match attempt().await {
             Ok(value) => return Ok(value),
-            Err((reason, again)) if !again || tries >= SANDBOX_FAILURES => return Err(reason),
-            Err((reason, _)) => {
-                tracing::warn!(reason, wait.seconds = wait.as_secs_f64(), "preparing a job failed; trying again")
-            }
-        }
+            Err(failure) => failure,
+        };
+        let Some(wait) = patience.failed(Instant::now()).filter(|_| again) else { return Err(reason) };
+        tracing::warn!(reason, wait.seconds = wait.as_secs_f64(), "preparing a job failed; trying again");
         tokio::time::sleep(wait).await;
-        wait *= 2;
     }
 }
 
@@ -283,7 +276,7 @@ struct Conductor<'a> {
     runs: Vec<RecordedRun>,
     in_flight: HashMap<ProbeId, Flight>,
     tasks: JoinSet<Answer>,
-    failures: u32,
+    patience: Patience,
     wait_until: Option<Instant>,
 }
 
@@ -410,7 +403,7 @@ impl Conductor<'_> {
         let Some(flight) = self.in_flight.remove(&answer.probe) else { return Ok(None) };
         match (answer.end, answer.lane) {
             (Ok(RunEnd::Ended(ending, seconds)), lane) => {
-                self.failures = 0;
+                self.patience.succeeded();
                 let run = Run { commit: flight.commit, purpose: flight.purpose, ending };
                 let took = Duration::from_secs_f64(seconds);
                 self.runs.push(RecordedRun { probe: answer.probe, run, verdict: None, took });
@@ -468,11 +461,14 @@ impl Conductor<'_> {
         if let Some(lane) = lane {
             lane.close().await;
         }
-        self.failures += 1;
-        if matches!(error, SandboxError::Unusable(_)) || self.failures >= SANDBOX_FAILURES {
+        if matches!(error, SandboxError::Unusable(_)) {
             return Ok(Some(error.to_string()));
         }
-        let wait = FIRST_WAIT * 2_u32.pow(self.failures - 1);
+        if self.wait_until.is_some() {
+            // The same trouble, seen from another lane.
+            return Ok(None);
+        }
+        let Some(wait) = self.patience.failed(Instant::now()) else { return Ok(Some(error.to_string())) };
         tracing::warn!(error = %error, wait.seconds = wait.as_secs_f64(), "the sandbox failed; trying again");
         self.wait_until = Some(Instant::now() + wait);
         Ok(None)

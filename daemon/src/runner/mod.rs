@@ -9,6 +9,7 @@ mod keeper;
 mod lanes;
 mod log;
 pub mod mirror;
+mod patience;
 pub mod question;
 pub mod spec;
 mod words;
@@ -36,6 +37,8 @@ pub struct Runner {
     pub queue: Queue,
     /// The queue's clocks.
     pub clocks: Clocks,
+    /// How long a job bears with a Docker that is away.
+    pub patience: std::time::Duration,
     /// This process.
     pub instance: InstanceId,
     /// The mirrors of this machine.

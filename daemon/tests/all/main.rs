@@ -6,6 +6,7 @@ mod cli_results;
 mod cli_signals;
 mod crash;
 mod database;
+mod infrastructure;
 mod private_postgres;
 mod queue;
 mod sandbox_docker;
