@@ -85,6 +85,7 @@ impl Sandbox for ProcessSandbox {
         for folder in self.left_behind(job, below) {
             kill_all_of(&folder).await;
             remove(&folder).await?;
+            remove_if_empty(folder.parent());
         }
         Ok(())
     }
@@ -134,11 +135,15 @@ impl Lane for ProcessLane {
     async fn close(self: Box<Self>) -> Result<(), SandboxError> {
         kill_all_of(&self.folder).await;
         remove(&self.folder).await?;
-        if let Some(instance) = self.folder.parent() {
-            // It stays while another lane of this process is in it.
-            let _ = std::fs::remove_dir(instance);
-        }
+        remove_if_empty(self.folder.parent());
         Ok(())
+    }
+}
+
+/// A process's folder stays while a lane of it is there.
+fn remove_if_empty(instance: Option<&Path>) {
+    if let Some(instance) = instance {
+        let _ = std::fs::remove_dir(instance);
     }
 }
 
