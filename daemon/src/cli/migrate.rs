@@ -12,7 +12,7 @@ use crate::{
         migrations::{self, MigrationStatus, SchemaState},
     },
 };
-use std::fmt::Write;
+use std::fmt::Write as _;
 
 /// Does what the arguments say, and prints what was done.
 pub(super) async fn run(args: &MigrateArgs, config: &Config) -> Result<Exit, Refusal> {

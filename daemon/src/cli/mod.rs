@@ -7,6 +7,7 @@ mod instance;
 mod migrate;
 mod request;
 mod services;
+mod signals;
 mod watch;
 
 pub use args::{Cli, Command};
@@ -25,7 +26,9 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(refusal) => {
             // Nobody is left to tell when standard error is closed.
-            let _ = writeln!(std::io::stderr(), "error: {}", refusal.message);
+            // What git or Docker said may come from a server or a repository: no control sequences.
+            let message = crate::report::text::filter(refusal.message.as_bytes(), false);
+            let _ = writeln!(std::io::stderr(), "error: {message}");
             refusal.exit.into()
         }
     }

@@ -29,6 +29,9 @@ use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
+/// How long the end of a process may wait for the database.
+const LAST_QUESTION: Duration = Duration::from_secs(2);
+
 /// The database, reached, and of the schema that this program was built for.
 pub(super) struct Storage {
     db: Database,
@@ -71,7 +74,7 @@ async fn checked(settings: &DatabaseSettings, private: bool) -> Result<Database,
 pub(super) struct Services {
     pub(super) runner: Runner,
     /// Who this process is, until everything else has ended.
-    _instance: Instance,
+    instance: Instance,
     postgres: Option<PrivatePostgres>,
     beating: JoinHandle<()>,
 }
@@ -102,7 +105,7 @@ impl Services {
                     return Err(Refusal::infrastructure(error));
                 }
                 let beating = tokio::spawn(beat(runner.clone(), config.clone()));
-                Ok(Self { runner, _instance: instance, postgres, beating })
+                Ok(Self { runner, instance, postgres, beating })
             }
             Err(error) => {
                 storage.close().await;
@@ -120,6 +123,11 @@ impl Services {
         self.beating.abort();
         if let Err(error) = self.runner.queue.retire_instance().await {
             tracing::debug!(error = %error, "this process ends without a word in the database");
+        }
+        // A worker that was cut short, or a database that is away, may leave a job under our name.
+        let owns = tokio::time::timeout(LAST_QUESTION, self.runner.queue.owns_jobs()).await;
+        if matches!(owns, Ok(Ok(false))) {
+            self.instance.retire();
         }
         drop(self.runner);
         stop_postgres(self.postgres).await;

@@ -1,7 +1,7 @@
 //! The log that `git bisect replay` reads (git's `builtin/bisect.c`, `bisect_replay`), so that a
 //! developer has the whole search in their own clone with one command.
 
-use super::{Request, shell};
+use super::Request;
 use bisect_shared::{Sha, Verdict};
 use std::fmt::Write;
 
@@ -13,16 +13,16 @@ pub fn render(request: &Request, verdicts: &[(Sha, Verdict, String)], culprit: O
     let mut log = start_line(request);
     let subject = |sha: &Sha| {
         let known = verdicts.iter().find(|(commit, ..)| commit == sha);
-        known.map_or_else(String::new, |(.., subject)| one_line(subject))
+        known.map_or_else(String::new, |(.., subject)| format!(" {}", one_line(subject)))
     };
     let mut line = |term: &str, sha: &Sha| {
-        let _ = write!(log, "# {term}: [{sha}] {}\ngit bisect {term} {sha}\n", subject(sha));
+        let _ = write!(log, "# {term}: [{sha}]{}\ngit bisect {term} {sha}\n", subject(sha));
     };
     line(new, &request.bad);
     request.good.iter().for_each(|sha| line(old, sha));
-    request.skip.iter().for_each(|sha| line("skip", sha));
-    let ends = |sha: &Sha| *sha == request.bad || request.good.contains(sha);
-    for (sha, verdict, _) in verdicts.iter().filter(|(sha, ..)| !ends(sha)) {
+    let end = |sha: &Sha| *sha == request.bad || request.good.contains(sha);
+    request.skip.iter().filter(|sha| !end(sha)).for_each(|sha| line("skip", sha));
+    for (sha, verdict, _) in verdicts.iter().filter(|(sha, ..)| !end(sha) && !request.skip.contains(sha)) {
         line(term(*verdict, request.fixed), sha);
     }
     if let Some((sha, subject)) = culprit {
@@ -41,8 +41,6 @@ fn term(verdict: Verdict, fixed: bool) -> &'static str {
     }
 }
 
-/// git reads the words back by `sq_dequote_to_strvec` (quote.c), which takes none that stands
-/// without quotes, and goes on without them.
 fn start_line(request: &Request) -> String {
     let mut words = Vec::new();
     if request.fixed {
@@ -55,8 +53,14 @@ fn start_line(request: &Request) -> String {
         words.push("--");
         words.extend(request.paths.iter().map(String::as_str));
     }
-    let quoted = words.into_iter().map(|word| format!(" {}", shell::always_quote(word)));
-    format!("git bisect start{}\n", quoted.collect::<String>())
+    let quoted: String = words.into_iter().map(quoted).collect();
+    format!("git bisect start{quoted}\n")
+}
+
+/// An argument as `sq_dequote_to_strvec` (git's `quote.c`) reads it: a line in which one word is not
+/// in single quotes counts as a `start` without any arguments, and git says nothing.
+fn quoted(word: &str) -> String {
+    format!(" '{}'", word.replace('\'', r"'\''").replace('!', r"'\!'"))
 }
 
 /// A subject cannot end its comment line: what follows would be read as a command.

@@ -91,7 +91,7 @@ impl Runner {
             leftovers.close().await;
         }
         let told = match end {
-            End::LeaseLost => Ok(()),
+            End::LeaseLost => self.give_up(&lease).await,
             End::Stopping => self.queue.release(&lease, ReleaseReason::Shutdown).await.map(drop),
             End::Unreadable(reason) => self.fail(&lease, &keeper, reason).await,
             End::Report(report) => self.finish(&lease, &keeper, &report).await,
@@ -102,6 +102,15 @@ impl Runner {
         }
         drop(keeper);
         leftovers.close().await;
+    }
+
+    /// A worker that stopped itself may still own the job, if nobody has taken it yet: then it is
+    /// free at once. Else the refusal shows in the job's history who came too late.
+    async fn give_up(&self, lease: &Lease) -> Result<(), LeaseError> {
+        match self.queue.release(lease, ReleaseReason::Unavailable).await {
+            Ok(_) | Err(LeaseError::Lost) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn finish(&self, lease: &Lease, keeper: &Keeper, report: &Report) -> Result<(), LeaseError> {

@@ -10,10 +10,11 @@ use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
 use bytes::{Bytes, BytesMut};
 use std::{
     io::ErrorKind,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -38,6 +39,8 @@ struct ProcessLane {
     folder: PathBuf,
     spec: Arc<ProbeSpec>,
     deadline: Instant,
+    /// What is checked out, and the second that none of its files is younger than.
+    checked_out: Option<(Sha, SystemTime)>,
 }
 
 impl ProcessSandbox {
@@ -76,16 +79,15 @@ impl Sandbox for ProcessSandbox {
 
     async fn open_lane(&self, spec: Arc<ProbeSpec>, lane: u32) -> Result<Box<dyn Lane>, SandboxError> {
         let folder = self.lane_folder(&spec, lane);
-        let opened = ProcessLane { git: Git::reader(), deadline: Instant::now() + spec.deadline, folder, spec };
+        let deadline = Instant::now() + spec.deadline;
+        let opened = ProcessLane { git: Git::reader(), deadline, folder, spec, checked_out: None };
         opened.create().await?;
         Ok(Box::new(opened))
     }
 
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError> {
-        for folder in self.left_behind(job, below) {
-            kill_all_of(&folder).await;
-            remove(&folder).await?;
-            remove_if_empty(folder.parent());
+        for lane in self.left_behind(job, below) {
+            remove_lane(&lane).await?;
         }
         Ok(())
     }
@@ -133,18 +135,23 @@ impl Lane for ProcessLane {
     }
 
     async fn close(self: Box<Self>) -> Result<(), SandboxError> {
-        kill_all_of(&self.folder).await;
-        remove(&self.folder).await?;
-        remove_if_empty(self.folder.parent());
-        Ok(())
+        remove_lane(&self.folder).await
     }
 }
 
-/// A process's folder stays while a lane of it is there.
-fn remove_if_empty(instance: Option<&Path>) {
-    if let Some(instance) = instance {
+/// Ends what runs on a lane and removes it, and the folder of its process with the last one.
+async fn remove_lane(lane: &Path) -> Result<(), SandboxError> {
+    kill_all_of(lane).await;
+    remove(lane).await?;
+    if let Some(instance) = lane.parent() {
+        // It stays while another lane of the same process is in it.
         let _ = std::fs::remove_dir(instance);
     }
+    Ok(())
+}
+
+fn second(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn run_end(ending: Option<Ending>, started: Instant) -> RunEnd {
@@ -171,27 +178,49 @@ impl ProcessLane {
 
     /// The commit's own files and ignored ones; nothing else. A tree that git cannot clean, or
     /// whose repository was tampered with, is made anew.
-    async fn checkout(&self, commit: Sha) -> Result<(), SandboxError> {
-        if self.try_checkout(commit).await.is_ok() {
+    async fn checkout(&mut self, commit: Sha) -> Result<(), SandboxError> {
+        if self.try_checkout(commit).await.is_err() {
+            remove(&self.folder).await?;
+            self.create().await?;
+            self.checked_out = None;
+            self.try_checkout(commit).await?;
+        }
+        self.age_apart(commit).await
+    }
+
+    /// Python takes its compiled file for current when second and length of the source are the
+    /// same (PEP 3147), so two commits checked out within one second must not look alike: what the
+    /// later one changes gets a second of its own. That may lie a little ahead, which makes build
+    /// tools build once too often, never once too few.
+    async fn age_apart(&mut self, commit: Sha) -> Result<(), SandboxError> {
+        let now = SystemTime::now();
+        let Some((before, youngest)) = self.checked_out.replace((commit, now)) else { return Ok(()) };
+        if second(now) > second(youngest) {
             return Ok(());
         }
-        remove(&self.folder).await?;
-        self.create().await?;
-        self.try_checkout(commit).await
+        let stamp = youngest + Duration::from_secs(1);
+        let changed = self.git(&["diff", "--name-only", "--no-renames", "-z", &before.to_string(), &commit.to_string()]).await?;
+        for name in changed.split('\0').filter(|name| !name.is_empty()) {
+            // A file that the commit removed, or a link to nowhere, has no age.
+            let file = std::fs::File::options().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.work().join(name));
+            let _ = file.and_then(|file| file.set_modified(stamp));
+        }
+        self.checked_out = Some((commit, stamp));
+        Ok(())
     }
 
     async fn try_checkout(&self, commit: Sha) -> Result<(), SandboxError> {
         self.git(&["checkout", "--quiet", "--force", "--detach", &commit.to_string()]).await?;
-        self.git(&["clean", "--quiet", "-ffd"]).await
+        self.git(&["clean", "--quiet", "-ffd"]).await.map(drop)
     }
 
-    async fn git(&self, args: &[&str]) -> Result<(), SandboxError> {
+    async fn git(&self, args: &[&str]) -> Result<String, SandboxError> {
         let work = self.work();
         let words = ["--work-tree".as_ref(), work.as_os_str()].into_iter().chain(args.iter().map(AsRef::as_ref));
         let mut command = self.git.command(&work.join(".git"), words);
         command.current_dir(&work);
         let output = command.output().await.map_err(|error| engine("checking out", &GitError::Missing(error)))?;
-        crate::git::text_of(&command, &output).map(drop).map_err(|error| engine("checking out", &error))
+        crate::git::text_of(&command, &output).map_err(|error| engine("checking out", &error))
     }
 
     /// Runs one command to its end and kills whatever it leaves; `None` when it was stopped.

@@ -3,6 +3,7 @@
 
 mod cli_bad_input;
 mod cli_results;
+mod cli_signals;
 mod crash;
 mod database;
 mod infrastructure;

@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2016
 # What runs in a lane's checkout container: it prepares the workspace, and never runs a line of the tested code.
 #
 #   sh -c THIS bisectd UID HOME          HOME: `archive` unpacks the runner image's own home, else it stays bare

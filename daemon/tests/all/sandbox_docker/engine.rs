@@ -385,7 +385,7 @@ fn a_killed_servers_containers_end_and_its_volumes_are_swept() {
         })
         .unwrap();
         let (mine, another) = (InstanceId("tester".to_owned()), InstanceId("another".to_owned()));
-        assert_eq!(fresh.instances().await.unwrap(), [mine.clone()]);
+        assert_eq!(fresh.instances().await.unwrap(), std::slice::from_ref(&mine));
         fresh.sweep_instances(&[another]).await.unwrap();
         assert!(!world.left().is_empty());
         fresh.sweep_instances(&[mine]).await.unwrap();
