@@ -112,11 +112,6 @@ impl Running {
         self.err.so_far()
     }
 
-    /// Nobody reads its standard output any more.
-    pub fn close_stdout(&mut self) {
-        self.out.reader.abort();
-    }
-
     /// `kill -9`, and the process is gone.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
