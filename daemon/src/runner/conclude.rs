@@ -169,6 +169,11 @@ pub(super) fn cancelled_early(spec: &JobSpec, by: Option<&str>) -> End {
     End::Report(Box::new(bare(spec, Words::cancelled(by))))
 }
 
+/// The end of a job whose time was used up before its search could start.
+pub(super) fn timed_out_early(spec: &JobSpec) -> End {
+    End::Report(Box::new(bare(spec, Words::timed_out(spec.job_timeout))))
+}
+
 /// A report without a search.
 fn bare(spec: &JobSpec, words: Words) -> Report {
     Report {
