@@ -129,8 +129,7 @@ impl Told<'_> {
         commits.extend(self.spec.pinned());
         commits.sort_unstable();
         commits.dedup();
-        let subjects = logged(self.repository.subjects(&commits).await).unwrap_or_default();
-        commits.into_iter().zip(subjects).collect()
+        logged(self.repository.subjects(&commits).await).unwrap_or_default()
     }
 
     async fn commits(&self, shas: &[Sha]) -> Vec<Commit> {

@@ -3,6 +3,7 @@
 
 mod cli_bad_input;
 mod cli_signals;
+mod cli_sources;
 mod crash;
 mod database;
 mod private_postgres;
