@@ -14,7 +14,10 @@ use crate::{
     db::jobs::{self, JobRow, NewJob, Origin},
     queue::{Claim, Enqueued, Queue},
     report::{Report, json, terminal},
-    runner::{Runner, spec::JobSpec},
+    runner::{
+        Runner,
+        spec::{JobSpec, SandboxKind},
+    },
     sandbox::Sandbox,
 };
 use bisect_shared::{JobId, JobStatus, ResultKind};
@@ -119,8 +122,9 @@ async fn serve_one(
 }
 
 fn new_job(spec: &JobSpec, config: &Config) -> NewJob {
-    // A path means something on this machine only; an address is the same everywhere.
-    let local = !crate::git::is_url(&spec.source);
+    // A path means something on this machine only; an address is the same everywhere. What runs
+    // without walls runs where it was asked for, never on another machine of the same database.
+    let local = !crate::git::is_url(&spec.source) || spec.sandbox == SandboxKind::Process;
     let affinity = local.then(|| affinity(&config.data_dir));
     NewJob {
         request_key: Some(spec.request_key(affinity.as_deref())),

@@ -136,8 +136,7 @@ impl Told<'_> {
         commits.extend(self.spec.pinned());
         commits.sort_unstable();
         commits.dedup();
-        let subjects = logged(self.repository.subjects(&commits).await).unwrap_or_default();
-        commits.into_iter().zip(subjects).collect()
+        logged(self.repository.subjects(&commits).await).unwrap_or_default()
     }
 
     async fn commits(&self, shas: &[Sha]) -> Vec<Commit> {
@@ -174,6 +173,11 @@ pub(super) fn failed_early(spec: &JobSpec, reason: &str) -> End {
 /// The end of a job that was cancelled before its search could start.
 pub(super) fn cancelled_early(spec: &JobSpec, by: Option<&str>) -> End {
     End::Report(Box::new(bare(spec, Words::cancelled(by))))
+}
+
+/// The end of a job whose time was used up before its search could start.
+pub(super) fn timed_out_early(spec: &JobSpec) -> End {
+    End::Report(Box::new(bare(spec, Words::timed_out(spec.job_timeout))))
 }
 
 /// A report without a search.

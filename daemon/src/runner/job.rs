@@ -48,7 +48,7 @@ pub(super) async fn run(
     let spec = match spec_of(job) {
         Ok(spec) => spec,
         Err(error) => {
-            return (End::Unreadable(format!("the stored request cannot be read: {error}")), Leftovers::default());
+            return (End::Failed(format!("the stored request cannot be read: {error}")), Leftovers::default());
         }
     };
     let prepared = tokio::select! {
@@ -56,6 +56,7 @@ pub(super) async fn run(
         () = keeper.lost.cancelled() => Err(End::LeaseLost),
         () = keeper.cancelled.cancelled() => Err(conclude::cancelled_early(&spec, keeper.cancelled_by())),
         () = stopping.cancelled() => Err(End::Stopping),
+        () = tokio::time::sleep(Duration::from_secs_f64(spec.job_timeout)) => Err(conclude::timed_out_early(&spec)),
     };
     let (question, probe_spec, sandbox, repository, runs) = match prepared {
         Ok(prepared) => prepared,
@@ -74,8 +75,10 @@ pub(super) async fn run(
         tasks: JoinSet::new(),
         patience: Patience::new(runner.patience),
         wait_until: None,
+        deadline,
+        stopping,
     };
-    let finding = conductor.search(deadline, stopping).await;
+    let finding = conductor.search().await;
     let (runs, leftovers) = conductor.leave();
     let end = match finding {
         Finding::LeaseLost => End::LeaseLost,
@@ -84,15 +87,19 @@ pub(super) async fn run(
             let cancelled_by = keeper.cancelled_by();
             let told = Told { spec: &spec, question: &question, repository: &repository, runs: &runs, job, cancelled_by };
             let report = persist_read(keeper, || told.report(&runner.db, &finding)).await;
-            unpin(runner, lease, &spec).await;
-            report.map_or(End::LeaseLost, |report| End::Report(Box::new(report)))
+            match report {
+                Ok(report) => End::Report(Box::new(report)),
+                Err(LeaseError::Lost) => End::LeaseLost,
+                Err(LeaseError::Database(error)) => End::Failed(error.to_string()),
+            }
         }
     };
     (end, leftovers)
 }
 
 /// Lets go of a finished job's commits in the mirror.
-async fn unpin(runner: &Runner, lease: &Lease, spec: &JobSpec) {
+pub(super) async fn unpin(runner: &Runner, lease: &Lease, job: &JobRow) {
+    let Ok(spec) = spec_of(job) else { return };
     let unpinned = match runner.mirrors.mirror(&spec.source).await {
         Ok(mirror) => mirror.unpin(lease.job()).await,
         Err(error) => Err(error),
@@ -139,6 +146,16 @@ pub(super) enum Finding {
     Infrastructure(String),
     LeaseLost,
     Stopping,
+}
+
+impl From<LeaseError> for Finding {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Lost => Self::LeaseLost,
+            // One that cannot be reached was waited for: this one would come again.
+            LeaseError::Database(error) => Self::Infrastructure(error.to_string()),
+        }
+    }
 }
 
 type Prepared = (Question, ProbeSpec, Arc<dyn Sandbox>, Repository, Vec<RecordedRun>);
@@ -278,32 +295,47 @@ struct Conductor<'a> {
     tasks: JoinSet<Answer>,
     patience: Patience,
     wait_until: Option<Instant>,
+    deadline: Instant,
+    stopping: &'a CancellationToken,
 }
 
 impl Conductor<'_> {
-    async fn search(&mut self, deadline: Instant, stopping: &CancellationToken) -> Finding {
+    async fn search(&mut self) -> Finding {
         loop {
             match self.advance().await {
                 Ok(None) => {}
                 Ok(Some(conclusion)) => return Finding::Concluded(conclusion),
-                Err(_) => return Finding::LeaseLost,
+                Err(error) => return error.into(),
             }
             let pause = self.wait_until;
             tokio::select! {
                 biased;
-                () = self.keeper.lost.cancelled() => return Finding::LeaseLost,
-                () = self.keeper.cancelled.cancelled() => return Finding::Cancelled,
-                () = stopping.cancelled() => return Finding::Stopping,
+                // Before the answers: a run that the job's end cut short says nothing about its commit.
+                finding = self.interrupted() => return finding,
                 Some(answer) = self.tasks.join_next() => match answer {
                     Ok(answer) => match self.take_answer(answer).await {
                         Ok(None) => {}
                         Ok(Some(reason)) => return Finding::Infrastructure(reason),
-                        Err(_) => return Finding::LeaseLost,
+                        Err(error) => return error.into(),
                     },
                     Err(error) => return Finding::Infrastructure(format!("a probe's task failed: {error}")),
                 },
-                () = tokio::time::sleep_until(pause.unwrap_or(deadline)), if pause.is_some() => self.wait_until = None,
-                () = tokio::time::sleep_until(deadline) => return Finding::TimedOut,
+                () = tokio::time::sleep_until(pause.unwrap_or(self.deadline)), if pause.is_some() => self.wait_until = None,
+            }
+        }
+    }
+
+    /// Resolves when the job is to end before its search does.
+    fn interrupted(&self) -> impl Future<Output = Finding> + use<> {
+        let (lost, cancelled) = (self.keeper.lost.clone(), self.keeper.cancelled.clone());
+        let (stopping, deadline) = (self.stopping.clone(), self.deadline);
+        async move {
+            tokio::select! {
+                biased;
+                () = lost.cancelled() => Finding::LeaseLost,
+                () = cancelled.cancelled() => Finding::Cancelled,
+                () = stopping.cancelled() => Finding::Stopping,
+                () = tokio::time::sleep_until(deadline) => Finding::TimedOut,
             }
         }
     }
@@ -355,6 +387,9 @@ impl Conductor<'_> {
                 None => break,
             }
         }
+        if permits.is_empty() {
+            return Ok(());
+        }
         let wanted = &wanted[..permits.len()];
         let slots: Vec<Slot> = wanted.iter().map(|probe| self.lanes.take(probe.purpose)).collect();
         let told = jobs::Progress {
@@ -373,7 +408,13 @@ impl Conductor<'_> {
             let flight = Flight { commit: wanted.commit, purpose: wanted.purpose, stop: stop.clone() };
             self.in_flight.insert(probe, flight);
             let (output, received) = mpsc::channel(64);
-            let stored = tokio::spawn(log::store(self.runner.db.clone(), Arc::clone(self.lease), probe, received));
+            let stored = tokio::spawn(log::store(
+                self.runner.db.clone(),
+                Arc::clone(self.lease),
+                probe,
+                received,
+                stop.clone(),
+            ));
             let commit = wanted.commit;
             self.tasks.spawn(async move {
                 let (lane, end) = run_probe(slot, commit, output, stop).await;
@@ -392,7 +433,10 @@ impl Conductor<'_> {
     async fn permit(&self, first: bool) -> Option<OwnedSemaphorePermit> {
         let slots = Arc::clone(&self.runner.slots);
         if first && self.in_flight.is_empty() {
-            slots.acquire_owned().await.ok()
+            tokio::select! {
+                permit = slots.acquire_owned() => permit.ok(),
+                _ = self.interrupted() => None,
+            }
         } else {
             slots.try_acquire_owned().ok()
         }

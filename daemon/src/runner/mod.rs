@@ -73,8 +73,9 @@ enum End {
     Report(Box<Report>),
     /// The lease is lost: another worker owns the job, and nothing may be written.
     LeaseLost,
-    /// The stored request cannot be read: nobody can run this job.
-    Unreadable(String),
+    /// There is no result and will be none, whoever tries: the request cannot be read, or the
+    /// database refuses what is to be written.
+    Failed(String),
     /// This process is stopping: the job goes back to the queue.
     Stopping,
 }
@@ -90,15 +91,19 @@ impl Runner {
             // The next owner starts at once: nothing of this claim may run beside it.
             leftovers.close().await;
         }
+        let mut ended = false;
         let told = match end {
             End::LeaseLost => self.give_up(&lease).await,
             End::Stopping => self.queue.release(&lease, ReleaseReason::Shutdown).await.map(drop),
-            End::Unreadable(reason) => self.fail(&lease, &keeper, reason).await,
-            End::Report(report) => self.finish(&lease, &keeper, &report).await,
+            End::Failed(reason) => self.fail(&lease, &keeper, reason).await.map(|()| ended = true),
+            End::Report(report) => self.finish(&lease, &keeper, &report).await.map(|()| ended = true),
         };
         if let Err(error) = told {
             // The job stays running without a heartbeat: recovery takes it over with what is recorded.
             tracing::error!(job.id = %lease.job(), error = %error, "a job's end was not recorded");
+        }
+        if ended {
+            job::unpin(self, &lease, &job).await;
         }
         drop(keeper);
         leftovers.close().await;
@@ -126,7 +131,13 @@ impl Runner {
             error: (end == queue::End::Failed).then(|| report.explanation.clone()),
             report: serde_json::to_value(report).ok(),
         };
-        job::persist(keeper, || self.queue.finish(lease, &outcome)).await
+        match job::persist(keeper, || self.queue.finish(lease, &outcome)).await {
+            // Tried again it would be refused again: at least the job ends.
+            Err(LeaseError::Database(error)) => {
+                self.fail(lease, keeper, format!("the result could not be stored: {error}")).await
+            }
+            told => told,
+        }
     }
 
     async fn fail(&self, lease: &Lease, keeper: &Keeper, reason: String) -> Result<(), LeaseError> {

@@ -4,7 +4,7 @@
 //! It keeps the promises about verdicts, time and leftovers; those about limits it cannot keep.
 
 use super::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
-use crate::git::{Git, GitError};
+use crate::git::Git;
 use async_trait::async_trait;
 use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
 use bytes::{Bytes, BytesMut};
@@ -27,6 +27,25 @@ use tokio_util::sync::CancellationToken;
 /// Names the lane in the environment of everything that runs on it, so that whatever it leaves
 /// running is found again.
 const LANE_VARIABLE: &str = "BISECT_LANE";
+
+/// What ties git to one repository: `git rev-parse --local-env-vars`.
+const REPOSITORY_VARIABLES: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
 
 /// The sandbox without walls, whose lanes are folders.
 #[derive(Debug, Clone)]
@@ -219,7 +238,7 @@ impl ProcessLane {
         let words = ["--work-tree".as_ref(), work.as_os_str()].into_iter().chain(args.iter().map(AsRef::as_ref));
         let mut command = self.git.command(&work.join(".git"), words);
         command.current_dir(&work);
-        let output = command.output().await.map_err(|error| engine("checking out", &GitError::Missing(error)))?;
+        let output = crate::git::output_of(&mut command).await.map_err(|error| engine("checking out", &error))?;
         crate::git::text_of(&command, &output).map_err(|error| engine("checking out", &error))
     }
 
@@ -266,12 +285,16 @@ impl ProcessLane {
         let (program, args) = words.split_first().ok_or(ErrorKind::NotFound)?;
         // A relative program is looked up in the tree under test, not where this process stands.
         let program = if program.contains('/') { self.work().join(program) } else { program.into() };
-        Command::new(program)
+        let mut command = Command::new(program);
+        // Started from a hook or an alias of git, they would lead the command's git elsewhere.
+        for name in REPOSITORY_VARIABLES {
+            command.env_remove(name);
+        }
+        command
             .args(args)
             .current_dir(self.work())
             .envs(self.spec.env.iter().map(|(name, value)| (name, value)))
             .env(LANE_VARIABLE, &self.folder)
-            .env_remove("GIT_DIR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -4,6 +4,7 @@
 mod cli_bad_input;
 mod cli_results;
 mod cli_signals;
+mod cli_sources;
 mod crash;
 mod database;
 mod infrastructure;
