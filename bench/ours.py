@@ -48,6 +48,8 @@ class OurRun:
     # Wall-clock: from before the process was started to after it ended, database and containers included.
     began: float
     seconds: float
+    # Until the result was printed; containers and volumes are removed after that.
+    answered: float
     answer: dict
     job: Job = None
 
@@ -71,7 +73,10 @@ class Bisectd:
         )
         self.instances.append(f"-{run.pid}-")
         try:
-            out, err = run.communicate()
+            out = run.stdout.readline()
+            answered = time.perf_counter() - clock
+            rest, err = run.communicate()
+            out += rest
         except BaseException:
             # Ctrl-C reached only us. The first signal cancels the job and removes its containers.
             run.send_signal(signal.SIGINT)
@@ -84,7 +89,7 @@ class Bisectd:
             raise RuntimeError(f"bisectd ended with exit code {run.returncode}:\n{out}\n{err}")
         answer = json.loads(out)
         number = re.search(r"^job (\d+):", err, re.MULTILINE)
-        return OurRun(answer["culprit"], int(number[1]) if number else 0, began, seconds, answer)
+        return OurRun(answer["culprit"], int(number[1]) if number else 0, began, seconds, answered, answer)
 
     def leftovers(self):
         """Containers and volumes of our processes that are still there, as (kind, name)."""

@@ -28,6 +28,8 @@ def summary(kind, measured):
             "seconds": walls,
             "wall": spread(walls),
             "ratio": spread([answer[count].seconds / answer["git"].seconds for answer in rounds]),
+            "answered": spread([answer[count].answered for answer in rounds]),
+            "answered_ratio": spread([answer[count].answered / answer["git"].seconds for answer in rounds]),
             "probes": [len(answer[count].job.probes) for answer in rounds],
             "stopped": [sum(probe.ending == "stopped" for probe in answer[count].job.probes) for answer in rounds],
             "phases": phases([answer[count] for answer in rounds]),
@@ -163,7 +165,7 @@ def render(results):
     lines = [
         f"Measured {results['date']}: {machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, Docker {machine['docker']}, "
         f"kernel {machine['kernel']}, {machine['git']}, in the image {machine['git_in_image']}. {results['runs']} culprits per case. "
-        f"Load before / after: {loads}; processors kept busy by others before each case: {others}.",
+        f"Load before / after: {loads}; processors that others kept busy (sleeping tests: while git's runs slept; else before the case): {others}.",
         "",
         "| case | git | bisectd | ratio | target | |",
         "|---|---|---|---|---|---|",
@@ -176,6 +178,14 @@ def render(results):
 
 def details(results):
     """What the rows above are made of."""
+    answered = [
+        f"{kind}, {count} {'lane' if count == 1 else 'lanes'}: {seconds(numbers['answered'])}, {times(numbers['answered_ratio'])}"
+        for kind in ("sleep", "lognormal", "build")
+        for count, numbers in results.get(kind, {}).get("lanes", {}).items()
+    ]
+    if answered:
+        yield "Until the result is printed, which is before containers and volumes are removed: " + "; ".join(answered) + "."
+        yield ""
     if sleep := results.get("sleep"):
         phase = sleep["lanes"][1]["phases"]
         yield "Outside of the probes, one lane: " + ", ".join(f"{name} {numbers['median']:.2f} s" for name, numbers in phase.items()) + "."
