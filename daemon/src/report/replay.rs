@@ -31,6 +31,27 @@ pub fn render(request: &Request, verdicts: &[(Sha, Verdict, String)], culprit: O
     log
 }
 
+/// `verdicts` so that git comes to the same end: of the commits with the newer behaviour it keeps
+/// only the one it was told last (`bisect_write` sets `refs/bisect/bad`), and with several lanes the
+/// last answer need not be the narrowest. They are told newest first, as `newest_first` has them, and
+/// `found`, the culprit or the newest suspect, at the end.
+#[must_use]
+pub fn in_order(
+    mut verdicts: Vec<(Sha, Verdict, String)>,
+    fixed: bool,
+    newest_first: &[Sha],
+    found: Option<Sha>,
+) -> Vec<(Sha, Verdict, String)> {
+    let newer = if fixed { Verdict::Good } else { Verdict::Bad };
+    let (places, mut told): (Vec<usize>, Vec<_>) =
+        verdicts.iter().cloned().enumerate().filter(|(_, (_, verdict, _))| *verdict == newer).unzip();
+    told.sort_by_key(|(sha, ..)| (found == Some(*sha), newest_first.iter().position(|known| known == sha)));
+    for (place, verdict) in places.into_iter().zip(told) {
+        verdicts[place] = verdict;
+    }
+    verdicts
+}
+
 fn term(verdict: Verdict, fixed: bool) -> &'static str {
     match (verdict, fixed) {
         (Verdict::Skip, _) => "skip",
@@ -66,4 +87,24 @@ fn quoted(word: &str) -> String {
 /// A subject cannot end its comment line: what follows would be read as a command.
 fn one_line(subject: &str) -> String {
     subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn git_is_told_the_narrowest_last_however_the_answers_came() {
+        let commit = |n: u8| Sha::from_bytes([n; 20]);
+        let newest_first: Vec<Sha> = (1..=9).rev().map(commit).collect();
+        let told = |verdicts: &[(u8, Verdict)], fixed, found| -> Vec<Sha> {
+            let verdicts = verdicts.iter().map(|(n, verdict)| (commit(*n), *verdict, String::new())).collect();
+            in_order(verdicts, fixed, &newest_first, found).into_iter().map(|(sha, ..)| sha).collect()
+        };
+        let answers = [(5, Verdict::Bad), (2, Verdict::Good), (7, Verdict::Bad), (4, Verdict::Good)];
+        assert_eq!(told(&answers, false, None), [7, 2, 5, 4].map(commit));
+        assert_eq!(told(&answers, true, None), [5, 4, 7, 2].map(commit));
+        // On another branch than all others: the order says nothing, the search did.
+        assert_eq!(told(&answers, false, Some(commit(7))), [5, 2, 7, 4].map(commit));
+    }
 }

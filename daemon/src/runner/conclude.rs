@@ -37,6 +37,8 @@ impl Told<'_> {
         let probes = self.probe_lines(&subjects);
         let verdicts: Vec<(Sha, Verdict, String)> =
             probes.iter().filter_map(|line| Some((line.commit, line.verdict?, line.subject.clone()))).collect();
+        let newest_first = self.question.real.as_ref().unwrap_or(&self.question.graph).commits();
+        let verdicts = replay::in_order(verdicts, self.spec.fixed, newest_first, words.commits.first().copied());
         let commits = self.commits(&words.commits).await;
         let request = self.spec.request();
         let named = culprit.map(|sha| (sha, commits.first().map_or_else(String::new, |commit| commit.subject.clone())));
