@@ -2,7 +2,7 @@
 
 use super::{
     Refusal,
-    instance::{Instance, affinity},
+    instance::{self, Instance, affinity},
     request::unwritable,
 };
 use crate::{
@@ -97,6 +97,7 @@ impl Services {
                     sandboxes: Sandboxes { docker, process: Arc::new(ProcessSandbox::new(&config.data_dir)) },
                     slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
                 };
+                tokio::spawn(sweep(runner.clone(), config.data_dir.clone()));
                 Ok(Self { runner, instance, postgres })
             }
             Err(error) => {
@@ -113,12 +114,31 @@ impl Services {
     /// Stops what this process started. The private PostgreSQL stays up while another process uses it.
     pub(super) async fn stop(self) {
         // A worker that was cut short, or a database that is away, may leave a job under our name.
-        let owns = tokio::time::timeout(LAST_QUESTION, self.runner.queue.owns_jobs()).await;
+        let owns = tokio::time::timeout(LAST_QUESTION, self.runner.queue.owns_jobs(&self.runner.instance)).await;
         if matches!(owns, Ok(Ok(false))) {
             self.instance.retire();
         }
         drop(self.runner);
         stop_postgres(self.postgres).await;
+    }
+}
+
+/// Removes what killed processes of this `DATA_DIR` left. Nobody waits for it: what it does not come
+/// to, the next process does.
+async fn sweep(runner: Runner, data_dir: PathBuf) {
+    for dead in instance::dead(&data_dir) {
+        let process = runner.sandboxes.process.sweep_instance(&dead).await;
+        let docker = match &runner.sandboxes.docker {
+            Some(docker) => docker.sweep_instance(&dead).await,
+            // It may have left something there, which a process with Docker will find.
+            None => continue,
+        };
+        match (process.and(docker), runner.queue.owns_jobs(&dead).await) {
+            // While it has a job, that it is dead must be known: see `instance::forget`.
+            (Ok(()), Ok(owns)) if !owns => instance::forget(&data_dir, &dead.0),
+            (Err(error), _) => tracing::warn!(instance.id = %dead, error = %error, "leftovers were not removed"),
+            _ => {}
+        }
     }
 }
 

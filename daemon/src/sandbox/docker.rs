@@ -122,4 +122,9 @@ impl Sandbox for DockerSandbox {
         let engine = self.link.engine().await?;
         sweep::job(&engine, job, below).await
     }
+
+    async fn sweep_instance(&self, dead: &InstanceId) -> Result<(), SandboxError> {
+        let engine = self.link.engine().await?;
+        sweep::instance(&engine, dead).await
+    }
 }

@@ -118,6 +118,9 @@ pub trait Sandbox: Send + Sync {
     /// Removes every container, volume and process of `job` whose epoch is below `below`, on this
     /// engine. The new owner of a job calls it before its first probe.
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError>;
+
+    /// Removes everything that a process which is surely dead left on this engine.
+    async fn sweep_instance(&self, dead: &InstanceId) -> Result<(), SandboxError>;
 }
 
 /// One workspace. Ignored files (build caches) survive from one run to the next; untracked files,

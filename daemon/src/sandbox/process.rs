@@ -6,7 +6,7 @@
 use super::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
 use crate::git::Git;
 use async_trait::async_trait;
-use bisect_shared::{Ending, Epoch, JobId, Sha};
+use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
 use bytes::{Bytes, BytesMut};
 use std::{
     io::ErrorKind,
@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 /// Names the lane in the environment of everything that runs on it, so that whatever it leaves
 /// running is found again.
 const LANE_VARIABLE: &str = "BISECT_LANE";
+
+/// The file of a lane that names the process it belongs to.
+const OWNER: &str = "owner";
 
 /// What ties git to one repository: `git rev-parse --local-env-vars`.
 const REPOSITORY_VARIABLES: &[&str] = &[
@@ -105,6 +108,17 @@ impl Sandbox for ProcessSandbox {
         }
         Ok(())
     }
+
+    async fn sweep_instance(&self, dead: &InstanceId) -> Result<(), SandboxError> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Ok(()) };
+        for folder in entries.flatten().map(|entry| entry.path()) {
+            if std::fs::read_to_string(folder.join(OWNER)).is_ok_and(|owner| owner == dead.0) {
+                kill_all_of(&folder).await;
+                remove(&folder).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -150,8 +164,9 @@ impl ProcessLane {
     /// A repository of its own that borrows the mirror's objects.
     async fn create(&self) -> Result<(), SandboxError> {
         let work = self.work();
-        let made = std::fs::create_dir_all(&work).map_err(|error| engine("creating a lane", &error));
-        made?;
+        std::fs::create_dir_all(&work)
+            .and_then(|()| std::fs::write(self.folder.join(OWNER), &self.spec.instance.0))
+            .map_err(|error| engine("creating a lane", &error))?;
         self.git(&["init", "--quiet", "--template="]).await?;
         let alternates = work.join(".git/objects/info");
         let line = format!("{}\n", self.spec.mirror.join("objects").display());

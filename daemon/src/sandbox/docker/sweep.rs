@@ -34,6 +34,12 @@ pub(super) async fn job(engine: &Engine, job: JobId, below: Epoch) -> Result<(),
     .await
 }
 
+/// Removes what one instance left.
+pub(super) async fn instance(engine: &Engine, instance: &InstanceId) -> Result<(), SandboxError> {
+    let wanted = [(labels::OWNER, engine.config.owner.as_str()), (labels::INSTANCE, &instance.0)];
+    remove(engine, &wanted, |_| true).await
+}
+
 /// Removes what belongs to no instance that is alive.
 pub(super) async fn dead_instances(
     engine: &Engine,
