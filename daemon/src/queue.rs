@@ -447,13 +447,13 @@ impl Queue {
         Ok(true)
     }
 
-    /// Whether a job is running under this instance's name.
+    /// Whether a job is running under the name of `worker`.
     ///
     /// # Errors
     /// [`DbError`], as for every call.
-    pub async fn owns_jobs(&self) -> Result<bool, DbError> {
+    pub async fn owns_jobs(&self, worker: &InstanceId) -> Result<bool, DbError> {
         let mut tx = self.db.begin().await?;
-        let owns = jobs::any_of_worker(&mut tx, &self.instance).await?;
+        let owns = jobs::any_of_worker(&mut tx, worker).await?;
         tx.commit().await?;
         Ok(owns)
     }

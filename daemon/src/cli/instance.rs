@@ -30,8 +30,11 @@ impl Instance {
         let id = format!("{host}-{}-{started}-{:08x}", std::process::id(), rand::random::<u32>());
         let path = lock_path(data_dir, &id);
         std::fs::create_dir_all(data_dir.join("instances"))?;
-        let lock = File::create(&path)?;
+        // Its name is seen only once it is locked, so that nobody takes it for dead before.
+        let unseen = lock_path(data_dir, &format!(".{id}"));
+        let lock = File::create(&unseen)?;
         lock.lock()?;
+        std::fs::rename(&unseen, &path)?;
         Ok(Self { id: InstanceId(id), path, _lock: lock })
     }
 
@@ -51,6 +54,13 @@ pub(super) fn is_dead(data_dir: &Path, id: &str) -> bool {
         Ok(()) => true,
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
     }
+}
+
+/// The processes that ran with this `DATA_DIR` and are surely dead.
+pub(super) fn dead(data_dir: &Path) -> Vec<InstanceId> {
+    let Ok(entries) = std::fs::read_dir(data_dir.join("instances")) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|id| !id.starts_with('.') && is_dead(data_dir, id)).map(InstanceId).collect()
 }
 
 /// Forgets a dead process whose job has been taken over. Not before: that it is dead must be known
@@ -96,6 +106,7 @@ mod tests {
         assert!(!is_dead(folder.path(), &id), "it lives");
         drop(instance);
         assert!(is_dead(folder.path(), &id), "it ended, but not in order");
+        assert_eq!(dead(folder.path()), [InstanceId(id)]);
         assert!(!is_dead(folder.path(), "elsewhere-1-2-3"), "nothing is known of it");
         // What a crash leaves: the file, and no lock on it.
         std::fs::write(lock_path(folder.path(), "crashed"), "").unwrap();

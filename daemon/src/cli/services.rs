@@ -2,7 +2,7 @@
 
 use super::{
     Refusal,
-    instance::{Instance, affinity, is_dead},
+    instance::{self, Instance, affinity},
     request::unwritable,
 };
 use crate::{
@@ -125,7 +125,7 @@ impl Services {
             tracing::debug!(error = %error, "this process ends without a word in the database");
         }
         // A worker that was cut short, or a database that is away, may leave a job under our name.
-        let owns = tokio::time::timeout(LAST_QUESTION, self.runner.queue.owns_jobs()).await;
+        let owns = tokio::time::timeout(LAST_QUESTION, self.runner.queue.owns_jobs(&self.runner.instance)).await;
         if matches!(owns, Ok(Ok(false))) {
             self.instance.retire();
         }
@@ -134,9 +134,20 @@ impl Services {
     }
 }
 
+/// Removes what dead processes left here, and forgets them. While one still has a job, that it is
+/// dead must be known: see [`instance::forget`].
+async fn sweep(runner: &Runner, config: &Config) {
+    runner.sweep(|id| instance::is_dead(&config.data_dir, &id.0)).await;
+    for dead in instance::dead(&config.data_dir) {
+        if matches!(runner.queue.owns_jobs(&dead).await, Ok(false)) {
+            instance::forget(&config.data_dir, &dead.0);
+        }
+    }
+}
+
 /// Tells the database that this process lives, and removes what dead ones left here.
 async fn beat(runner: Runner, config: Config) {
-    runner.sweep(|id| is_dead(&config.data_dir, &id.0)).await;
+    sweep(&runner, &config).await;
     loop {
         tokio::time::sleep(config.clocks.heartbeat).await;
         if let Err(error) = runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {

@@ -49,3 +49,20 @@ async fn a_process_that_is_hurried_leaves_a_job_that_the_next_one_takes_at_once(
     assert_eq!(ran.expect(1).field("result"), "not_reproducible");
     world.ends_clean().await;
 }
+
+#[tokio::test]
+async fn what_a_killed_process_left_is_removed_by_the_next_one_whatever_that_does() {
+    let world = World::new(Project::linear(9)).await;
+    let commands = [world.bisect("c0", "main", &["--jobs", "1"]), world.bisect_in_docker("c0", "main", &["--jobs", "1"])];
+    for (command, what) in commands.into_iter().zip(["process", "docker"]) {
+        let running = command.args(SLEEP).start();
+        eventually(what, async || {
+            let runs = if what == "docker" { world.containers().len() > 3 } else { !world.processes().is_empty() };
+            runs.then_some(())
+        })
+        .await;
+        running.kill().await;
+    }
+    world.bisect_in_docker("c0", "c1", &[]).args(["--", "true"]).run().await.expect(1);
+    world.nothing_is_left().await;
+}
