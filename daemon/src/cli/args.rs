@@ -38,7 +38,7 @@ Examples:
       bisectd bisect . v1.4.0 main -- pytest tests/test_x.py
 
   The project has to be installed first; commits that cannot be are skipped:
-      bisectd bisect . v1.4.0 main --setup 'pip install -q -e .' --network egress -- pytest -x
+      bisectd bisect . v1.4.0 main --setup 'pip install -q -e .' -- pytest -x
 
   A one-line test: the command is no shell, so ask for one where you need it:
       bisectd bisect . v1.4.0 main -- sh -c 'make -s && ! ./tool --version | grep -q beta'
@@ -88,16 +88,16 @@ pub struct BisectArgs {
     /// Another commit on which the command passes (repeatable).
     #[arg(long = "good", value_name = "REV")]
     pub more_good: Vec<String>,
-    /// The image to run in; it needs `sh`, not git [default: DOCKER_RUNNER_IMAGE].
+    /// The image to run in; it needs `sh`, not git [default: DOCKER_RUNNER_IMAGE, else bisect-runner:latest].
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
     /// Run this by `sh -c` after every checkout; where it fails, the commit cannot be tested.
     #[arg(long, value_name = "CMD")]
     pub setup: Option<String>,
-    /// The longest one commit may take, for example `90s` or `10m` [default: the total time].
+    /// The longest one commit may take, for example `90s` or `10m` [default: that of the whole search].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// The longest the whole search may take [default: BISECT_TIMEOUT_SECONDS].
+    /// The longest the whole search may take [default: BISECT_TIMEOUT_SECONDS, else 30m].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub job_timeout: Option<Duration>,
     /// The longest a commit's run may print nothing [default: no such limit].
@@ -121,7 +121,8 @@ pub struct BisectArgs {
     /// Set a variable for the command (repeatable).
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub env: Vec<(String, String)>,
-    /// What the command may reach: the public internet, or nothing [default: RUNNER_NETWORK].
+    /// What the command may reach: `egress` (the public internet) or `none` [default: RUNNER_NETWORK,
+    /// else egress].
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     pub network: Option<crate::sandbox::Network>,
     /// Where the command runs. `process` has no isolation at all: only for code you trust.
