@@ -11,7 +11,8 @@ help: ## list these commands
 demo: ## find a real culprit in a real history, from nothing but this clone
 	@demo/run.sh
 
-test: setup ## run every test, those with Docker and PostgreSQL included
+test: ## run every test, those with Docker and PostgreSQL included
+	@docker/setup.sh --tests
 	@.ci/test
 
 lint: ## what must be clean: format, clippy, documentation, licences, scripts, links

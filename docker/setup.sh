@@ -4,6 +4,7 @@
 #
 #   docker/setup.sh            install and start what is missing (Debian or Ubuntu; root)
 #   docker/setup.sh --check    only report; exit 1 when something is missing
+#   docker/setup.sh --tests    also what only the tests need
 #
 # RUNNER_EGRESS_BRIDGE and RUNNER_EGRESS_NETWORK rename the network; RUNNER_EGRESS_BLOCK and RUNNER_EGRESS_ALLOW are egress-rules.sh's.
 set -euo pipefail
@@ -21,16 +22,17 @@ bridge=${RUNNER_EGRESS_BRIDGE:-bisect-egress0}
 dockerd_log=/var/log/dockerd.log
 pull_seconds=60
 
-check_only=no
+check_only=no for_tests=no
 case "${1:-}" in
   '') ;;
   --check) check_only=yes ;;
+  --tests) for_tests=yes ;;
   -h | --help)
-    sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
   *)
-    printf 'setup: unknown argument %s (only --check is known)\n' "$1" >&2
+    printf 'setup: unknown argument %s (--check and --tests are known)\n' "$1" >&2
     exit 2
     ;;
 esac
@@ -83,6 +85,7 @@ engine_is_elsewhere() { [[ -n ${DOCKER_HOST:-} ]]; }
 
 wanted_packages() {
   command -v git >/dev/null || printf 'git\treads the repositories that are bisected\n'
+  [[ $for_tests == no ]] || command -v pgbouncer >/dev/null || printf 'pgbouncer\tthe pooler that the tests put before PostgreSQL\n'
   command -v cc >/dev/null || printf 'build-essential\tthe linker that Rust builds with\n'
   command -v python3 >/dev/null || printf "python3\tmakes the demo's history\n"
   postgres_bin_dir >/dev/null ||

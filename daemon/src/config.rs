@@ -46,6 +46,8 @@ pub struct Config {
     pub runtime: Option<String>,
     /// The queue's clocks.
     pub clocks: Clocks,
+    /// How long a job bears with a Docker that is away.
+    pub patience: Duration,
     /// How long a stop may take before running jobs are handed over by force.
     pub shutdown_grace: Duration,
 }
@@ -86,7 +88,7 @@ impl Config {
         Ok(Self {
             database_url,
             database_direct_url,
-            data_dir: values.text("DATA_DIR").map_or_else(default_data_dir, PathBuf::from),
+            data_dir: absolute(values.text("DATA_DIR").map_or_else(default_data_dir, PathBuf::from)),
             runner_image: values.text_or_default("DOCKER_RUNNER_IMAGE"),
             max_concurrent_jobs: values.count("MAX_CONCURRENT_JOBS", 4)?,
             max_concurrent_probes: values.count("MAX_CONCURRENT_PROBES", processors())?,
@@ -100,6 +102,7 @@ impl Config {
                 pending_grace: values.seconds("PENDING_GRACE_SECONDS")?,
                 max_attempts: values.count("MAX_ATTEMPTS", 3)?,
             },
+            patience: values.seconds("SANDBOX_PATIENCE_SECONDS")?,
             shutdown_grace: values.seconds("SHUTDOWN_GRACE_SECONDS")?,
         })
     }
@@ -144,6 +147,11 @@ fn default_data_dir() -> PathBuf {
     etcetera::choose_base_strategy().map_or(system, |base| base.data_dir().join("bisect-bot"))
 }
 
+/// Git, Docker and PostgreSQL stand in folders of their own when they read a path below it.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 fn processors() -> u32 {
     std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
 }
@@ -168,6 +176,12 @@ mod tests {
         assert_eq!(config.job_timeout, Duration::from_mins(30));
         assert_eq!(config.runner_image, "bisect-runner:latest");
         assert_eq!(config.network, Network::Egress);
+    }
+
+    #[test]
+    fn a_relative_data_dir_is_below_the_working_directory() {
+        let config = load("", &[("DATA_DIR", "data")]).unwrap();
+        assert_eq!(config.data_dir, std::env::current_dir().unwrap().join("data"));
     }
 
     #[test]

@@ -45,6 +45,7 @@ const SETTINGS: &[&str] = &[
     "gc.auto=0",
     "maintenance.auto=false",
     "advice.detachedHead=false",
+    "advice.graftFileDeprecated=false",
     "protocol.allow=never",
     "submodule.recurse=false",
 ];
@@ -66,6 +67,32 @@ const HARMLESS: &[&str] = &[
     "nullSha1",
     "treeNotSorted",
 ];
+
+/// What of the caller's environment git sees: how to reach other machines, nothing else.
+const PASSED: &[&str] = &[
+    "PATH",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+];
+
+/// A server that stands still ends a fetch after a minute, and nobody is asked for a password.
+const PATIENT: &[&str] = &["http.lowSpeedLimit=1000", "http.lowSpeedTime=60"];
+const SSH: &str =
+    "ssh -o BatchMode=yes -o ControlMaster=no -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=4";
+
+/// What an address may begin with; everything else would hand it to a program.
+const SCHEMES: &[&str] = &["https", "http", "ssh", "git", "file"];
 
 /// The program, with the folder that holds the configuration of the processes it starts itself.
 #[derive(Debug, Clone)]
@@ -99,62 +126,66 @@ impl Git {
         Ok(Self { config: Some(config) })
     }
 
-    /// A call in `git_dir`, not yet run.
+    /// A call in `git_dir`, which is absolute; not yet run.
     #[must_use]
     pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, git_dir: &Path, args: I) -> Command {
+        let mut command = self.bare_command();
+        command.arg("--git-dir").arg(git_dir).args(args);
+        // Else the folder where this process happens to stand would count as the work tree, and
+        // decide what a path means.
+        command.current_dir("/");
+        command
+    }
+
+    /// A call that finds its repository itself.
+    fn bare_command(&self) -> Command {
         let mut command = Command::new("git");
         command.env_clear();
-        for name in [
-            "PATH",
-            "TMPDIR",
-            "SSH_AUTH_SOCK",
-            "http_proxy",
-            "https_proxy",
-            "no_proxy",
-            "SSL_CERT_FILE",
-            "SSL_CERT_DIR",
-        ] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
+        command.envs(PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", self.config.as_deref().unwrap_or(Path::new("/dev/null")))
             .env("HOME", "/nonexistent")
             .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_SSH_COMMAND", SSH)
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_GRAFT_FILE", "/dev/null")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("LC_ALL", "C");
         command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-        command.arg("--git-dir").arg(git_dir).args(args);
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null());
         command
     }
 
-    /// A fetch into the mirror at `git_dir` from `source`, by the one protocol that `source` needs.
+    /// A fetch into the mirror at `git_dir` from `source`. With `prune`, what the refspecs cover and
+    /// the source no longer has is removed first.
     #[must_use]
-    pub fn fetch_command(&self, git_dir: &Path, source: &str, refspecs: &[String]) -> Command {
+    pub fn fetch_command(&self, git_dir: &Path, source: &str, refspecs: &[String], prune: bool) -> Command {
         let fsck = HARMLESS.iter().map(|finding| format!("fetch.fsck.{finding}=ignore"));
-        let mut args: Vec<String> = vec!["-c".into(), format!("protocol.{}.allow=always", protocol(source))];
-        args.extend(["-c".into(), "fetch.fsckObjects=true".into()]);
-        args.extend(fsck.flat_map(|setting| ["-c".into(), setting]));
-        args.extend(
-            [
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--no-recurse-submodules",
-                "--end-of-options",
-                source,
-            ]
-            .map(String::from),
-        );
+        let settings = ["fetch.fsckObjects=true".to_owned()].into_iter().chain(fsck);
+        let mut args: Vec<String> = settings.flat_map(|setting| ["-c".to_owned(), setting]).collect();
+        args.extend(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"].map(String::from));
+        args.push(if prune { "--prune" } else { "--no-prune" }.into());
+        args.extend(["--end-of-options".into(), source.into()]);
         args.extend_from_slice(refspecs);
-        // The settings must stand before the sub-command, so they follow `--git-dir`.
-        self.command(git_dir, args)
+        self.remote_command(git_dir, source, args)
+    }
+
+    /// A question to `source`: what its HEAD is.
+    #[must_use]
+    pub fn head_command(&self, git_dir: &Path, source: &str) -> Command {
+        let args = ["ls-remote", "--quiet", "--end-of-options", source, "HEAD"].map(String::from);
+        self.remote_command(git_dir, source, args.into())
+    }
+
+    /// A call that may reach `source`, by the one protocol that it needs.
+    fn remote_command(&self, git_dir: &Path, source: &str, args: Vec<String>) -> Command {
+        let allow = format!("protocol.{}.allow=always", protocol(source));
+        let settings = PATIENT.iter().copied().chain([allow.as_str()]);
+        let settings = settings.flat_map(|setting| ["-c".to_owned(), setting.to_owned()]);
+        // Settings may stand before the sub-command only, so they follow `--git-dir`.
+        self.command(git_dir, settings.chain(args).collect::<Vec<_>>())
     }
 
     /// Runs a call and gives its standard output.
@@ -167,8 +198,35 @@ impl Git {
         S: AsRef<OsStr>,
     {
         let mut command = self.command(git_dir, args);
-        let output = command.output().await.map_err(GitError::Missing)?;
+        let output = output_of(&mut command).await?;
         text_of(&command, &output)
+    }
+}
+
+/// Runs a call to its end. Given up before that, it ends with the helpers that it started
+/// (`git-remote-https`, `ssh`, `index-pack`), and with time to remove its temporary files. A Ctrl-C
+/// is ours to handle, so it does not reach them.
+///
+/// # Errors
+/// [`GitError::Missing`] when the program cannot be run.
+pub(crate) async fn output_of(command: &mut Command) -> Result<Output, GitError> {
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().map_err(GitError::Missing)?;
+    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()));
+    let output = child.wait_with_output().await;
+    group.0 = None;
+    output.map_err(GitError::Missing)
+}
+
+/// The process group of a call that may be given up.
+struct Group(Option<i32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // Gone already is what we want.
+            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(leader), nix::sys::signal::SIGTERM);
+        }
     }
 }
 
@@ -180,6 +238,7 @@ pub(crate) fn text_of(command: &Command, output: &Output) -> Result<String, GitE
     let named = command.as_std().get_args().map(OsStr::to_string_lossy);
     let words = [
         "fetch",
+        "ls-remote",
         "rev-parse",
         "rev-list",
         "merge-base",
@@ -209,6 +268,46 @@ fn protocol(source: &str) -> &str {
     }
 }
 
+/// Refuses an address that names a program to run, or holds a secret: it would stand in the
+/// database, in git's arguments and in errors.
+///
+/// # Errors
+/// Says why, without the secret, and what to do instead.
+pub fn check_address(source: &str) -> Result<(), GitError> {
+    let helper = source.split_once("::").is_some_and(|(name, _)| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    });
+    let (scheme, rest) = source.split_once("://").unwrap_or(("ssh", ""));
+    if helper || !SCHEMES.contains(&scheme) {
+        let known = SCHEMES.join(", ");
+        return Err(GitError::Input(format!("this kind of address cannot be fetched from; known are {known}, and host:path")));
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user);
+    // Over HTTP a name alone may be a token.
+    if user.is_some_and(|user| scheme.starts_with("http") || user.contains(':')) {
+        return Err(GitError::Input(format!(
+            "the address of {} holds a user name or password, which must not be stored: leave it out; for a private \
+             repository use its ssh address (the key comes from your ssh agent), or clone it and name the folder",
+            without_password(source)
+        )));
+    }
+    Ok(())
+}
+
+/// An address as it may be shown: without what stands before the `@` of its host.
+#[must_use]
+pub fn without_password(source: &str) -> String {
+    match source.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+            format!("{scheme}://{host}/{path}")
+        }
+        None => source.to_owned(),
+    }
+}
+
 /// Whether git would take `source` for an address rather than for a path of this machine.
 #[must_use]
 pub fn is_url(source: &str) -> bool {
@@ -234,5 +333,26 @@ mod tests {
         ] {
             assert_eq!(protocol(source), expected, "{source}");
         }
+    }
+
+    #[test]
+    fn an_address_with_a_secret_or_a_program_is_refused_without_showing_it() {
+        for source in ["https://host/a", "ssh://git@host/a", "git@host:a", "[::1]:a", "git@[::1]:a", "file:///a@b"] {
+            assert!(check_address(source).is_ok(), "{source}");
+        }
+        for source in [
+            "https://user:s3cret@host/a",
+            "https://s3cret@host/a",
+            "ssh://user:s3cret@host/a",
+            "ext::sh -c s3cret",
+            "ext::sh -c s3cret://",
+            "fd::17/s3cret",
+            "s3cret+https://host/a",
+        ] {
+            let error = check_address(source).expect_err(source).to_string();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        assert_eq!(without_password("https://u:s3cret@host/a/b"), "https://host/a/b");
+        assert_eq!(without_password("/srv/repo"), "/srv/repo");
     }
 }

@@ -447,6 +447,17 @@ impl Queue {
         Ok(true)
     }
 
+    /// Whether a job is running under this instance's name.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn owns_jobs(&self) -> Result<bool, DbError> {
+        let mut tx = self.db.begin().await?;
+        let owns = jobs::any_of_worker(&mut tx, &self.instance).await?;
+        tx.commit().await?;
+        Ok(owns)
+    }
+
     /// Tells that this instance lives, and learns whether it is to take no more jobs.
     ///
     /// # Errors

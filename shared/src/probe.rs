@@ -87,7 +87,7 @@ impl Ending {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exited(code) if *code > 128 => write!(f, "exit {code} (signal {})", code - 128),
+            Self::Exited(code @ 129..=192) => write!(f, "exit {code} (signal {})", code - 128),
             Self::Exited(code) => write!(f, "exit {code}"),
             Self::SetupFailed(code) => write!(f, "setup failed with exit {code}"),
             Self::TimedOut => f.write_str("timed out"),
@@ -117,5 +117,11 @@ mod tests {
             assert_eq!(Ending::from_parts(ending.name(), ending.exit_code()), Some(ending));
         }
         assert_eq!(Ending::from_parts("exited", None), None);
+    }
+
+    #[test]
+    fn only_a_code_that_a_signal_gives_is_told_as_one() {
+        let told = [1, 128, 137, 193, 255].map(|code| Ending::Exited(code).to_string());
+        assert_eq!(told, ["exit 1", "exit 128", "exit 137 (signal 9)", "exit 193", "exit 255"]);
     }
 }

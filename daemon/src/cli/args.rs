@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 /// Finds the commit that broke a test, proves it, and survives any crash on the way.
 #[derive(Debug, Parser)]
-#[command(name = "bisectd", version, about, max_term_width = 100)]
+#[command(name = "bisectd", version, max_term_width = 100)]
 pub struct Cli {
     /// Read variables from this file instead of `.env`; the environment goes before it.
     #[arg(long, global = true, value_name = "FILE")]
@@ -34,19 +34,42 @@ pub enum Command {
 
 const BISECT_HELP: &str = "\
 Examples:
-  bisectd bisect . v1.4.0 main -- pytest tests/test_x.py
-  bisectd bisect . v1.4.0 HEAD --setup 'pip install -q -e .' -- pytest -x
-  bisectd bisect https://github.com/psf/black 22.1.0 main --jobs 4 -- sh -c 'pip install . && black --check src'
-  bisectd bisect . v2.0 main --fixed -- ./repro.sh      # which commit fixed it?
+  Which commit between the tag v1.4.0 and main broke a test?
+      bisectd bisect . v1.4.0 main -- pytest tests/test_x.py
 
-The command is executed as given, without a shell, at the root of each commit's tree, in a container
-that sees nothing of this machine. Its exit status judges the commit, as in `git bisect run`:
-0 good, 125 cannot be tested, 1 to 127 bad, 128 and above stops the search.
+  The project has to be installed first; commits that cannot be are skipped:
+      bisectd bisect . v1.4.0 main --setup 'pip install -q -e .' --network egress -- pytest -x
 
-A run that was interrupted by a crash goes on where it was: give the same command again.
+  A one-line test: the command is no shell, so ask for one where you need it:
+      bisectd bisect . v1.4.0 main -- sh -c 'make -s && ! ./tool --version | grep -q beta'
 
-Exit status: 0 culprit found and proven; 1 no culprit; 2 wrong usage or configuration;
-3 Docker, database or git failed; 130 interrupted.";
+  It hangs instead of failing: longer than a minute is bad, as the newer end hangs too:
+      bisectd bisect . v1.4.0 main --timeout 60s -- ./tool input.txt
+
+  Which commit fixed it? The older end fails, the newer one passes:
+      bisectd bisect . v1.4.0 main --fixed -- ./repro.sh
+
+  Which merge broke it, in a repository of which you have no clone, four commits at once?
+      bisectd bisect https://github.com/psf/black 22.1.0 main --first-parent --jobs 4 -- ./repro.sh
+
+  For scripts; git then knows the whole search, too:
+      bisectd bisect . v1.4.0 main --json -- ./repro.sh | jq -r .replay >log; git bisect replay log
+
+How a commit is judged:
+  The command is executed as given, without a shell, at the root of the commit's tree, in a
+  container that sees nothing of this machine. Its exit status decides, as in `git bisect run`:
+  0 is good, 125 cannot be tested, 1 to 127 is bad, 128 and above stops the search.
+  A run that is ended from outside (time, silence, memory, disk) is bad if the newer end ended so
+  too, else it cannot be tested.
+
+After a crash, give the same command again: it goes on where it was.
+
+Exit status:
+  0    the culprit is found and proven
+  1    an end without a culprit
+  2    wrong usage or configuration
+  3    Docker, the database or git failed
+  130  cancelled or interrupted";
 
 /// Arguments of `bisectd bisect`.
 #[derive(Debug, Args)]
@@ -83,16 +106,16 @@ pub struct BisectArgs {
     /// How many commits to test at once [default: up to 3, at most MAX_CONCURRENT_PROBES].
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
-    /// Follow only the first parent of merges: which merge broke it?
+    /// Follow only the first parent of merges, to find the merge that broke it.
     #[arg(long)]
     pub first_parent: bool,
-    /// Find the commit that fixed it: GOOD is still the older end and must fail, BAD must pass.
+    /// Find the commit that fixed it: GOOD, still the older end, must fail and BAD must pass.
     #[arg(long)]
     pub fixed: bool,
     /// Consider only commits that touch this path (repeatable).
     #[arg(long = "path", value_name = "PATH")]
     pub paths: Vec<String>,
-    /// Never test these: `A..B`, or one commit (repeatable).
+    /// Never test the commits of this range, or this one commit (repeatable).
     #[arg(long, value_name = "A..B")]
     pub skip: Vec<String>,
     /// Set a variable for the command (repeatable).
@@ -154,7 +177,8 @@ pub enum MigrateAction {
 /// `90`, `90s`, `10m`, `1h 30m`.
 fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let read = seconds.map_or_else(|| humantime::parse_duration(text).map_err(|error| error.to_string()), Ok)?;
+    let read = seconds.map_or_else(|| humantime::parse_duration(text), Ok);
+    let read = read.map_err(|_| "not a time; write for example `90s`, `10m` or `1h30m`")?;
     if read.is_zero() || read > Duration::from_hours(24 * 7) {
         return Err("must be above 0 and at most a week, for example `90s` or `10m`".into());
     }

@@ -4,8 +4,9 @@ use super::{
     Exit, Refusal,
     args::{BisectArgs, When},
     instance::{affinity, forget, is_dead},
-    request,
+    print, request,
     services::{self, Services, Storage},
+    signals::Signals,
     watch::{self, Show},
 };
 use crate::{
@@ -13,74 +14,117 @@ use crate::{
     db::jobs::{self, JobRow, NewJob, Origin},
     queue::{Claim, Enqueued, Queue},
     report::{Report, json, terminal},
-    runner::{Runner, spec::JobSpec},
+    runner::{
+        Runner,
+        spec::{JobSpec, SandboxKind},
+    },
+    sandbox::Sandbox,
 };
-use bisect_shared::{JobId, JobStatus};
+use bisect_shared::{JobId, JobStatus, ResultKind};
 use std::{
     io::{IsTerminal, Write},
+    sync::Arc,
     time::Duration,
 };
 use terminal::Paint;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    task::JoinHandle,
-};
 use tokio_util::sync::CancellationToken;
 
 /// Runs one bisection and prints what it found.
 pub(super) async fn run(args: BisectArgs, config: &Config) -> Result<Exit, Refusal> {
-    let spec = request::understand(&args, config).await?;
-    let docker = services::docker(config, &spec).await?;
-    let storage = Storage::open(config).await?;
+    let answer = bisect(&args, config).await;
+    // Whoever reads the object gets one, however the job ended.
+    if let (true, Err(Refusal { exit, .. })) = (args.json, &answer) {
+        match exit {
+            Exit::Infrastructure => print(&(json::bare(ResultKind::Infrastructure).to_string() + "\n"))?,
+            Exit::Interrupted => print(&(json::bare(ResultKind::Cancelled).to_string() + "\n"))?,
+            Exit::Done | Exit::Without | Exit::Usage => {}
+        }
+    }
+    answer
+}
+
+async fn bisect(args: &BisectArgs, config: &Config) -> Result<Exit, Refusal> {
+    let signals = Signals::listen().map_err(Refusal::infrastructure)?;
+    let (spec, docker) = tokio::select! {
+        checked = check(args, config) => checked?,
+        () = signals.asked.cancelled() => return Err(interrupted("stopped before anything was started")),
+    };
+    // From here on there is something to stop: only a second signal cuts it short.
+    let storage = tokio::select! {
+        storage = Storage::open(config) => storage,
+        () = signals.hurry.cancelled() => return Err(interrupted("stopped while the database was opened")),
+    };
+    let early = || interrupted("stopped before the job was queued");
+    let storage = storage.map_err(|refusal| if signals.asked.is_cancelled() { early() } else { refusal })?;
     let services = Services::start(config, storage, docker).await?;
-    let answer = serve_one(&args, config, &services.runner, &spec).await;
+    let answer = if signals.asked.is_cancelled() {
+        Err(early())
+    } else {
+        serve_one(args, config, &services.runner, &spec, &signals).await
+    };
     services.stop().await;
     answer
 }
 
-async fn serve_one(args: &BisectArgs, config: &Config, runner: &Runner, spec: &JobSpec) -> Result<Exit, Refusal> {
+async fn check(args: &BisectArgs, config: &Config) -> Result<(JobSpec, Option<Arc<dyn Sandbox>>), Refusal> {
+    let spec = request::understand(args, config).await?;
+    let docker = services::docker(config, &spec).await?;
+    Ok((spec, docker))
+}
+
+fn interrupted(message: impl Into<String>) -> Refusal {
+    Refusal { exit: Exit::Interrupted, message: message.into() }
+}
+
+async fn serve_one(
+    args: &BisectArgs,
+    config: &Config,
+    runner: &Runner,
+    spec: &JobSpec,
+    signals: &Signals,
+) -> Result<Exit, Refusal> {
     let job = new_job(spec, config);
     let enqueued = runner.queue.enqueue(&job).await.map_err(Refusal::infrastructure)?;
     let shown = Shown::of(args);
     shown.announce(spec, &enqueued);
 
-    let (stopping, hurry) = (CancellationToken::new(), CancellationToken::new());
+    let stopping = CancellationToken::new();
     let mut worker = tokio::spawn(work(runner.clone(), enqueued.job, config.clone(), stopping.clone()));
-    let signals = tokio::spawn(obey_signals(runner.queue.clone(), enqueued.job, enqueued.joined, stopping.clone(), hurry.clone()));
+    let obeying = tokio::spawn(obey(signals.clone(), runner.queue.clone(), enqueued, stopping.clone()));
+    // While the database is away, the worker holds out for as long as its lease may last.
+    let patience = runner.clocks.stale_after.max(Duration::from_mins(1));
     let row = tokio::select! {
-        row = watch::follow(&runner.db, enqueued.job, shown.progress, shown.err) => row.map(Some),
-        () = stopped(&stopping, &mut worker) => Ok(None),
-        () = hurry.cancelled() => Ok(None),
+        row = watch::follow(&runner.db, enqueued.job, patience, shown.progress, shown.err) => row.map(Some).map_err(Refusal::infrastructure),
+        // It ends by itself only when the process is to stop: the job may have ended just then.
+        ended = &mut worker => match ended {
+            Ok(()) => Ok(watch::ended(&runner.db, enqueued.job).await),
+            Err(error) => Err(Refusal::infrastructure(format!("the worker failed: {error}"))),
+        },
+        () = signals.hurry.cancelled() => Ok(None),
     };
-    let answer = match row.map_err(Refusal::infrastructure)? {
+    let answer = row.and_then(|row| match row {
         Some(row) => shown.result(&row),
-        None => Err(Refusal {
-            exit: Exit::Interrupted,
-            message: format!("stopped; job {} is kept: give the same command again to go on", enqueued.job),
-        }),
-    };
+        None => Err(interrupted(format!(
+            "stopped; job {} is kept: give the same command again to go on",
+            enqueued.job
+        ))),
+    });
     // The answer is told; what is left is to remove containers and workspaces.
     stopping.cancel();
-    tokio::select! {
-        _ = &mut worker, if !worker.is_finished() => {}
-        () = hurry.cancelled() => {}
-        else => {}
+    if !worker.is_finished() {
+        tokio::select! {
+            _ = &mut worker => {}
+            () = signals.hurry.cancelled() => {}
+        }
     }
-    signals.abort();
+    obeying.abort();
     answer
 }
 
-/// Resolves when the worker has given the job back because the process is to stop.
-async fn stopped(stopping: &CancellationToken, worker: &mut JoinHandle<()>) {
-    stopping.cancelled().await;
-    if let Err(error) = worker.await {
-        tracing::error!(error = %error, "the worker failed while it stopped");
-    }
-}
-
 fn new_job(spec: &JobSpec, config: &Config) -> NewJob {
-    // A path means something on this machine only; an address is the same everywhere.
-    let local = !crate::git::is_url(&spec.source);
+    // A path means something on this machine only; an address is the same everywhere. What runs
+    // without walls runs where it was asked for, never on another machine of the same database.
+    let local = !crate::git::is_url(&spec.source) || spec.sandbox == SandboxKind::Process;
     let affinity = local.then(|| affinity(&config.data_dir));
     NewJob {
         request_key: Some(spec.request_key(affinity.as_deref())),
@@ -143,44 +187,18 @@ async fn recover(runner: &Runner, job: JobId, config: &Config) -> Result<(), cra
 
 /// Ctrl-C cancels a job that this process brought, and leaves one that it only joined. SIGTERM and
 /// SIGHUP give it back, to go on later. A second signal ends the process at once.
-async fn obey_signals(queue: Queue, job: JobId, joined: bool, stopping: CancellationToken, hurry: CancellationToken) {
-    let Ok(mut signals) = Signals::listen() else { return tracing::warn!("signals cannot be caught") };
-    if signals.next().await == SignalKind::interrupt() && !joined {
+async fn obey(signals: Signals, queue: Queue, job: Enqueued, stopping: CancellationToken) {
+    signals.asked.cancelled().await;
+    if signals.by_interrupt() && !job.joined {
         tell("\ncancelling: stopping what runs (once more ends at once)");
-        if let Err(error) = queue.request_cancel(job, "Ctrl-C").await {
-            tracing::warn!(error = %error, "the job could not be cancelled; giving it back");
-            stopping.cancel();
+        match queue.request_cancel(job.job, "Ctrl-C").await {
+            Ok(_) => return,
+            Err(error) => tracing::warn!(error = %error, "the job could not be cancelled; giving it back"),
         }
     } else {
         tell("\nstopping: the job is given back (once more ends at once)");
-        stopping.cancel();
     }
-    signals.next().await;
-    hurry.cancel();
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> SignalKind {
-        tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = self.hangup.recv() => SignalKind::hangup(),
-        }
-    }
+    stopping.cancel();
 }
 
 /// A line on standard error; nobody is left to tell when it is closed.
@@ -244,11 +262,11 @@ impl Shown {
         };
         let text =
             if self.json { json::render(&report).to_string() + "\n" } else { terminal::render(&report, self.out) };
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Refusal::infrastructure)?;
+        print(&text)?;
         Ok(report.result.into())
     }
 }
+
 
 /// A job that ended without a worker: cancelled while it waited, or given up after too many crashes.
 fn without_report(row: &JobRow) -> Result<Exit, Refusal> {

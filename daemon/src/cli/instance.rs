@@ -17,6 +17,7 @@ pub(super) struct Instance {
     _lock: File,
 }
 
+// Dropped, the lock ends and the file stays: a job that could not be given back is taken over at once.
 impl Instance {
     /// Host name, process id, start time (milliseconds since 1970) and a random part.
     pub(super) fn start(data_dir: &Path) -> io::Result<Self> {
@@ -33,10 +34,9 @@ impl Instance {
         lock.lock()?;
         Ok(Self { id: InstanceId(id), path, _lock: lock })
     }
-}
 
-impl Drop for Instance {
-    fn drop(&mut self) {
+    /// Ends it in order: no job is left that names it.
+    pub(super) fn retire(self) {
         // A file that stays is only litter.
         let _ = std::fs::remove_file(&self.path);
     }
@@ -94,6 +94,8 @@ mod tests {
         let instance = Instance::start(folder.path()).unwrap();
         let id = instance.id.0.clone();
         assert!(!is_dead(folder.path(), &id), "it lives");
+        drop(instance);
+        assert!(is_dead(folder.path(), &id), "it ended, but not in order");
         assert!(!is_dead(folder.path(), "elsewhere-1-2-3"), "nothing is known of it");
         // What a crash leaves: the file, and no lock on it.
         std::fs::write(lock_path(folder.path(), "crashed"), "").unwrap();

@@ -3,7 +3,7 @@
 use super::{
     Exit, Refusal,
     args::{MigrateAction, MigrateArgs},
-    services,
+    print, services,
 };
 use crate::{
     config::Config,
@@ -12,7 +12,7 @@ use crate::{
         migrations::{self, MigrationStatus, SchemaState},
     },
 };
-use std::fmt::Write;
+use std::fmt::Write as _;
 
 /// Does what the arguments say, and prints what was done.
 pub(super) async fn run(args: &MigrateArgs, config: &Config) -> Result<Exit, Refusal> {
@@ -20,18 +20,22 @@ pub(super) async fn run(args: &MigrateArgs, config: &Config) -> Result<Exit, Ref
     let answer = act(&args.action, &settings).await;
     services::stop_postgres(postgres).await;
     let (text, exit) = answer?;
-    println!("{}", text.trim_end());
+    print(&format!("{}\n", text.trim_end()))?;
     Ok(exit)
 }
 
 async fn act(action: &MigrateAction, settings: &DatabaseSettings) -> Result<(String, Exit), Refusal> {
     Ok(match action {
         MigrateAction::Up => {
-            let applied = migrations::up(settings, None).await.map_err(Refusal::usage)?;
-            (told("applied", &applied, "nothing to apply: the schema is up to date"), Exit::Done)
+            let before = migrations::status(settings).await.map_err(Refusal::usage)?;
+            let after = migrations::up(settings, None).await.map_err(Refusal::usage)?;
+            (told("applied", &only_in(&after, &before), "nothing to apply: the schema is up to date"), Exit::Done)
         }
         MigrateAction::Down { to } => {
-            let reverted = migrations::down(settings, *to).await.map_err(Refusal::usage)?;
+            let before = migrations::status(settings).await.map_err(Refusal::usage)?;
+            let after = migrations::down(settings, *to).await.map_err(Refusal::usage)?;
+            let mut reverted = only_in(&before, &after);
+            reverted.reverse();
             (told("reverted", &reverted, "nothing to revert"), Exit::Done)
         }
         MigrateAction::Status => status(settings).await?,
@@ -49,7 +53,14 @@ async fn status(settings: &DatabaseSettings) -> Result<(String, Exit), Refusal> 
     Ok((state.to_string(), exit))
 }
 
-fn told(done: &str, migrations: &[MigrationStatus], nothing: &str) -> String {
+/// What is applied in `these` and not in `others`, in the order in which it was applied.
+fn only_in<'a>(these: &'a [MigrationStatus], others: &[MigrationStatus]) -> Vec<&'a MigrationStatus> {
+    let applied = |migration: &MigrationStatus| migration.applied_at.is_some();
+    let in_others = |version| others.iter().any(|other| applied(other) && other.version == version);
+    these.iter().filter(|migration| applied(migration) && !in_others(migration.version)).collect()
+}
+
+fn told(done: &str, migrations: &[&MigrationStatus], nothing: &str) -> String {
     if migrations.is_empty() {
         return nothing.to_owned();
     }

@@ -7,6 +7,7 @@ mod instance;
 mod migrate;
 mod request;
 mod services;
+mod signals;
 mod watch;
 
 pub use args::{Cli, Command};
@@ -25,7 +26,9 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(refusal) => {
             // Nobody is left to tell when standard error is closed.
-            let _ = writeln!(std::io::stderr(), "error: {}", refusal.message);
+            // What git or Docker said may come from a server or a repository: no control sequences.
+            let message = crate::report::text::filter(refusal.message.as_bytes(), false);
+            let _ = writeln!(std::io::stderr(), "error: {message}");
             refusal.exit.into()
         }
     }
@@ -34,16 +37,30 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Exit, Refusal> {
     match cli.command {
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "bisectd", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bisectd", &mut script);
+            print(&String::from_utf8_lossy(&script))?;
             Ok(Exit::Done)
         }
         Command::Man => {
-            let page = clap_mangen::Man::new(Cli::command());
-            page.render(&mut std::io::stdout()).map_err(Refusal::infrastructure)?;
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Refusal::infrastructure)?;
+            print(&String::from_utf8_lossy(&page))?;
             Ok(Exit::Done)
         }
         Command::Bisect(args) => asynchronous(bisect::run(*args, &configuration(cli.env_file.as_deref())?)),
         Command::Migrate(args) => asynchronous(migrate::run(&args, &configuration(cli.env_file.as_deref())?)),
+    }
+}
+
+/// Writes to standard output. A reader that has read enough (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Refusal> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Refusal::infrastructure(format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 

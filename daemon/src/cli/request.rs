@@ -4,7 +4,7 @@
 use super::{Refusal, args::BisectArgs};
 use crate::{
     config::Config,
-    git::{Git, Repository, is_url},
+    git::{Git, Repository, check_address, is_url},
     runner::{mirror::Mirrors, question, spec::JobSpec},
 };
 use bisect_shared::Sha;
@@ -19,12 +19,14 @@ pub(super) async fn understand(args: &BisectArgs, config: &Config) -> Result<Job
         return Err(Refusal::usage("the command is empty; give it after `--`, for example: -- pytest tests/test_x.py"));
     }
     let (source, repository) = open(&args.repo, config).await?;
-    repository.refuse_shallow().await.map_err(Refusal::usage)?;
+    repository.refuse_incomplete().await.map_err(Refusal::usage)?;
     let mut good = vec![repository.resolve(&args.good).await.map_err(Refusal::usage)?];
     for name in &args.more_good {
-        good.push(repository.resolve(name).await.map_err(Refusal::usage)?);
+        let sha = repository.resolve(name).await.map_err(Refusal::usage)?;
+        if !good.contains(&sha) {
+            good.push(sha);
+        }
     }
-    good.dedup();
     let bad = repository.resolve(&args.bad).await.map_err(Refusal::usage)?;
     let job_timeout = args.job_timeout.unwrap_or(config.job_timeout);
     let spec = JobSpec {
@@ -63,9 +65,11 @@ async fn open(named: &str, config: &Config) -> Result<(String, Repository), Refu
         let source = source.ok_or_else(|| Refusal::usage(format!("{named}: the path is not valid UTF-8")))?;
         return Ok((source, repository));
     }
+    check_address(named).map_err(Refusal::usage)?;
     let mirrors = Mirrors::open(&config.data_dir).map_err(|error| unwritable(&config.data_dir, &error))?;
     let mirror = mirrors.mirror(named).await.map_err(Refusal::usage)?;
     mirror.fetch().await.map_err(Refusal::usage)?;
+    mirror.follow_head().await.map_err(Refusal::usage)?;
     Ok((named.to_owned(), mirror.repository()))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Refusal,
-    instance::{Instance, affinity},
+    instance::{Instance, affinity, is_dead},
     request::unwritable,
 };
 use crate::{
@@ -27,7 +27,10 @@ use crate::{
 use bisect_shared::{Epoch, InstanceId, JobId};
 use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+/// How long the end of a process may wait for the database.
+const LAST_QUESTION: Duration = Duration::from_secs(2);
 
 /// The database, reached, and of the schema that this program was built for.
 pub(super) struct Storage {
@@ -71,8 +74,9 @@ async fn checked(settings: &DatabaseSettings, private: bool) -> Result<Database,
 pub(super) struct Services {
     pub(super) runner: Runner,
     /// Who this process is, until everything else has ended.
-    _instance: Instance,
+    instance: Instance,
     postgres: Option<PrivatePostgres>,
+    beating: JoinHandle<()>,
 }
 
 impl Services {
@@ -89,12 +93,19 @@ impl Services {
                     queue: Queue::new(db.clone(), instance.id.clone(), config.clocks, affinity(&config.data_dir)),
                     db,
                     clocks: config.clocks,
+                    patience: config.patience,
                     instance: instance.id.clone(),
                     mirrors,
                     sandboxes: Sandboxes { docker, process: Arc::new(ProcessSandbox::new(&config.data_dir)) },
                     slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
                 };
-                Ok(Self { runner, _instance: instance, postgres })
+                // Before it has any lane: of whom the database knows nothing, the lanes are swept.
+                if let Err(error) = runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
+                    stop_postgres(postgres).await;
+                    return Err(Refusal::infrastructure(error));
+                }
+                let beating = tokio::spawn(beat(runner.clone(), config.clone()));
+                Ok(Self { runner, instance, postgres, beating })
             }
             Err(error) => {
                 storage.close().await;
@@ -109,8 +120,28 @@ impl Services {
 
     /// Stops what this process started. The private PostgreSQL stays up while another process uses it.
     pub(super) async fn stop(self) {
+        self.beating.abort();
+        if let Err(error) = self.runner.queue.retire_instance().await {
+            tracing::debug!(error = %error, "this process ends without a word in the database");
+        }
+        // A worker that was cut short, or a database that is away, may leave a job under our name.
+        let owns = tokio::time::timeout(LAST_QUESTION, self.runner.queue.owns_jobs()).await;
+        if matches!(owns, Ok(Ok(false))) {
+            self.instance.retire();
+        }
         drop(self.runner);
         stop_postgres(self.postgres).await;
+    }
+}
+
+/// Tells the database that this process lives, and removes what dead ones left here.
+async fn beat(runner: Runner, config: Config) {
+    runner.sweep(|id| is_dead(&config.data_dir, &id.0)).await;
+    loop {
+        tokio::time::sleep(config.clocks.heartbeat).await;
+        if let Err(error) = runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
+            tracing::warn!(error = %error, "the database was not told that this process lives");
+        }
     }
 }
 

@@ -112,6 +112,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("STALE_AFTER_SECONDS", "300", "300", "a running job without a heartbeat for so long is taken over"),
     variable("PENDING_GRACE_SECONDS", "30", "30", "a pending job older than this is picked up by any instance"),
     variable("MAX_ATTEMPTS", "3", "3", "how many workers may crash on a job before it fails"),
+    variable("SANDBOX_PATIENCE_SECONDS", "60", "60", "how long a job waits for a Docker that is away before it fails"),
     variable("SHUTDOWN_GRACE_SECONDS", "20", "20", "how long a stop may take"),
     variable("LOG_RETENTION_DAYS", "30", "30", "how long the output of probes is kept"),
     variable("TRUSTED_PROXIES", "", "127.0.0.1/32", "proxies whose X-Forwarded-For is believed"),

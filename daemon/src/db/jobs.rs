@@ -524,6 +524,13 @@ pub(crate) async fn lock_of_worker(tx: &mut Tx, worker: &InstanceId) -> Result<O
     tx.optional(sqlx::query_as(sql).bind(&worker.0)).await
 }
 
+/// Whether any job runs under this worker's name.
+pub(crate) async fn any_of_worker(tx: &mut Tx, worker: &InstanceId) -> Result<bool, DbError> {
+    let sql = "SELECT EXISTS (SELECT FROM bisect_jobs WHERE status = 'running' AND worker_id = $1)";
+    let (any,): (bool,) = tx.one(sqlx::query_as(sql).bind(&worker.0)).await?;
+    Ok(any)
+}
+
 /// Running → pending, to be claimed after `delay`. A hand-over gives the attempt back; a take-over
 /// does not.
 pub(crate) async fn put_back(

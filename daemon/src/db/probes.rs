@@ -99,7 +99,8 @@ fn state(row: &PgRow) -> Result<ProbeState, sqlx::Error> {
     }
 }
 
-/// Records that these probes start now, in this order, and how far the search is.
+/// Records that these probes start now, in this order, and how far the search is. A lane runs one
+/// probe at a time, so a row that is still open there is what a try left whose answer was lost.
 ///
 /// # Errors
 /// [`LeaseError::Lost`]: start nothing.
@@ -119,6 +120,16 @@ pub async fn start_probes(
         .map(|probe| i32::try_from(probe.lane).unwrap_or(i32::MAX))
         .collect();
     let mut tx = lease::hold(db, lease, "start_probes").await?;
+    tx.execute(
+        sqlx::query(
+            "UPDATE probes SET ending = 'stopped', finished_at = now() \
+             WHERE job_id = $1 AND epoch = $2 AND lane = ANY($3) AND ending IS NULL",
+        )
+        .bind(lease.job().0)
+        .bind(lease.epoch().0)
+        .bind(lanes.as_slice()),
+    )
+    .await?;
     let mut ids: Vec<(i64,)> = tx
         .all(
             sqlx::query_as(
@@ -142,7 +153,7 @@ pub async fn start_probes(
 }
 
 /// Records how a probe of this claim ended and, where that is decided, what it says. A probe that
-/// has ended already stays as it is.
+/// has ended already stays as it is; the same words twice, after a doubtful answer, are taken once.
 ///
 /// # Errors
 /// [`LeaseError::Lost`]; [`DbError::Missing`] for a probe that this claim has not running.
@@ -158,8 +169,10 @@ pub async fn record_probe(
     let rows = tx
         .execute(
             sqlx::query(
-                "UPDATE probes SET ending = $4, exit_code = $5, verdict = $6, seconds = $7, finished_at = now() \
-                 WHERE id = $1 AND job_id = $2 AND epoch = $3 AND ending IS NULL",
+                "UPDATE probes SET ending = $4, exit_code = $5, verdict = $6, seconds = $7, \
+                 finished_at = coalesce(finished_at, now()) \
+                 WHERE id = $1 AND job_id = $2 AND epoch = $3 AND (ending IS NULL OR (ending = $4 \
+                 AND exit_code IS NOT DISTINCT FROM $5 AND verdict IS NOT DISTINCT FROM $6))",
             )
             .bind(probe.0)
             .bind(lease.job().0)
@@ -207,7 +220,7 @@ pub async fn set_verdicts(
     Ok(tx.commit().await?)
 }
 
-/// Records that a probe was stopped because its answer was no longer needed.
+/// Records that a probe was stopped because its answer was no longer needed. May be said twice.
 ///
 /// # Errors
 /// [`LeaseError::Lost`]; [`DbError::Missing`] for a probe that this claim has not running.
@@ -216,9 +229,9 @@ pub async fn stop_probe(db: &Database, lease: &Lease, probe: ProbeId) -> Result<
     let rows = tx
         .execute(
             sqlx::query(
-                "UPDATE probes SET ending = 'stopped', finished_at = now(), \
-                 seconds = extract(epoch FROM now() - started_at) \
-                 WHERE id = $1 AND job_id = $2 AND epoch = $3 AND ending IS NULL",
+                "UPDATE probes SET ending = 'stopped', finished_at = coalesce(finished_at, now()), \
+                 seconds = coalesce(seconds, extract(epoch FROM now() - started_at)) \
+                 WHERE id = $1 AND job_id = $2 AND epoch = $3 AND (ending IS NULL OR ending = 'stopped')",
             )
             .bind(probe.0)
             .bind(lease.job().0)
@@ -245,8 +258,12 @@ pub async fn probes(tx: &mut Tx, job: JobId) -> Result<Vec<ProbeRow>, DbError> {
 }
 
 /// Closes what the last owner of a job left open, in the transaction that takes the job from it.
+/// They ended when that owner was last heard of, however long ago that is: the job's total time is
+/// counted from this.
 pub(crate) async fn stop_all(tx: &mut Tx, job: JobId) -> Result<(), DbError> {
-    let sql = "UPDATE probes SET ending = 'stopped', finished_at = now() WHERE job_id = $1 AND ending IS NULL";
+    let sql = "UPDATE probes p SET ending = 'stopped', \
+               finished_at = greatest(p.started_at, least(now(), j.heartbeat_at)) \
+               FROM bisect_jobs j WHERE j.id = $1 AND p.job_id = j.id AND p.ending IS NULL";
     tx.execute(sqlx::query(sql).bind(job.0)).await.map(drop)
 }
 

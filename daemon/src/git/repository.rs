@@ -1,8 +1,13 @@
 //! Questions to one repository: what a name means, what a range holds, who wrote a commit.
 
-use super::{Git, GitError};
+use super::{Git, GitError, output_of};
 use bisect_shared::Sha;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
 /// A repository that is only read: the user's own, or a mirror.
 #[derive(Debug, Clone)]
@@ -39,17 +44,15 @@ impl Repository {
             .canonicalize()
             .map_err(|error| GitError::Input(format!("{shown}: {error}; name the folder of a git repository")))?;
         // `--git-dir` would fix the answer, so this one call asks from inside the folder.
-        let mut command = tokio::process::Command::new("git");
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
-        command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env("LC_ALL", "C");
-        command.args(["-c", "safe.directory=*", "rev-parse", "--absolute-git-dir"]);
+        let mut command = git.bare_command();
+        command.args(["rev-parse", "--absolute-git-dir"]);
         command.current_dir(if path.is_dir() { path.as_path() } else { Path::new("/") });
-        let output = command.output().await.map_err(GitError::Missing)?;
+        let output = output_of(&mut command).await?;
         if !output.status.success() || !path.is_dir() {
             return Err(GitError::Input(format!("{shown} is not a git repository (nor inside one); name the folder of a git repository")));
         }
-        let git_dir = String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').into();
-        Ok(Self { git, git_dir })
+        let printed = output.stdout.strip_suffix(b"\n").unwrap_or(&output.stdout);
+        Ok(Self { git, git_dir: OsStr::from_bytes(printed).into() })
     }
 
     /// The repository whose git directory is `git_dir`.
@@ -64,16 +67,31 @@ impl Repository {
         &self.git_dir
     }
 
-    /// Refuses a shallow clone, in which a culprit beyond the cut could never be found.
+    /// Refuses a clone that holds only a part of its history or of its files, and one whose ids
+    /// are not SHA-1.
     ///
     /// # Errors
     /// When it is one; the message says how to complete it.
-    pub async fn refuse_shallow(&self) -> Result<(), GitError> {
-        let answer = self.git.run(&self.git_dir, ["rev-parse", "--is-shallow-repository"]).await?;
-        if answer.trim() == "true" {
+    pub async fn refuse_incomplete(&self) -> Result<(), GitError> {
+        let shown = self.git_dir.display();
+        let args = ["rev-parse", "--is-shallow-repository", "--show-object-format"];
+        let answer = self.git.run(&self.git_dir, args).await?;
+        if answer.lines().next() == Some("true") {
             return Err(GitError::Input(format!(
-                "{} is a shallow clone: part of its history is missing; complete it with `git fetch --unshallow`",
-                self.git_dir.display()
+                "{shown} is a shallow clone: part of its history is missing; complete it with `git fetch --unshallow`"
+            )));
+        }
+        if let Some(format) = answer.lines().nth(1).filter(|format| *format != "sha1") {
+            return Err(GitError::Input(format!("{shown} uses {format} commit ids; only repositories with SHA-1 ids can be searched")));
+        }
+        // Exit 1: there is no such setting.
+        let promisors = self.git.run(&self.git_dir, ["config", "--get-regexp", r"^remote\..*\.promisor$"]).await;
+        let setting = promisors.unwrap_or_default();
+        let name = setting.lines().find_map(|line| line.strip_suffix(" true"));
+        if let Some(name) = name {
+            return Err(GitError::Input(format!(
+                "{shown} is a partial clone: files of old commits are missing; complete it with \
+                 `git fetch --refetch --no-filter && git config --unset-all {name}`, or name its address instead"
             )));
         }
         Ok(())
@@ -89,7 +107,7 @@ impl Repository {
             &self.git_dir,
             ["-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options", &wanted],
         );
-        let output = command.output().await.map_err(GitError::Missing)?;
+        let output = output_of(&mut command).await?;
         let printed = String::from_utf8_lossy(&output.stderr);
         if printed.contains("ambiguous") && !printed.contains("unknown revision") {
             return Err(GitError::Input(format!(
@@ -149,7 +167,7 @@ impl Repository {
         let mut command = self
             .git
             .command(&self.git_dir, ["merge-base", "--is-ancestor", &ancestor.to_string(), &descendant.to_string()]);
-        let output = command.output().await.map_err(GitError::Missing)?;
+        let output = output_of(&mut command).await?;
         match output.status.code() {
             Some(0) => Ok(true),
             Some(1) => Ok(false),
@@ -212,18 +230,20 @@ impl Repository {
         Ok(CommitInfo { sha, author, email, date, subject, files })
     }
 
-    /// The first lines of many commits' messages, in the order asked for.
+    /// The first lines of many commits' messages.
     ///
     /// # Errors
     /// When git fails.
-    pub async fn subjects(&self, commits: &[Sha]) -> Result<Vec<String>, GitError> {
+    pub async fn subjects(&self, commits: &[Sha]) -> Result<HashMap<Sha, String>, GitError> {
         if commits.is_empty() {
-            return Ok(Vec::new());
+            return Ok(HashMap::new());
         }
-        let mut args: Vec<String> = ["log", "--no-walk=unsorted", "--format=%s"].map(String::from).into();
+        let mut args: Vec<String> =
+            ["log", "--no-walk=unsorted", "--no-show-signature", "--format=%H %s"].map(String::from).into();
         args.extend(commits.iter().map(Sha::to_string));
         args.push("--".into());
         let listed = self.git.run(&self.git_dir, args).await?;
-        Ok(listed.lines().map(str::to_owned).collect())
+        let lines = listed.lines().filter_map(|line| line.split_once(' '));
+        Ok(lines.filter_map(|(sha, subject)| Some((sha.parse().ok()?, subject.to_owned()))).collect())
     }
 }

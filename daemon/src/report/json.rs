@@ -1,6 +1,7 @@
 //! The object that `bisectd bisect --json` prints: fixed names, tested from outside.
 
 use super::Report;
+use bisect_shared::ResultKind;
 use serde_json::{Value, json};
 
 /// The result as the contract's object (design.md 2.1).
@@ -29,6 +30,21 @@ pub fn render(report: &Report) -> Value {
         "candidates": report.candidates,
         "seconds": milliseconds(report.seconds),
         "replay": report.replay,
+    })
+}
+
+/// The same object for a job that ended without a report.
+#[must_use]
+pub fn bare(result: ResultKind) -> Value {
+    json!({
+        "result": result,
+        "culprit": null,
+        "suspects": [],
+        "confidence": 0.0,
+        "probes": [],
+        "candidates": 0,
+        "seconds": 0.0,
+        "replay": "",
     })
 }
 

@@ -9,6 +9,9 @@ pub mod shell;
 pub mod terminal;
 pub mod text;
 
+#[cfg(test)]
+mod tests;
+
 use bisect_shared::{Ending, ResultKind, Sha, Verdict};
 use serde::{Deserialize, Serialize};
 

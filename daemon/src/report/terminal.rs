@@ -2,11 +2,14 @@
 
 use super::{Commit, Failure, ProofLine, Report, shell, text};
 use anstyle::{AnsiColor, Style};
-use bisect_shared::{ResultKind, Sha, Verdict};
+use bisect_shared::{Ending, ResultKind, Sha, Verdict};
 use std::fmt::Write;
 
 /// Files of a commit that are listed; the rest is counted.
 const FILES_SHOWN: usize = 8;
+
+/// Sentences are broken to this many columns, as `--help` is.
+const WIDTH: usize = 100;
 
 /// How text is painted: with colours, or plainly.
 #[derive(Debug, Clone, Copy)]
@@ -64,23 +67,20 @@ impl Paint {
 pub fn render(report: &Report, paint: Paint) -> String {
     let mut out = String::new();
     headline(&mut out, report, paint);
-    for commit in &report.commits {
-        commit_block(&mut out, commit, paint);
+    match report.commits.as_slice() {
+        [commit] => commit_block(&mut out, commit, paint),
+        commits => suspects(&mut out, report, commits, paint),
     }
-    if report.suspects.len() > report.commits.len() {
-        let more = report.suspects.len() - report.commits.len();
-        let _ = writeln!(out, "  … and {more} more (all of them are in --json)");
+    proof(&mut out, report, paint);
+    for note in &report.notes {
+        labelled(&mut out, "Note:", note, paint);
     }
-    proof(&mut out, &report.proof, paint);
-    if let Some(failure) = &report.failure {
+    if let Some(failure) = report.failure.as_ref().filter(|failure| tells(report, failure)) {
         failure_block(&mut out, failure, paint);
     }
     by_hand(&mut out, report, paint);
-    for note in &report.notes {
-        let _ = writeln!(out, "\nNote: {note}");
-    }
     if let Some(advice) = &report.advice {
-        let _ = writeln!(out, "\n{} {advice}", paint.strong("Next:"));
+        labelled(&mut out, "Next:", advice, paint);
     }
     footer(&mut out, report, paint);
     out
@@ -101,14 +101,34 @@ fn headline(out: &mut String, report: &Report, paint: Paint) {
         ResultKind::Infrastructure => "Failed: not the tested code, but what it runs on",
     };
     let _ = writeln!(out, "{}", paint.result(report.result, title));
-    let _ = writeln!(out, "{}", report.explanation);
+    let _ = writeln!(out, "{}", wrapped(&report.explanation, 0));
+}
+
+/// A paragraph with a word before it that says what it is.
+fn labelled(out: &mut String, label: &str, text: &str, paint: Paint) {
+    let _ = writeln!(out, "\n{} {}", paint.strong(label), wrapped(text, label.len() + 1));
+}
+
+/// `text` in lines of [`WIDTH`] columns, all but the first indented by `indent`, broken at spaces only.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if line > 0 && indent + line + 1 + word.chars().count() > WIDTH {
+            lines.push(word.to_owned());
+        } else if let Some(last) = lines.last_mut() {
+            last.push_str(if line > 0 { " " } else { "" });
+            last.push_str(word);
+        }
+    }
+    lines.join(&format!("\n{:indent$}", ""))
 }
 
 fn commit_block(out: &mut String, commit: &Commit, paint: Paint) {
     let subject = paint.strong(&text::line(&commit.subject));
     let _ = writeln!(out, "\n  {}  {subject}", paint.strong(&commit.sha.to_string()));
     let _ = writeln!(out, "  author  {}", text::line(&commit.author));
-    let _ = writeln!(out, "  date    {}", text::line(&commit.date));
+    let _ = writeln!(out, "  date    {}", date(&commit.date));
     let shown = commit.files.iter().take(FILES_SHOWN).map(|file| text::line(file));
     for (index, file) in shown.enumerate() {
         let _ = writeln!(out, "  {}  {file}", if index == 0 { "files " } else { "      " });
@@ -118,21 +138,69 @@ fn commit_block(out: &mut String, commit: &Commit, paint: Paint) {
     }
 }
 
-fn proof(out: &mut String, lines: &[ProofLine], paint: Paint) {
+/// An ISO 8601 date as people read it: `2022-03-28 17:37:50 +0000`, as `git log --date=iso` has it.
+fn date(iso: &str) -> String {
+    let date = text::line(iso).replacen('T', " ", 1);
+    match date.strip_suffix('Z') {
+        Some(utc) => format!("{utc} +0000"),
+        None => match date.rsplit_once(['+', '-']) {
+            Some((time, zone)) if time.len() == 19 => {
+                format!("{time} {}{}", &date[19..20], zone.replace(':', ""))
+            }
+            _ => date,
+        },
+    }
+}
+
+/// Several commits, a line each.
+fn suspects(out: &mut String, report: &Report, commits: &[Commit], paint: Paint) {
+    if commits.is_empty() {
+        return;
+    }
+    let _ = writeln!(out);
+    for commit in commits {
+        let (day, author) = (text::line(&commit.date), text::line(&commit.author));
+        let author = author.split(" <").next().unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "  {}  {}  {}  {}",
+            paint.strong(&commit.sha.short()),
+            day.split('T').next().unwrap_or_default(),
+            text::line(&commit.subject),
+            paint.faint(&format!("({author})")),
+        );
+    }
+    if let Some(more) = report.suspects.len().checked_sub(commits.len()).filter(|more| *more > 0) {
+        let _ = writeln!(out, "  … and {more} more (--json names all of them)");
+    }
+}
+
+fn proof(out: &mut String, report: &Report, paint: Paint) {
+    let lines: &[ProofLine] = &report.proof;
     if lines.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n{}", paint.strong("Proof, run once more in fresh workspaces"));
     for line in lines {
-        let role = if line.is_culprit { "culprit" } else { "its parent" };
+        let role = match (line.is_culprit, report.request.fixed) {
+            (true, false) => "culprit",
+            (true, true) => "the fix",
+            (false, _) => "its parent",
+        };
         let ending = line.ending.map_or_else(|| "could not be run".to_owned(), |ending| ending.to_string());
         let verdict = paint.verdict(line.verdict);
         let _ = writeln!(out, "  {verdict}  {}  {role:<10}  {ending}", line.commit.short());
     }
 }
 
+/// Whether a run's output says something about the result: with a fix found, a passing run does not.
+fn tells(report: &Report, failure: &Failure) -> bool {
+    report.result != ResultKind::Culprit || failure.ending != Ending::Exited(0)
+}
+
 fn failure_block(out: &mut String, failure: &Failure, paint: Paint) {
-    let title = format!("The failure, on {} ({})", failure.commit.short(), failure.ending);
+    let what = if failure.ending == Ending::Exited(0) { "The output" } else { "The failure" };
+    let title = format!("{what}, on {}: {}", failure.commit.short(), failure.ending);
     let _ = writeln!(out, "\n{}", paint.strong(&title));
     if failure.tail.is_empty() {
         let _ = writeln!(out, "  {}", paint.faint("(it printed nothing)"));
@@ -149,7 +217,12 @@ fn by_hand(out: &mut String, report: &Report, paint: Paint) {
         .setup
         .as_ref()
         .map_or_else(String::new, |setup| format!("{} && ", shell::join(&["sh", "-c", setup])));
-    let run = |sha: &Sha| format!("  git checkout {} && {before}{command}\n", sha.short());
+    let run = |sha: &Sha| {
+        let (checkout, run) = (format!("git checkout {} &&", sha.short()), format!("{before}{command}"));
+        // A long command stands on a line of its own, where its beginning is seen; the shell goes on after `&&`.
+        let long = 2 + checkout.len() + 1 + run.chars().count() > WIDTH;
+        format!("  {checkout}{}{run}\n", if long { "\n    " } else { " " })
+    };
     let steps = match (report.culprit, report.proof.iter().find(|line| !line.is_culprit)) {
         (Some(culprit), parent) => run(&culprit) + &parent.map_or_else(String::new, |line| run(&line.commit)),
         (None, _) => report.failure.as_ref().map_or_else(String::new, |failure| run(&failure.commit)),

@@ -10,7 +10,7 @@ use crate::{
     db::{self, jobs::JobRow},
     git::{CommitInfo, GitError, Repository},
     report::{Commit, Failure, ProbeLine, ProofLine, Report, replay, text},
-    search::Question,
+    search::{Conclusion, Question},
 };
 use bisect_shared::{Purpose, ResultKind, Sha, Verdict};
 use std::collections::HashMap;
@@ -37,6 +37,8 @@ impl Told<'_> {
         let probes = self.probe_lines(&subjects);
         let verdicts: Vec<(Sha, Verdict, String)> =
             probes.iter().filter_map(|line| Some((line.commit, line.verdict?, line.subject.clone()))).collect();
+        let newest_first = self.question.real.as_ref().unwrap_or(&self.question.graph).commits();
+        let verdicts = replay::in_order(verdicts, self.spec.fixed, newest_first, words.commits.first().copied());
         let commits = self.commits(&words.commits).await;
         let request = self.spec.request();
         let named = culprit.map(|sha| (sha, commits.first().map_or_else(String::new, |commit| commit.subject.clone())));
@@ -53,7 +55,7 @@ impl Told<'_> {
             explanation: words.explanation,
             advice: words.advice,
             commits,
-            proof: self.proof(culprit),
+            proof: self.proof(finding),
             failure: self.failure(db, words.failing).await?,
             notes: words.notes,
         })
@@ -98,9 +100,16 @@ impl Told<'_> {
         lines
     }
 
-    fn proof(&self, culprit: Option<Sha>) -> Vec<ProofLine> {
-        let Some(culprit) = culprit else { return Vec::new() };
-        let proofs = self.runs.iter().filter(|recorded| recorded.run.purpose == Purpose::Proof);
+    /// The runs that prove the culprit. With several lanes other commits may have been run for a
+    /// proof as well, while they looked like the culprit.
+    fn proof(&self, finding: &Finding) -> Vec<ProofLine> {
+        let Finding::Concluded(Conclusion::Culprit { culprit, parents, .. }) = finding else { return Vec::new() };
+        let culprit = *culprit;
+        let of_it = |commit: Sha| commit == culprit || parents.iter().any(|parent| parent.commit == commit);
+        let proofs = self
+            .runs
+            .iter()
+            .filter(|recorded| recorded.run.purpose == Purpose::Proof && of_it(recorded.run.commit));
         let mut lines: Vec<ProofLine> = proofs
             .map(|recorded| ProofLine {
                 commit: recorded.run.commit,
@@ -129,8 +138,7 @@ impl Told<'_> {
         commits.extend(self.spec.pinned());
         commits.sort_unstable();
         commits.dedup();
-        let subjects = logged(self.repository.subjects(&commits).await).unwrap_or_default();
-        commits.into_iter().zip(subjects).collect()
+        logged(self.repository.subjects(&commits).await).unwrap_or_default()
     }
 
     async fn commits(&self, shas: &[Sha]) -> Vec<Commit> {
@@ -167,6 +175,11 @@ pub(super) fn failed_early(spec: &JobSpec, reason: &str) -> End {
 /// The end of a job that was cancelled before its search could start.
 pub(super) fn cancelled_early(spec: &JobSpec, by: Option<&str>) -> End {
     End::Report(Box::new(bare(spec, Words::cancelled(by))))
+}
+
+/// The end of a job whose time was used up before its search could start.
+pub(super) fn timed_out_early(spec: &JobSpec) -> End {
+    End::Report(Box::new(bare(spec, Words::timed_out(spec.job_timeout))))
 }
 
 /// A report without a search.

@@ -6,7 +6,9 @@ use super::{
     conclude::{self, Told},
     keeper::Keeper,
     lanes::{Lanes, OpenLane, Slot},
-    log, question,
+    log,
+    patience::{FIRST_WAIT, Patience},
+    question,
     spec::JobSpec,
     spec_of,
 };
@@ -30,11 +32,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How many times in a row the sandbox may fail before the job does; with the doubling wait
-/// between them that is about a minute, long enough for Docker to be restarted.
-const SANDBOX_FAILURES: u32 = 8;
-/// The wait after the first failure.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Lanes for the proof that are prepared when it is near: for the culprit and for its parent.
 const FRESH_LANES: usize = 2;
 
@@ -51,14 +48,15 @@ pub(super) async fn run(
     let spec = match spec_of(job) {
         Ok(spec) => spec,
         Err(error) => {
-            return (End::Unreadable(format!("the stored request cannot be read: {error}")), Leftovers::default());
+            return (End::Failed(format!("the stored request cannot be read: {error}")), Leftovers::default());
         }
     };
     let prepared = tokio::select! {
-        prepared = retry(|| prepare(runner, lease, job, &spec)) => prepared.map_err(|reason| conclude::failed_early(&spec, &reason)),
+        prepared = retry(runner.patience, || prepare(runner, lease, job, &spec)) => prepared.map_err(|reason| conclude::failed_early(&spec, &reason)),
         () = keeper.lost.cancelled() => Err(End::LeaseLost),
         () = keeper.cancelled.cancelled() => Err(conclude::cancelled_early(&spec, keeper.cancelled_by())),
         () = stopping.cancelled() => Err(End::Stopping),
+        () = tokio::time::sleep(Duration::from_secs_f64(spec.job_timeout)) => Err(conclude::timed_out_early(&spec)),
     };
     let (question, probe_spec, sandbox, repository, runs) = match prepared {
         Ok(prepared) => prepared,
@@ -75,10 +73,12 @@ pub(super) async fn run(
         runs,
         in_flight: HashMap::new(),
         tasks: JoinSet::new(),
-        failures: 0,
+        patience: Patience::new(runner.patience),
         wait_until: None,
+        deadline,
+        stopping,
     };
-    let finding = conductor.search(deadline, stopping).await;
+    let finding = conductor.search().await;
     let (runs, leftovers) = conductor.leave();
     let end = match finding {
         Finding::LeaseLost => End::LeaseLost,
@@ -87,15 +87,19 @@ pub(super) async fn run(
             let cancelled_by = keeper.cancelled_by();
             let told = Told { spec: &spec, question: &question, repository: &repository, runs: &runs, job, cancelled_by };
             let report = persist_read(keeper, || told.report(&runner.db, &finding)).await;
-            unpin(runner, lease, &spec).await;
-            report.map_or(End::LeaseLost, |report| End::Report(Box::new(report)))
+            match report {
+                Ok(report) => End::Report(Box::new(report)),
+                Err(LeaseError::Lost) => End::LeaseLost,
+                Err(LeaseError::Database(error)) => End::Failed(error.to_string()),
+            }
         }
     };
     (end, leftovers)
 }
 
 /// Lets go of a finished job's commits in the mirror.
-async fn unpin(runner: &Runner, lease: &Lease, spec: &JobSpec) {
+pub(super) async fn unpin(runner: &Runner, lease: &Lease, job: &JobRow) {
+    let Ok(spec) = spec_of(job) else { return };
     let unpinned = match runner.mirrors.mirror(&spec.source).await {
         Ok(mirror) => mirror.unpin(lease.job()).await,
         Err(error) => Err(error),
@@ -142,6 +146,16 @@ pub(super) enum Finding {
     Infrastructure(String),
     LeaseLost,
     Stopping,
+}
+
+impl From<LeaseError> for Finding {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Lost => Self::LeaseLost,
+            // One that cannot be reached was waited for: this one would come again.
+            LeaseError::Database(error) => Self::Infrastructure(error.to_string()),
+        }
+    }
 }
 
 type Prepared = (Question, ProbeSpec, Arc<dyn Sandbox>, Repository, Vec<RecordedRun>);
@@ -206,23 +220,19 @@ fn used_before(rows: &[ProbeRow], lease: &Lease) -> Duration {
 }
 
 /// Tries again what may help itself, with doubling waits.
-async fn retry<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, String>
+async fn retry<T, F>(limit: Duration, mut attempt: impl FnMut() -> F) -> Result<T, String>
 where
     F: Future<Output = Result<T, (String, bool)>>,
 {
-    let mut wait = FIRST_WAIT;
-    let mut tries = 0;
+    let mut patience = Patience::new(limit);
     loop {
-        tries += 1;
-        match attempt().await {
+        let (reason, again) = match attempt().await {
             Ok(value) => return Ok(value),
-            Err((reason, again)) if !again || tries >= SANDBOX_FAILURES => return Err(reason),
-            Err((reason, _)) => {
-                tracing::warn!(reason, wait.seconds = wait.as_secs_f64(), "preparing a job failed; trying again")
-            }
-        }
+            Err(failure) => failure,
+        };
+        let Some(wait) = patience.failed(Instant::now()).filter(|_| again) else { return Err(reason) };
+        tracing::warn!(reason, wait.seconds = wait.as_secs_f64(), "preparing a job failed; trying again");
         tokio::time::sleep(wait).await;
-        wait *= 2;
     }
 }
 
@@ -283,34 +293,49 @@ struct Conductor<'a> {
     runs: Vec<RecordedRun>,
     in_flight: HashMap<ProbeId, Flight>,
     tasks: JoinSet<Answer>,
-    failures: u32,
+    patience: Patience,
     wait_until: Option<Instant>,
+    deadline: Instant,
+    stopping: &'a CancellationToken,
 }
 
 impl Conductor<'_> {
-    async fn search(&mut self, deadline: Instant, stopping: &CancellationToken) -> Finding {
+    async fn search(&mut self) -> Finding {
         loop {
             match self.advance().await {
                 Ok(None) => {}
                 Ok(Some(conclusion)) => return Finding::Concluded(conclusion),
-                Err(_) => return Finding::LeaseLost,
+                Err(error) => return error.into(),
             }
             let pause = self.wait_until;
             tokio::select! {
                 biased;
-                () = self.keeper.lost.cancelled() => return Finding::LeaseLost,
-                () = self.keeper.cancelled.cancelled() => return Finding::Cancelled,
-                () = stopping.cancelled() => return Finding::Stopping,
+                // Before the answers: a run that the job's end cut short says nothing about its commit.
+                finding = self.interrupted() => return finding,
                 Some(answer) = self.tasks.join_next() => match answer {
                     Ok(answer) => match self.take_answer(answer).await {
                         Ok(None) => {}
                         Ok(Some(reason)) => return Finding::Infrastructure(reason),
-                        Err(_) => return Finding::LeaseLost,
+                        Err(error) => return error.into(),
                     },
                     Err(error) => return Finding::Infrastructure(format!("a probe's task failed: {error}")),
                 },
-                () = tokio::time::sleep_until(pause.unwrap_or(deadline)), if pause.is_some() => self.wait_until = None,
-                () = tokio::time::sleep_until(deadline) => return Finding::TimedOut,
+                () = tokio::time::sleep_until(pause.unwrap_or(self.deadline)), if pause.is_some() => self.wait_until = None,
+            }
+        }
+    }
+
+    /// Resolves when the job is to end before its search does.
+    fn interrupted(&self) -> impl Future<Output = Finding> + use<> {
+        let (lost, cancelled) = (self.keeper.lost.clone(), self.keeper.cancelled.clone());
+        let (stopping, deadline) = (self.stopping.clone(), self.deadline);
+        async move {
+            tokio::select! {
+                biased;
+                () = lost.cancelled() => Finding::LeaseLost,
+                () = cancelled.cancelled() => Finding::Cancelled,
+                () = stopping.cancelled() => Finding::Stopping,
+                () = tokio::time::sleep_until(deadline) => Finding::TimedOut,
             }
         }
     }
@@ -362,6 +387,9 @@ impl Conductor<'_> {
                 None => break,
             }
         }
+        if permits.is_empty() {
+            return Ok(());
+        }
         let wanted = &wanted[..permits.len()];
         let slots: Vec<Slot> = wanted.iter().map(|probe| self.lanes.take(probe.purpose)).collect();
         let told = jobs::Progress {
@@ -380,7 +408,13 @@ impl Conductor<'_> {
             let flight = Flight { commit: wanted.commit, purpose: wanted.purpose, stop: stop.clone() };
             self.in_flight.insert(probe, flight);
             let (output, received) = mpsc::channel(64);
-            let stored = tokio::spawn(log::store(self.runner.db.clone(), Arc::clone(self.lease), probe, received));
+            let stored = tokio::spawn(log::store(
+                self.runner.db.clone(),
+                Arc::clone(self.lease),
+                probe,
+                received,
+                stop.clone(),
+            ));
             let commit = wanted.commit;
             self.tasks.spawn(async move {
                 let (lane, end) = run_probe(slot, commit, output, stop).await;
@@ -399,7 +433,10 @@ impl Conductor<'_> {
     async fn permit(&self, first: bool) -> Option<OwnedSemaphorePermit> {
         let slots = Arc::clone(&self.runner.slots);
         if first && self.in_flight.is_empty() {
-            slots.acquire_owned().await.ok()
+            tokio::select! {
+                permit = slots.acquire_owned() => permit.ok(),
+                _ = self.interrupted() => None,
+            }
         } else {
             slots.try_acquire_owned().ok()
         }
@@ -410,7 +447,7 @@ impl Conductor<'_> {
         let Some(flight) = self.in_flight.remove(&answer.probe) else { return Ok(None) };
         match (answer.end, answer.lane) {
             (Ok(RunEnd::Ended(ending, seconds)), lane) => {
-                self.failures = 0;
+                self.patience.succeeded();
                 let run = Run { commit: flight.commit, purpose: flight.purpose, ending };
                 let took = Duration::from_secs_f64(seconds);
                 self.runs.push(RecordedRun { probe: answer.probe, run, verdict: None, took });
@@ -468,11 +505,14 @@ impl Conductor<'_> {
         if let Some(lane) = lane {
             lane.close().await;
         }
-        self.failures += 1;
-        if matches!(error, SandboxError::Unusable(_)) || self.failures >= SANDBOX_FAILURES {
+        if matches!(error, SandboxError::Unusable(_)) {
             return Ok(Some(error.to_string()));
         }
-        let wait = FIRST_WAIT * 2_u32.pow(self.failures - 1);
+        if self.wait_until.is_some() {
+            // The same trouble, seen from another lane.
+            return Ok(None);
+        }
+        let Some(wait) = self.patience.failed(Instant::now()) else { return Ok(Some(error.to_string())) };
         tracing::warn!(error = %error, wait.seconds = wait.as_secs_f64(), "the sandbox failed; trying again");
         self.wait_until = Some(Instant::now() + wait);
         Ok(None)

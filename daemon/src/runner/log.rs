@@ -3,11 +3,16 @@
 //! The head is stored as it comes, the tail is kept in memory and stored at the end, and the gap
 //! between them is stated.
 
-use crate::{db, queue::Lease};
+use crate::{
+    db,
+    queue::{Lease, LeaseError},
+};
 use bisect_shared::ProbeId;
 use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Bytes kept from the beginning of a probe's output.
 pub const HEAD_BYTES: usize = 1 << 20;
@@ -18,36 +23,83 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// or is so old.
 const CHUNK_AGE: Duration = Duration::from_millis(200);
 
-/// Reads `output` to its end and stores it. A database that fails loses output, never a verdict:
-/// the loss is logged.
-pub async fn store(db: db::Database, lease: Arc<Lease>, probe: ProbeId, mut output: mpsc::Receiver<Bytes>) {
+/// The longest that the database may be away before output is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two tries while it is away.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Reads `output` to its end and stores it. Reading never waits for the database, so that a slow
+/// one is not taken for a slow command. One that stays away, or a probe that was stopped, loses
+/// output, never a verdict: the loss is logged.
+pub async fn store(
+    db: db::Database,
+    lease: Arc<Lease>,
+    probe: ProbeId,
+    mut output: mpsc::Receiver<Bytes>,
+    stop: CancellationToken,
+) {
     let mut log = Log { head_left: HEAD_BYTES, ..Log::default() };
-    let mut seq = 0;
+    let (mut seq, mut open) = (0, true);
+    let mut writing: Option<BoxFuture<'_, Result<(), LeaseError>>> = None;
     let mut flush = tokio::time::interval(CHUNK_AGE);
     flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let more = tokio::select! {
-            bytes = output.recv() => match bytes {
-                Some(bytes) => { log.push(&bytes); true }
-                None => false,
-            },
-            _ = flush.tick(), if !log.pending.is_empty() => true,
-        };
-        if !more {
-            log.end();
-        }
         // Between ticks only full chunks go out; the tick and the end send what there is.
-        while !log.pending.is_empty() && (!more || log.pending.len() >= CHUNK_BYTES || log.due()) {
-            let chunk = log.take_chunk();
-            if let Err(error) = db::log_chunks::append_log(&db, &lease, probe, seq, &chunk).await {
-                tracing::warn!(probe.id = %probe, error = %error, "output of a probe was not stored");
-                return drain(output).await;
-            }
+        let ready = !log.pending.is_empty() && (!open || log.pending.len() >= CHUNK_BYTES || log.due());
+        if writing.is_none() && ready {
+            writing = Some(write(&db, &lease, probe, seq, log.take_chunk(), &stop).boxed());
             seq += 1;
         }
-        if !more {
+        if !open && writing.is_none() {
             return;
         }
+        tokio::select! {
+            bytes = output.recv(), if open => match bytes {
+                Some(bytes) => log.push(&bytes),
+                None => {
+                    open = false;
+                    log.end();
+                }
+            },
+            written = end_of(&mut writing) => {
+                writing = None;
+                if let Err(error) = written {
+                    tracing::warn!(probe.id = %probe, error = %error, "output of a probe was not stored");
+                    return drain(output).await;
+                }
+            }
+            _ = flush.tick(), if writing.is_none() && !log.pending.is_empty() => {}
+        }
+    }
+}
+
+/// Stores one chunk, again and again while the database is away.
+async fn write(
+    db: &db::Database,
+    lease: &Lease,
+    probe: ProbeId,
+    seq: i64,
+    chunk: Vec<u8>,
+    stop: &CancellationToken,
+) -> Result<(), LeaseError> {
+    let began = Instant::now();
+    loop {
+        match db::log_chunks::append_log(db, lease, probe, seq, &chunk).await {
+            Err(LeaseError::Database(error))
+                if error.is_unreachable() && !stop.is_cancelled() && began.elapsed() < PATIENCE => {}
+            answer => return answer,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn end_of<T>(work: &mut Option<BoxFuture<'_, T>>) -> T {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -59,7 +111,7 @@ async fn drain(mut output: mpsc::Receiver<Bytes>) {
 #[derive(Default)]
 struct Log {
     pending: Vec<u8>,
-    since: Option<tokio::time::Instant>,
+    since: Option<Instant>,
     head_left: usize,
     tail: VecDeque<u8>,
     dropped: u64,
@@ -69,7 +121,7 @@ impl Log {
     fn push(&mut self, bytes: &[u8]) {
         let (head, rest) = bytes.split_at(bytes.len().min(self.head_left));
         if !head.is_empty() {
-            self.since.get_or_insert_with(tokio::time::Instant::now);
+            self.since.get_or_insert_with(Instant::now);
             self.pending.extend_from_slice(head);
             self.head_left -= head.len();
         }

@@ -1,13 +1,15 @@
 //! Mirrors: one bare repository per source under `DATA_DIR/mirrors`, whose objects the lanes
 //! borrow. Both ends of every job are pinned by refs, and nothing is collected while they are.
 
-use crate::git::{Git, GitError, Repository, is_url, text_of};
+use crate::git::{Git, GitError, Repository, check_address, is_url, output_of, text_of, without_password};
 use bisect_shared::{JobId, Sha};
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
     path::{Path, PathBuf},
 };
+
+const TAGS: &str = "+refs/tags/*:refs/tags/*";
 
 /// The folder of all mirrors.
 #[derive(Debug, Clone)]
@@ -37,8 +39,11 @@ impl Mirrors {
     /// The mirror of `source` (a path of this machine or an address), created if it is not there.
     ///
     /// # Errors
-    /// When it cannot be created.
+    /// When it cannot be created, or the address may not be used.
     pub async fn mirror(&self, source: &str) -> Result<Mirror, GitError> {
+        if is_url(source) {
+            check_address(source)?;
+        }
         let path = self.folder.join(format!("{}.git", key(source)));
         let mirror = Mirror { git: self.git.clone(), path, source: source.to_owned() };
         if !mirror.path.join("HEAD").exists() {
@@ -48,7 +53,7 @@ impl Mirrors {
             let mut command = self.git.command(&mirror.path, args);
             std::fs::create_dir_all(&mirror.path).map_err(|error| mirror.unwritable(&error))?;
             command.current_dir(&mirror.path);
-            let output = command.output().await.map_err(GitError::Missing)?;
+            let output = output_of(&mut command).await?;
             text_of(&command, &output)?;
         }
         Ok(mirror)
@@ -73,7 +78,23 @@ impl Mirror {
     /// # Errors
     /// When the source cannot be read; the message names it.
     pub async fn fetch(&self) -> Result<(), GitError> {
-        self.fetch_refs(&["+refs/heads/*:refs/heads/*".into(), "+refs/tags/*:refs/tags/*".into()]).await
+        self.fetch_refs(&["+refs/heads/*:refs/heads/*".into(), TAGS.into()], true).await
+    }
+
+    /// Makes `HEAD` mean what it means to the source: the tip of its main branch, whatever its name.
+    ///
+    /// # Errors
+    /// When the source cannot be asked.
+    pub async fn follow_head(&self) -> Result<(), GitError> {
+        let mut command = self.git.head_command(&self.path, &self.source);
+        let output = output_of(&mut command).await?;
+        let listed = text_of(&command, &output)?;
+        let head = listed.split_whitespace().next().and_then(|sha| sha.parse::<Sha>().ok());
+        match head {
+            Some(sha) => self.git.run(&self.path, ["update-ref", "--no-deref", "HEAD", &sha.to_string()]).await,
+            None => self.git.run(&self.path, ["symbolic-ref", "HEAD", "refs/bisect/no-head"]).await,
+        }
+        .map(drop)
     }
 
     /// Makes sure that `commits` are here and stay here until [`Mirror::unpin`]. What is missing
@@ -87,8 +108,11 @@ impl Mirror {
                 self.fetch().await?;
             } else {
                 let wanted = commits.iter().map(|sha| format!("+{sha}:refs/bisect/{job}/{sha}"));
-                let tags = "+refs/tags/*:refs/tags/*".to_owned();
-                self.fetch_refs(&wanted.chain([tags]).collect::<Vec<_>>()).await?;
+                self.fetch_refs(&wanted.collect::<Vec<_>>(), false).await?;
+                // Only for `git describe` in a test: one broken tag must not cost the search.
+                if let Err(error) = self.fetch_refs(&[TAGS.into()], true).await {
+                    tracing::warn!(error = %error, "tags were not fetched");
+                }
             }
         }
         for sha in commits {
@@ -122,10 +146,10 @@ impl Mirror {
         Ok(false)
     }
 
-    async fn fetch_refs(&self, refspecs: &[String]) -> Result<(), GitError> {
+    async fn fetch_refs(&self, refspecs: &[String], prune: bool) -> Result<(), GitError> {
         let _lock = self.lock().await?;
-        let mut command = self.git.fetch_command(&self.path, &self.source, refspecs);
-        let output = command.output().await.map_err(GitError::Missing)?;
+        let mut command = self.git.fetch_command(&self.path, &self.source, refspecs, prune);
+        let output = output_of(&mut command).await?;
         text_of(&command, &output).map(|_| ()).map_err(|error| match error {
             GitError::Failed { reason, .. } => {
                 GitError::Failed { command: format!("fetch from {}", without_password(&self.source)), reason }
@@ -154,28 +178,4 @@ impl Mirror {
 /// The folder name of a source: its digest, since an address may hold any character.
 fn key(source: &str) -> String {
     hex::encode(&Sha256::digest(source.as_bytes())[..16])
-}
-
-/// An address as it may be shown: without what stands before the `@` of its host.
-#[must_use]
-pub fn without_password(source: &str) -> String {
-    match source.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-            format!("{scheme}://{host}/{path}")
-        }
-        None => source.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_an_address_is_not_shown() {
-        assert_eq!(without_password("https://u:s3cret@host/a/b"), "https://host/a/b");
-        assert_eq!(without_password("/srv/repo"), "/srv/repo");
-    }
 }

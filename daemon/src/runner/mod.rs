@@ -9,6 +9,7 @@ mod keeper;
 mod lanes;
 mod log;
 pub mod mirror;
+mod patience;
 pub mod question;
 pub mod spec;
 mod words;
@@ -36,6 +37,8 @@ pub struct Runner {
     pub queue: Queue,
     /// The queue's clocks.
     pub clocks: Clocks,
+    /// How long a job bears with a Docker that is away.
+    pub patience: std::time::Duration,
     /// This process.
     pub instance: InstanceId,
     /// The mirrors of this machine.
@@ -70,8 +73,9 @@ enum End {
     Report(Box<Report>),
     /// The lease is lost: another worker owns the job, and nothing may be written.
     LeaseLost,
-    /// The stored request cannot be read: nobody can run this job.
-    Unreadable(String),
+    /// There is no result and will be none, whoever tries: the request cannot be read, or the
+    /// database refuses what is to be written.
+    Failed(String),
     /// This process is stopping: the job goes back to the queue.
     Stopping,
 }
@@ -87,18 +91,31 @@ impl Runner {
             // The next owner starts at once: nothing of this claim may run beside it.
             leftovers.close().await;
         }
+        let mut ended = false;
         let told = match end {
-            End::LeaseLost => Ok(()),
+            End::LeaseLost => self.give_up(&lease).await,
             End::Stopping => self.queue.release(&lease, ReleaseReason::Shutdown).await.map(drop),
-            End::Unreadable(reason) => self.fail(&lease, &keeper, reason).await,
-            End::Report(report) => self.finish(&lease, &keeper, &report).await,
+            End::Failed(reason) => self.fail(&lease, &keeper, reason).await.map(|()| ended = true),
+            End::Report(report) => self.finish(&lease, &keeper, &report).await.map(|()| ended = true),
         };
         if let Err(error) = told {
             // The job stays running without a heartbeat: recovery takes it over with what is recorded.
             tracing::error!(job.id = %lease.job(), error = %error, "a job's end was not recorded");
         }
+        if ended {
+            job::unpin(self, &lease, &job).await;
+        }
         drop(keeper);
         leftovers.close().await;
+    }
+
+    /// A worker that stopped itself may still own the job, if nobody has taken it yet: then it is
+    /// free at once. Else the refusal shows in the job's history who came too late.
+    async fn give_up(&self, lease: &Lease) -> Result<(), LeaseError> {
+        match self.queue.release(lease, ReleaseReason::Unavailable).await {
+            Ok(_) | Err(LeaseError::Lost) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn finish(&self, lease: &Lease, keeper: &Keeper, report: &Report) -> Result<(), LeaseError> {
@@ -114,12 +131,44 @@ impl Runner {
             error: (end == queue::End::Failed).then(|| report.explanation.clone()),
             report: serde_json::to_value(report).ok(),
         };
-        job::persist(keeper, || self.queue.finish(lease, &outcome)).await
+        match job::persist(keeper, || self.queue.finish(lease, &outcome)).await {
+            // Tried again it would be refused again: at least the job ends.
+            Err(LeaseError::Database(error)) => {
+                self.fail(lease, keeper, format!("the result could not be stored: {error}")).await
+            }
+            told => told,
+        }
     }
 
     async fn fail(&self, lease: &Lease, keeper: &Keeper, reason: String) -> Result<(), LeaseError> {
         let outcome = Outcome::failed(reason);
         job::persist(keeper, || self.queue.finish(lease, &outcome)).await
+    }
+}
+
+impl Runner {
+    /// Removes what dead processes left on this machine: those that `surely_dead` knows of, and
+    /// those that the database has not heard of for too long. A failure is logged: the next process
+    /// tries again.
+    pub async fn sweep(&self, surely_dead: impl Fn(&InstanceId) -> bool) {
+        let sandboxes = self.sandboxes.docker.iter().chain([&self.sandboxes.process]);
+        for sandbox in sandboxes {
+            if let Err(error) = self.sweep_one(&**sandbox, &surely_dead).await {
+                tracing::warn!(error = %error, "what dead processes left was not removed");
+            }
+        }
+    }
+
+    async fn sweep_one(&self, sandbox: &dyn Sandbox, surely_dead: &impl Fn(&InstanceId) -> bool) -> anyhow::Result<()> {
+        // What is there is read first: whoever has something there has told the database before.
+        let mut dead = sandbox.instances().await?;
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let alive = self.queue.alive_instances().await?;
+        dead.retain(|id| *id != self.instance && (surely_dead(id) || !alive.iter().any(|row| row.id == *id)));
+        sandbox.sweep_instances(&dead).await?;
+        Ok(())
     }
 }
 

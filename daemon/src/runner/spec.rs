@@ -1,8 +1,8 @@
 //! What a job asks for, as it is stored with the job: every name already resolved.
 
 use crate::{
+    git::without_password,
     report::Request,
-    runner::mirror::without_password,
     sandbox::{Limits, Network, ProbeSpec},
 };
 use bisect_shared::{Epoch, InstanceId, JobId, Sha};

@@ -84,16 +84,6 @@ impl DockerSandbox {
     pub async fn ping(&self) -> Result<String, SandboxError> {
         self.link.engine().await?.version().await
     }
-
-    /// Removes every container and volume of this owner that belongs to none of the `alive`
-    /// instances: what processes that were killed could not remove themselves. Called at start.
-    ///
-    /// # Errors
-    /// [`SandboxError::Engine`] when something is left.
-    pub async fn sweep_dead(&self, alive: &[InstanceId]) -> Result<(), SandboxError> {
-        let engine = self.link.engine().await?;
-        sweep::dead_instances(&engine, alive).await
-    }
 }
 
 #[async_trait]
@@ -121,5 +111,13 @@ impl Sandbox for DockerSandbox {
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError> {
         let engine = self.link.engine().await?;
         sweep::job(&engine, job, below).await
+    }
+
+    async fn instances(&self) -> Result<Vec<InstanceId>, SandboxError> {
+        sweep::present(&self.link.engine().await?).await
+    }
+
+    async fn sweep_instances(&self, dead: &[InstanceId]) -> Result<(), SandboxError> {
+        sweep::instances(&self.link.engine().await?, dead).await
     }
 }

@@ -118,10 +118,16 @@ pub trait Sandbox: Send + Sync {
     /// Removes every container, volume and process of `job` whose epoch is below `below`, on this
     /// engine. The new owner of a job calls it before its first probe.
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError>;
+
+    /// The processes of which there is anything here, alive or dead.
+    async fn instances(&self) -> Result<Vec<InstanceId>, SandboxError>;
+
+    /// Removes everything of these processes, which are surely dead.
+    async fn sweep_instances(&self, dead: &[InstanceId]) -> Result<(), SandboxError>;
 }
 
-/// One workspace. Ignored files (build caches) survive from one run to the next; untracked files,
-/// processes and everything else do not.
+/// One workspace. Ignored files (build caches) and the home folder survive from one run to the next;
+/// untracked files, processes and everything else do not.
 #[async_trait]
 pub trait Lane: Send {
     /// Checks `commit` out and runs setup and command on it. What they print goes to `output` as

@@ -4,16 +4,17 @@
 //! It keeps the promises about verdicts, time and leftovers; those about limits it cannot keep.
 
 use super::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
-use crate::git::{Git, GitError};
+use crate::git::Git;
 use async_trait::async_trait;
-use bisect_shared::{Ending, Epoch, JobId, Sha};
+use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
 use bytes::{Bytes, BytesMut};
 use std::{
     io::ErrorKind,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -27,6 +28,25 @@ use tokio_util::sync::CancellationToken;
 /// running is found again.
 const LANE_VARIABLE: &str = "BISECT_LANE";
 
+/// What ties git to one repository: `git rev-parse --local-env-vars`.
+const REPOSITORY_VARIABLES: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
 /// The sandbox without walls, whose lanes are folders.
 #[derive(Debug, Clone)]
 pub struct ProcessSandbox {
@@ -38,6 +58,8 @@ struct ProcessLane {
     folder: PathBuf,
     spec: Arc<ProbeSpec>,
     deadline: Instant,
+    /// What is checked out, and the second that none of its files is younger than.
+    checked_out: Option<(Sha, SystemTime)>,
 }
 
 impl ProcessSandbox {
@@ -47,23 +69,25 @@ impl ProcessSandbox {
         Self { folder: data_dir.join("lanes") }
     }
 
-    fn lane_folder(&self, job: JobId, epoch: Epoch, lane: u32) -> PathBuf {
-        self.folder.join(format!("{job}.{epoch}.{lane}"))
+    fn lane_folder(&self, spec: &ProbeSpec, lane: u32) -> PathBuf {
+        self.folder.join(&spec.instance.0).join(format!("{}.{}.{lane}", spec.job, spec.epoch))
     }
 
-    /// The lanes of `job` below an epoch.
+    /// The lanes of `job` below an epoch, whichever process had them.
     fn left_behind(&self, job: JobId, below: Epoch) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
         let old = |name: &str| {
             let mut parts = name.split('.').map(str::parse::<i64>);
             matches!((parts.next(), parts.next()), (Some(Ok(j)), Some(Ok(e))) if j == job.0 && e < below.0)
         };
-        entries
-            .flatten()
-            .filter(|entry| entry.file_name().to_str().is_some_and(old))
-            .map(|entry| entry.path())
-            .collect()
+        let lanes = folders(&self.folder).into_iter().flat_map(|instance| folders(&instance));
+        lanes.filter(|lane| lane.file_name().and_then(|name| name.to_str()).is_some_and(old)).collect()
     }
+}
+
+/// What a folder holds; nothing where it is not there.
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.flatten().map(|entry| entry.path()).collect()
 }
 
 #[async_trait]
@@ -73,15 +97,31 @@ impl Sandbox for ProcessSandbox {
     }
 
     async fn open_lane(&self, spec: Arc<ProbeSpec>, lane: u32) -> Result<Box<dyn Lane>, SandboxError> {
-        let folder = self.lane_folder(spec.job, spec.epoch, lane);
-        let opened = ProcessLane { git: Git::reader(), deadline: Instant::now() + spec.deadline, folder, spec };
+        let folder = self.lane_folder(&spec, lane);
+        let deadline = Instant::now() + spec.deadline;
+        let opened = ProcessLane { git: Git::reader(), deadline, folder, spec, checked_out: None };
         opened.create().await?;
         Ok(Box::new(opened))
     }
 
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError> {
-        for folder in self.left_behind(job, below) {
-            kill_all_of(&folder).await;
+        for lane in self.left_behind(job, below) {
+            remove_lane(&lane).await?;
+        }
+        Ok(())
+    }
+
+    async fn instances(&self) -> Result<Vec<InstanceId>, SandboxError> {
+        let names = folders(&self.folder).into_iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+        Ok(names.map(InstanceId).collect())
+    }
+
+    async fn sweep_instances(&self, dead: &[InstanceId]) -> Result<(), SandboxError> {
+        for instance in dead {
+            let folder = self.folder.join(&instance.0);
+            for lane in folders(&folder) {
+                kill_all_of(&lane).await;
+            }
             remove(&folder).await?;
         }
         Ok(())
@@ -114,9 +154,23 @@ impl Lane for ProcessLane {
     }
 
     async fn close(self: Box<Self>) -> Result<(), SandboxError> {
-        kill_all_of(&self.folder).await;
-        remove(&self.folder).await
+        remove_lane(&self.folder).await
     }
+}
+
+/// Ends what runs on a lane and removes it, and the folder of its process with the last one.
+async fn remove_lane(lane: &Path) -> Result<(), SandboxError> {
+    kill_all_of(lane).await;
+    remove(lane).await?;
+    if let Some(instance) = lane.parent() {
+        // It stays while another lane of the same process is in it.
+        let _ = std::fs::remove_dir(instance);
+    }
+    Ok(())
+}
+
+fn second(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn run_end(ending: Option<Ending>, started: Instant) -> RunEnd {
@@ -143,27 +197,49 @@ impl ProcessLane {
 
     /// The commit's own files and ignored ones; nothing else. A tree that git cannot clean, or
     /// whose repository was tampered with, is made anew.
-    async fn checkout(&self, commit: Sha) -> Result<(), SandboxError> {
-        if self.try_checkout(commit).await.is_ok() {
+    async fn checkout(&mut self, commit: Sha) -> Result<(), SandboxError> {
+        if self.try_checkout(commit).await.is_err() {
+            remove(&self.folder).await?;
+            self.create().await?;
+            self.checked_out = None;
+            self.try_checkout(commit).await?;
+        }
+        self.age_apart(commit).await
+    }
+
+    /// Python takes its compiled file for current when second and length of the source are the
+    /// same (PEP 3147), so two commits checked out within one second must not look alike: what the
+    /// later one changes gets a second of its own. That may lie a little ahead, which makes build
+    /// tools build once too often, never once too few.
+    async fn age_apart(&mut self, commit: Sha) -> Result<(), SandboxError> {
+        let now = SystemTime::now();
+        let Some((before, youngest)) = self.checked_out.replace((commit, now)) else { return Ok(()) };
+        if second(now) > second(youngest) {
             return Ok(());
         }
-        remove(&self.folder).await?;
-        self.create().await?;
-        self.try_checkout(commit).await
+        let stamp = youngest + Duration::from_secs(1);
+        let changed = self.git(&["diff", "--name-only", "--no-renames", "-z", &before.to_string(), &commit.to_string()]).await?;
+        for name in changed.split('\0').filter(|name| !name.is_empty()) {
+            // A file that the commit removed, or a link to nowhere, has no age.
+            let file = std::fs::File::options().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.work().join(name));
+            let _ = file.and_then(|file| file.set_modified(stamp));
+        }
+        self.checked_out = Some((commit, stamp));
+        Ok(())
     }
 
     async fn try_checkout(&self, commit: Sha) -> Result<(), SandboxError> {
         self.git(&["checkout", "--quiet", "--force", "--detach", &commit.to_string()]).await?;
-        self.git(&["clean", "--quiet", "-ffd"]).await
+        self.git(&["clean", "--quiet", "-ffd"]).await.map(drop)
     }
 
-    async fn git(&self, args: &[&str]) -> Result<(), SandboxError> {
+    async fn git(&self, args: &[&str]) -> Result<String, SandboxError> {
         let work = self.work();
         let words = ["--work-tree".as_ref(), work.as_os_str()].into_iter().chain(args.iter().map(AsRef::as_ref));
         let mut command = self.git.command(&work.join(".git"), words);
         command.current_dir(&work);
-        let output = command.output().await.map_err(|error| engine("checking out", &GitError::Missing(error)))?;
-        crate::git::text_of(&command, &output).map(drop).map_err(|error| engine("checking out", &error))
+        let output = crate::git::output_of(&mut command).await.map_err(|error| engine("checking out", &error))?;
+        crate::git::text_of(&command, &output).map_err(|error| engine("checking out", &error))
     }
 
     /// Runs one command to its end and kills whatever it leaves; `None` when it was stopped.
@@ -209,12 +285,16 @@ impl ProcessLane {
         let (program, args) = words.split_first().ok_or(ErrorKind::NotFound)?;
         // A relative program is looked up in the tree under test, not where this process stands.
         let program = if program.contains('/') { self.work().join(program) } else { program.into() };
-        Command::new(program)
+        let mut command = Command::new(program);
+        // Started from a hook or an alias of git, they would lead the command's git elsewhere.
+        for name in REPOSITORY_VARIABLES {
+            command.env_remove(name);
+        }
+        command
             .args(args)
             .current_dir(self.work())
             .envs(self.spec.env.iter().map(|(name, value)| (name, value)))
             .env(LANE_VARIABLE, &self.folder)
-            .env_remove("GIT_DIR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

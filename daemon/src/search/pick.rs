@@ -108,10 +108,14 @@ impl Field<'_> {
 
     /// The commit that best splits the cell for `count` picks, and how many of them go below it.
     fn choose(&self, cell: &[Node], count: usize, busy: &[Node]) -> Option<(Node, usize)> {
-        let weights = weigh(self.graph, cell, |_| true);
-        let size = cell.len() as u32;
+        // A bad end that touches no path is the last to suspect: as for git, it has no weight.
+        let weightless = |node: Node| node == 0 && self.graph.bad_end_added();
+        let weights = weigh(self.graph, cell, |node| !weightless(node));
+        let size = cell.len() as u32 - u32::from(weightless(cell[0]));
         let usable = |(node, weight): &(&Node, &u32)| {
-            **weight < size && self.pickable[**node as usize] && !busy.contains(node)
+            (**weight as usize) < cell.len()
+                && self.pickable[**node as usize]
+                && !busy.contains(node)
         };
         let usable = || cell.iter().zip(&weights).filter(usable);
         let shares = [count.div_ceil(2), count / 2 + 1];
@@ -123,7 +127,10 @@ impl Field<'_> {
         };
         let skips = self.skips(cell, &weights);
         let best = if skips.is_empty() {
-            options().min_by_key(|&(_, weight, share)| off(weight, share))
+            // Of equal ones git takes the oldest.
+            options()
+                .rev()
+                .min_by_key(|&(_, weight, share)| off(weight, share))
         } else {
             let value =
                 |weight, share| tells(weight, size, share, count) * testable(weight, size, &skips);
@@ -179,7 +186,10 @@ fn gain(picks: usize) -> f64 {
 /// What a split of a cell tells, in nats, when both parts are then split evenly by the other picks.
 fn tells(weight: u32, size: u32, share: usize, count: usize) -> f64 {
     let below = f64::from(weight) / f64::from(size);
-    let part = |part: f64, cells: usize| part * ((cells as f64).ln() - part.ln());
+    let part = |part: f64, cells: usize| match part > 0.0 {
+        true => part * ((cells as f64).ln() - part.ln()),
+        false => 0.0,
+    };
     part(below, share) + part(1.0 - below, count + 1 - share)
 }
 

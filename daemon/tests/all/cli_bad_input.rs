@@ -32,7 +32,8 @@ async fn a_request_that_leaves_nothing_to_search_is_refused() {
     project.git(&["tag", "tree", "c2^{tree}"]);
     let world = World::new(project).await;
     let c1 = world.project.sha("c1").short();
-    let cases: &[(&str, &str, &str, &[&str], &[&str])] = &[
+    type Case<'a> = (&'a str, &'a str, &'a str, &'a [&'a str], &'a [&'a str]);
+    let cases: &[Case] = &[
         ("an unknown good end", "v9", "main", &[], &["`v9`", "git tag"]),
         ("an unknown bad end", "c0", "topic", &[], &["`topic`", "git branch"]),
         ("an unknown further good end", "c0", "c4", &["--good", "v9"], &["`v9`"]),

@@ -319,3 +319,39 @@ async fn many_processes_on_one_database_never_run_the_same_job() {
     assert!(rows.len() >= jobs.len());
     world.ends_clean().await;
 }
+
+#[tokio::test]
+async fn a_crash_on_the_private_database_leaves_it_for_the_next_and_the_last_one_stops_it() {
+    let world = world().await;
+    let tested = Tested::new(&world, "tested");
+    let bisect = || tested.bisect(&world, "1").without("DATABASE_URL");
+    // Each of the server's processes stands in its data folder.
+    let servers = || {
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let stands = entries.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok());
+        stands.filter(|folder| folder.starts_with(world.data_dir())).count()
+    };
+    tested.set("stay.8");
+    let (worker, other) = (bisect().start(), bisect().start());
+    eventually("the midpoint runs", async || tested.tally().get(&8).copied()).await;
+    // Which of the two works is in the private database; that one is killed which has a child.
+    let is_worker = |process: &Running| {
+        let children = format!("/proc/{0}/task", process.pid());
+        fs::read_dir(children).unwrap().flatten().any(|task| {
+            fs::read_to_string(task.path().join("children")).is_ok_and(|pids| !pids.trim().is_empty())
+        })
+    };
+    let (worker, other) = if is_worker(&worker) { (worker, other) } else { (other, worker) };
+    worker.kill().await;
+    Point::over(&tested);
+    assert_ne!(servers(), 0);
+    let culprit = world.project.sha(&format!("c{CULPRIT}")).to_string();
+    assert_eq!(other.end().await.expect(0).field("culprit"), culprit);
+    assert_eq!(tested.tally()[&8], 2, "only the run under way was repeated");
+    assert_eq!(servers(), 0, "the last one out stopped it");
+    // It is still there, with what it holds.
+    let jobs = bisect().env("DATABASE_URL", "").run().await.expect(0);
+    assert!(!jobs.stderr.contains("job 1:"), "{}", jobs.stderr);
+    assert_eq!(servers(), 0);
+    world.nothing_is_left().await;
+}

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cli_bad_input;
+mod cli_results;
+mod cli_signals;
+mod cli_sources;
 mod crash;
 mod database;
+mod infrastructure;
 mod private_postgres;
 mod queue;
 mod sandbox_docker;

@@ -788,6 +788,10 @@ async fn probes_are_recorded_and_found_again_by_the_next_owner() {
         .await
         .unwrap();
 
+    // An answer that was lost is asked for again: the same words are taken, and change nothing.
+    record_probe(&world.db, &lease, ids[0], Ending::Exited(1), Some(Verdict::Bad), second).await.unwrap();
+    stop_probe(&world.db, &lease, ids[2]).await.unwrap();
+
     // What has ended stays as it is, and what is not there is not written.
     let twice = record_probe(
         &world.db,
@@ -1051,4 +1055,40 @@ async fn claim_time() {
             times[250], times[494]
         );
     }
+}
+
+#[tokio::test]
+async fn a_start_whose_answer_was_lost_leaves_no_probe_running() {
+    let world = database().await;
+    let queue = queue(&world, "a");
+    let id = queue.enqueue(&local_job()).await.unwrap().job;
+    let (lease, _) = claim(&queue).await;
+    let probe = |lane| NewProbe { commit: sha(10), purpose: Purpose::Search, lane };
+    let lost = start_probes(&world.db, &lease, &[probe(0)], PROGRESS).await.unwrap();
+    let other = start_probes(&world.db, &lease, &[probe(1)], PROGRESS).await.unwrap();
+    let again = start_probes(&world.db, &lease, &[probe(0)], PROGRESS).await.unwrap();
+    let mut tx = world.db.begin().await.unwrap();
+    let rows = probes(&mut tx, id).await.unwrap();
+    let states: Vec<_> = rows.iter().map(|row| (row.id, row.state)).collect();
+    let wanted = [(lost[0], ProbeState::Stopped), (other[0], ProbeState::Running), (again[0], ProbeState::Running)];
+    assert_eq!(states, wanted);
+}
+
+#[tokio::test]
+async fn the_probes_of_a_dead_worker_ended_when_it_was_last_heard_of() {
+    let world = database().await;
+    let (one, other) = (queue(&world, "a"), queue(&world, "b"));
+    let id = one.enqueue(&local_job()).await.unwrap().job;
+    let (lease, _) = claim(&one).await;
+    let new = NewProbe { commit: sha(10), purpose: Purpose::Search, lane: 0 };
+    start_probes(&world.db, &lease, &[new], PROGRESS).await.unwrap();
+    // Nobody gave the command again before the next day.
+    let sql = "UPDATE probes SET started_at = now() - interval '25 hours'; \
+               UPDATE bisect_jobs SET heartbeat_at = now() - interval '24 hours'";
+    sqlx::Executor::execute(&mut world.raw().await, sql).await.unwrap();
+    other.reclaim_dead(lease.worker()).await.unwrap();
+    let mut tx = world.db.begin().await.unwrap();
+    let row = probes(&mut tx, id).await.unwrap().remove(0);
+    let ran = row.finished_at.unwrap() - row.started_at;
+    assert_eq!((row.state, ran.num_minutes()), (ProbeState::Stopped, 60), "the night is not the job's time");
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2016
 # What runs in a lane's checkout container: it prepares the workspace, and never runs a line of the tested code.
 #
 #   sh -c THIS bisectd UID HOME          HOME: `archive` unpacks the runner image's own home, else it stays bare
@@ -33,16 +34,15 @@ fill_home() {
 }
 
 open_lane() {
-  chown "$uid:$uid" /bisect/work /bisect/work/.git /bisect/home &&
-    as_lane sh -c '
-      set -e
-      git init -q --template= .
-      mkdir -p "$GIT_DIR/objects/info"
-      echo /bisect/mirror/objects >"$GIT_DIR/objects/info/alternates"
-      # So that `git describe` in a test finds tags. Written, not fetched: nothing is copied but names.
-      git --git-dir=/bisect/mirror for-each-ref --format="%(objectname) %(refname)" refs/tags refs/heads |
-        sed "s, refs/heads/, refs/remotes/origin/," >"$GIT_DIR/packed-refs"
-    ' && fill_home
+  as_lane sh -c '
+    set -e
+    git init -q --template= .
+    mkdir -p "$GIT_DIR/objects/info"
+    echo /bisect/mirror/objects >"$GIT_DIR/objects/info/alternates"
+    # So that `git describe` in a test finds tags. Written, not fetched: nothing is copied but names.
+    git --git-dir=/bisect/mirror for-each-ref --format="%(objectname) %(refname)" refs/tags refs/heads |
+      sed "s, refs/heads/, refs/remotes/origin/," >"$GIT_DIR/packed-refs"
+  '
 }
 
 empty() {
@@ -52,11 +52,18 @@ empty() {
 check_out() {
   as_lane sh -c '
     rm -f "$GIT_DIR/index.lock" "$GIT_DIR/HEAD.lock"
+    [ -z "$2" ] || git diff-index -z --name-only "$1" -- >>"$GIT_DIR/changed"
     git checkout -qf --detach "$1" -- && git clean -qffd || exit 1
+    if [ -n "$2" ]; then
+      # Complains about a file whose folder is gone, which is as it should be.
+      xargs -0r touch -c -h -d "@$2" -- <"$GIT_DIR/changed" 2>/dev/null
+      git update-index -q --refresh
+      rm "$GIT_DIR/changed"
+    fi
     # git never cleans inside a submodule folder, populated or not.
     git ls-files -s | grep -q ^160000 || exit 0
     git ls-files -sz | sed -zn "s/^160000 [0-9a-f]* 0\t//p" | xargs -0r sh -c "rm -rf -- \"\$@\" && mkdir -p -- \"\$@\"" sh
-  ' sh "$1"
+  ' sh "$1" "$ahead"
 }
 
 # Each try is rougher than the one before: what a test leaves behind may be unwritable, too deep for git, or worse.
@@ -69,6 +76,19 @@ check_out_somehow() {
   check_out "$1" 2>/tmp/reason
 }
 
+# The second that no file of an earlier checkout is younger than.
+stamp=0
+
+# Python takes its compiled file for current when second and length of the source are the same, so two commits checked
+# out within one second must not look alike: what the later one changes gets a second of its own. That may lie a
+# little ahead, which makes build tools build once too often, never once too few.
+check_out_in_its_own_second() {
+  ahead=
+  [ "$(date +%s)" -gt "$stamp" ] || ahead=$((stamp + 1))
+  check_out_somehow "$1" || return
+  stamp=${ahead:-$(date +%s)}
+}
+
 usage() {
   used=$(du -scxB1 /bisect/work /bisect/home | tail -n 1)
   free=$(df -B1 --output=avail /bisect/work | tail -n 1)
@@ -77,7 +97,10 @@ usage() {
 measuring=
 
 cd "$work" || exit 1
-if open_lane 2>/tmp/reason; then answer "0 ok"; else answer "0 failed $(reason /tmp/reason)"; fi
+chown "$uid:$uid" /bisect/work /bisect/work/.git /bisect/home
+fill_home &
+filling=$!
+if open_lane 2>/tmp/reason && wait "$filling"; then answer "0 ok"; else answer "0 failed $(reason /tmp/reason)"; fi
 
 while read -r tag request argument; do
   case $request in
@@ -87,11 +110,9 @@ while read -r tag request argument; do
       ;;
     checkout)
       # A measurement of a large tree takes its time; its answer is no longer wanted.
-      if [ -n "$measuring" ]; then
-        ! kill -0 "$measuring" || pkill -x du
-        measuring=
-      fi
-      if check_out_somehow "$argument"; then answer "$tag ok"; else answer "$tag failed $(reason /tmp/reason)"; fi
+      [ -z "$measuring" ] || ! kill -0 "$measuring" || pkill -x du
+      measuring=
+      if check_out_in_its_own_second "$argument"; then answer "$tag ok"; else answer "$tag failed $(reason /tmp/reason)"; fi
       ;;
     reset)
       if empty /bisect/work && rm -f "$GIT_DIR/index" && empty /bisect/home && fill_home; then

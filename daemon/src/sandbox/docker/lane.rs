@@ -76,13 +76,10 @@ impl Lane for DockerLane {
             prepared = self.prepare(commit) => prepared?,
         };
         // Taken out: a run that is dropped half-way, or fails, takes its lane with it.
-        let Some(parts) = self.parts.take() else {
+        let Some(mut parts) = self.parts.take() else {
             return Err(engine::failed("running a probe", "its lane is gone"));
         };
-        let (engine, spec) = (&self.plan.engine, &self.plan.spec);
-        let end = prepared
-            .run(engine, spec, parts.checkout()?, output, &stop)
-            .await?;
+        let end = parts.run(prepared, &output, &stop).await?;
         if matches!(end, RunEnd::Ended(Ending::OutOfDisk, _)) {
             patiently("emptying a workspace", parts.checkout()?.reset()).await?;
         }
@@ -190,6 +187,34 @@ impl Parts {
         prepared.unwrap_or_else(|error| Err(engine::failed(doing, error)))
     }
 
+    /// Runs the probe, in another container if the first one ended while it waited.
+    async fn run(
+        &mut self,
+        mut prepared: Prepared,
+        output: &mpsc::Sender<Bytes>,
+        stop: &CancellationToken,
+    ) -> Result<RunEnd, SandboxError> {
+        let plan = self.plan.clone();
+        for _ in 0..2 {
+            if plan.opened.elapsed() >= plan.spec.deadline {
+                return Ok(RunEnd::Ended(Ending::TimedOut, 0.0));
+            }
+            let run = prepared.run(
+                &plan.engine,
+                &plan.spec,
+                self.checkout()?,
+                output.clone(),
+                stop,
+            );
+            if let Some(end) = run.await? {
+                return Ok(end);
+            }
+            prepared = self.take_prepared().await?;
+        }
+        let reason = "test containers end before they are told to begin";
+        Err(engine::failed("running a probe", reason))
+    }
+
     async fn remove(mut self) -> Result<(), SandboxError> {
         self.removed = true;
         let removal = self.removal();
@@ -217,10 +242,20 @@ impl Drop for Parts {
         if self.removed {
             return;
         }
-        let (removal, lane) = (self.removal(), self.place.labels.lane.clone());
+        let (plan, lane) = (self.plan.clone(), self.place.labels.lane.clone());
+        let removal = self.removal();
         runtime.spawn(async move {
-            if let Err(error) = removal.await {
-                tracing::warn!(lane.name = lane, %error, "lane left for the sweep");
+            let mut removed = removal.await;
+            let mut pause = Duration::from_millis(200);
+            // Often it is a stopped engine that brought us here: it may come back.
+            while let Err(error) = removed {
+                if pause > PATIENCE {
+                    tracing::warn!(lane.name = lane, %error, "lane left for the sweep");
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+                removed = sweep::lane(&plan.engine, &lane).await;
             }
         });
     }

@@ -49,7 +49,8 @@ impl Prepared {
         Ok(Self { container, fate })
     }
 
-    /// Runs the probe to its end. When this returns, nothing of it is alive any more.
+    /// Runs the probe to its end. When this returns, nothing of it is alive any more. `None` when
+    /// the container had ended while it waited, so that nothing was run.
     pub(super) async fn run(
         self,
         engine: &Engine,
@@ -57,7 +58,7 @@ impl Prepared {
         checkout: &Checkout,
         output: mpsc::Sender<Bytes>,
         stop: &CancellationToken,
-    ) -> Result<RunEnd, SandboxError> {
+    ) -> Result<Option<RunEnd>, SandboxError> {
         let nonce = rand::random::<[u64; 2]>();
         let nonce = format!("{:016x}{:016x}", nonce[0], nonce[1]);
         let mut run = Run {
@@ -69,7 +70,9 @@ impl Prepared {
             begun: None,
             heard: Instant::now(),
         };
-        run.say(&format!("go {nonce}\n")).await?;
+        if run.say(&format!("go {nonce}\n")).await.is_err() {
+            return Ok(None);
+        }
         let watched = run.watch(spec, checkout, stop).await;
         let (why, fate) = match watched {
             Ok(Over::ByItself(fate)) => (None, fate),
@@ -82,11 +85,12 @@ impl Prepared {
             .map_or(0.0, |begun| (seconds - begun).as_secs_f64());
         let ending = match why {
             Some(Err(error)) => return Err(error),
-            Some(Ok(Cut::Stopped)) => return Ok(RunEnd::Stopped),
+            Some(Ok(Cut::Stopped)) => return Ok(Some(RunEnd::Stopped)),
             Some(Ok(Cut::For(ending))) => ending,
+            None if run.begun.is_none() => return Ok(None),
             None => run.control.ending(fate)?,
         };
-        Ok(RunEnd::Ended(ending, seconds))
+        Ok(Some(RunEnd::Ended(ending, seconds)))
     }
 }
 
@@ -299,7 +303,7 @@ struct Word {
     code: u8,
     /// The container's own deadline ended the command.
     guarded: bool,
-    /// `/tmp` was full.
+    /// The command failed and left `/tmp` full. One that tidied up first failed with its own code.
     full: bool,
 }
 

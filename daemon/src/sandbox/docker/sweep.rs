@@ -11,12 +11,15 @@ use bisect_shared::{Epoch, InstanceId, JobId};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
 use futures::future::try_join_all;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
 /// How long removed containers may take to be gone.
 const GOING: Duration = Duration::from_secs(60);
+
+/// What the engine calls something, and its labels.
+type Labelled = (String, HashMap<String, String>);
 
 /// Removes what earlier claims of a job left.
 pub(super) async fn job(engine: &Engine, job: JobId, below: Epoch) -> Result<(), SandboxError> {
@@ -34,17 +37,23 @@ pub(super) async fn job(engine: &Engine, job: JobId, below: Epoch) -> Result<(),
     .await
 }
 
-/// Removes what belongs to no instance that is alive.
-pub(super) async fn dead_instances(
-    engine: &Engine,
-    alive: &[InstanceId],
-) -> Result<(), SandboxError> {
+/// Removes what belongs to these instances.
+pub(super) async fn instances(engine: &Engine, dead: &[InstanceId]) -> Result<(), SandboxError> {
     let wanted = [(labels::OWNER, engine.config.owner.as_str())];
-    remove(engine, &wanted, |labels| {
-        let instance = labels.get(labels::INSTANCE);
-        !alive.iter().any(|alive| Some(&alive.0) == instance)
-    })
-    .await
+    remove(engine, &wanted, |labels| instance(labels).is_some_and(|id| dead.contains(&id))).await
+}
+
+/// The instances to which any container or volume belongs.
+pub(super) async fn present(engine: &Engine) -> Result<Vec<InstanceId>, SandboxError> {
+    let wanted = [(labels::OWNER, engine.config.owner.as_str())];
+    let containers = labels_of_containers(engine, &wanted).await?.into_iter().map(|(_, labels)| labels);
+    let volumes = labels_of_volumes(engine, &wanted).await?.into_iter().map(|(_, labels)| labels);
+    let seen: BTreeSet<String> = containers.chain(volumes).filter_map(|labels| Some(instance(&labels)?.0)).collect();
+    Ok(seen.into_iter().map(InstanceId).collect())
+}
+
+fn instance(labels: &HashMap<String, String>) -> Option<InstanceId> {
+    labels.get(labels::INSTANCE).cloned().map(InstanceId)
 }
 
 /// Removes one lane.
@@ -81,17 +90,8 @@ async fn containers(
     wanted: &[(&str, &str)],
     doomed: impl Fn(&HashMap<String, String>) -> bool,
 ) -> Result<Vec<String>, SandboxError> {
-    let options = ListContainersOptionsBuilder::new()
-        .all(true)
-        .filters(&labels::filter(wanted))
-        .build();
-    let list = engine.docker.list_containers(Some(options));
-    let found = engine.call("listing containers", list).await?;
-    Ok(found
-        .into_iter()
-        .filter(|container| doomed(container.labels.as_ref().unwrap_or(&HashMap::new())))
-        .filter_map(|container| container.id)
-        .collect())
+    let found = labels_of_containers(engine, wanted).await?;
+    Ok(found.into_iter().filter(|(_, labels)| doomed(labels)).map(|(id, _)| id).collect())
 }
 
 async fn volumes(
@@ -99,16 +99,23 @@ async fn volumes(
     wanted: &[(&str, &str)],
     doomed: impl Fn(&HashMap<String, String>) -> bool,
 ) -> Result<Vec<String>, SandboxError> {
-    let options = ListVolumesOptionsBuilder::new()
-        .filters(&labels::filter(wanted))
-        .build();
+    let found = labels_of_volumes(engine, wanted).await?;
+    Ok(found.into_iter().filter(|(_, labels)| doomed(labels)).map(|(name, _)| name).collect())
+}
+
+/// Containers with their labels, by id.
+async fn labels_of_containers(engine: &Engine, wanted: &[(&str, &str)]) -> Result<Vec<Labelled>, SandboxError> {
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&labels::filter(wanted)).build();
+    let list = engine.docker.list_containers(Some(options));
+    let found = engine.call("listing containers", list).await?;
+    Ok(found.into_iter().filter_map(|container| Some((container.id?, container.labels.unwrap_or_default()))).collect())
+}
+
+/// Volumes with their labels, by name.
+async fn labels_of_volumes(engine: &Engine, wanted: &[(&str, &str)]) -> Result<Vec<Labelled>, SandboxError> {
+    let options = ListVolumesOptionsBuilder::new().filters(&labels::filter(wanted)).build();
     let list = engine.docker.list_volumes(Some(options));
     let found = engine.call("listing volumes", list).await?;
-    Ok(found
-        .volumes
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|volume| doomed(&volume.labels))
-        .map(|volume| volume.name)
-        .collect())
+    let volumes = found.volumes.unwrap_or_default();
+    Ok(volumes.into_iter().map(|volume| (volume.name, volume.labels)).collect())
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # What runs in a test container, as process 1 of its own process namespace: nothing in there can kill it, and when
 # it ends everything in there is dead.
 #
@@ -86,6 +87,7 @@ kill -KILL -1 2>/dev/null
 wait 2>/dev/null
 full=0
 if [ "$code" -ne 0 ]; then
+  # shellcheck disable=SC2046 # to be split
   set -- $(df -Pk /tmp 2>/dev/null | tail -n 1)
   case ${4:-} in '' | *[!0-9]*) ;; *) [ "$4" -lt 64 ] && full=1 ;; esac
 fi

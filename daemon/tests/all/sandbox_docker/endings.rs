@@ -98,7 +98,7 @@ async fn setup_runs_before_the_command_and_its_failure_is_its_own() {
     spec.setup = Some("test ! -e evil || exit 7; echo made >made".to_owned());
     let mut lane = world.lane(spec).await;
     assert_eq!(
-        probe(&mut *lane, commit("evil")).await.ending(),
+        probe(&mut *lane, commit("evil-0")).await.ending(),
         Ending::SetupFailed(7)
     );
     let probed = probe(&mut *lane, commit("quiet")).await;
@@ -151,7 +151,7 @@ async fn timeout_and_silence_end_what_ignores_every_signal() {
     at_deadline(&mut spec);
     let mut lane = world.lane(spec).await;
     assert_eq!(
-        probe(&mut *lane, commit("evil")).await.ending(),
+        probe(&mut *lane, commit("evil-0")).await.ending(),
         Ending::TimedOut
     );
     world.end(lane).await;
@@ -168,7 +168,7 @@ async fn a_stop_ends_the_run_at_once_and_the_lane_goes_on() {
         .await;
     let stop = CancellationToken::new();
     let mut cancelled = None;
-    let probed = probe_until(&mut *lane, commit("evil"), stop.clone(), |output| {
+    let probed = probe_until(&mut *lane, commit("evil-0"), stop.clone(), |output| {
         if output == b"up\n" {
             cancelled = Some(Instant::now());
             stop.cancel();
@@ -180,9 +180,10 @@ async fn a_stop_ends_the_run_at_once_and_the_lane_goes_on() {
         "{:?}",
         probed.end
     );
-    assert!(cancelled.unwrap().elapsed() < Duration::from_secs(3));
+    // Docker itself takes its time on a busy machine; the command would take ten minutes.
+    assert!(cancelled.unwrap().elapsed() < Duration::from_secs(30));
     // Already cancelled: nothing runs.
-    let none = probe_until(&mut *lane, commit("evil"), stop, |_| {}).await;
+    let none = probe_until(&mut *lane, commit("evil-0"), stop, |_| {}).await;
     assert!(matches!(none.end, Ok(RunEnd::Stopped)) && none.output.is_empty());
     let next = probe(&mut *lane, commit("quiet")).await;
     assert_eq!(next.ending(), Ending::Exited(0));

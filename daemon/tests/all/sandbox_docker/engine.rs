@@ -6,7 +6,16 @@ use bisectd::sandbox::{
     ProbeSpec, Sandbox, SandboxError,
     docker::{DockerConfig, DockerSandbox},
 };
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 async fn refusal(world: &World, change: impl FnOnce(&mut ProbeSpec)) -> String {
@@ -180,7 +189,7 @@ async fn a_container_ended_from_outside_is_no_verdict_and_the_lane_recovers() {
         let mut signalled = false;
         let probed = probe_until(
             &mut *lane,
-            commit("evil"),
+            commit("evil-0"),
             CancellationToken::new(),
             |output| {
                 if output == b"up\n" && !signalled {
@@ -213,6 +222,102 @@ async fn a_container_ended_from_outside_is_no_verdict_and_the_lane_recovers() {
     }
 }
 
+/// A Docker that goes away in the middle of a probe, and comes back: here, the road to it.
+#[tokio::test]
+async fn a_docker_that_goes_away_is_no_verdict_and_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let mut road = Road::open(&socket);
+    let config = DockerConfig {
+        host: Some(format!("unix://{}", socket.display())),
+        ..DockerConfig::default()
+    };
+    let world = World::with(config);
+    let mut lane = world
+        .lane(world.attack("echo up; sleep 600", "exit 0"))
+        .await;
+    let mut up = false;
+    let probed = probe_until(
+        &mut *lane,
+        commit("evil-0"),
+        CancellationToken::new(),
+        |_| {
+            if !up {
+                up = true;
+                road.cut();
+            }
+        },
+    )
+    .await;
+    assert!(
+        matches!(probed.end, Err(SandboxError::Engine { .. })),
+        "{probed:?}"
+    );
+    // Its input ended, so the container ends without anybody's help.
+    let running = || {
+        docker(&[
+            "ps",
+            "-q",
+            "--filter",
+            &format!("label=bisectd.owner={}", world.owner),
+        ])
+    };
+    let ended = async {
+        while !running().is_empty() {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ended)
+        .await
+        .unwrap();
+    let away = probe(&mut *lane, commit("quiet")).await;
+    assert!(
+        matches!(away.end, Err(SandboxError::Engine { .. })),
+        "{away:?}"
+    );
+
+    road = Road::open(&socket);
+    assert_eq!(
+        probe(&mut *lane, commit("quiet")).await.ending(),
+        Ending::Exited(0)
+    );
+    lane.close().await.unwrap();
+    world.left_nothing_soon().await;
+    drop(road);
+}
+
+/// A way to Docker's socket that can be cut.
+struct Road {
+    socket: PathBuf,
+    traffic: Option<JoinSet<()>>,
+}
+
+impl Road {
+    fn open(socket: &Path) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        let mut traffic = JoinSet::new();
+        traffic.spawn(async move {
+            // Dropped with its task, and every connection with it.
+            let mut connections = JoinSet::new();
+            while let Ok((mut ours, _)) = listener.accept().await {
+                connections.spawn(async move {
+                    let mut dockers = UnixStream::connect("/var/run/docker.sock").await.unwrap();
+                    drop(tokio::io::copy_bidirectional(&mut ours, &mut dockers).await);
+                });
+            }
+        });
+        Self {
+            socket: socket.to_owned(),
+            traffic: Some(traffic),
+        }
+    }
+
+    fn cut(&mut self) {
+        drop(self.traffic.take());
+        std::fs::remove_file(&self.socket).unwrap();
+    }
+}
+
 /// What is left of a server that was killed: connections end, so containers do; volumes are swept.
 #[tokio::test]
 async fn a_dropped_run_and_a_dropped_lane_leave_nothing() {
@@ -222,7 +327,7 @@ async fn a_dropped_run_and_a_dropped_lane_leave_nothing() {
         .await;
     let up = std::sync::Arc::new(tokio::sync::Notify::new());
     tokio::select! {
-        probed = probe_until(&mut *lane, commit("evil"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
+        probed = probe_until(&mut *lane, commit("evil-0"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
         () = up.notified() => {}
     }
     assert_eq!(
@@ -265,7 +370,7 @@ fn a_killed_servers_containers_end_and_its_volumes_are_swept() {
         let mut lane = world.lane(world.attack("echo up; sleep 600", "exit 0")).await;
         let up = tokio::sync::Notify::new();
         tokio::select! {
-            probed = probe_until(&mut *lane, commit("evil"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
+            probed = probe_until(&mut *lane, commit("evil-0"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
             () = up.notified() => {}
         }
         // Neither run nor lane is dropped in order.
@@ -279,16 +384,11 @@ fn a_killed_servers_containers_end_and_its_volumes_are_swept() {
             ..DockerConfig::default()
         })
         .unwrap();
-        // Those of a living instance stay.
-        fresh
-            .sweep_dead(&[InstanceId("tester".to_owned())])
-            .await
-            .unwrap();
+        let (mine, another) = (InstanceId("tester".to_owned()), InstanceId("another".to_owned()));
+        assert_eq!(fresh.instances().await.unwrap(), std::slice::from_ref(&mine));
+        fresh.sweep_instances(&[another]).await.unwrap();
         assert!(!world.left().is_empty());
-        fresh
-            .sweep_dead(&[InstanceId("another".to_owned())])
-            .await
-            .unwrap();
+        fresh.sweep_instances(&[mine]).await.unwrap();
         assert_eq!(world.left(), Vec::<String>::new());
     });
 }

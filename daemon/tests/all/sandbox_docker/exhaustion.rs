@@ -2,7 +2,7 @@
 
 use super::world::{World, commit, probe};
 use bisect_shared::Ending;
-use bisectd::sandbox::RunEnd;
+use bisectd::sandbox::{ProbeSpec, RunEnd};
 use std::{fs, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -38,47 +38,60 @@ except BlockingIOError:
     );
 }
 
+/// Each attack must end as it says beside it.
+async fn end_as(attacks: &[(&str, Ending)], check: &str, change: impl FnOnce(&mut ProbeSpec)) {
+    let world = World::new();
+    let hostile: Vec<_> = attacks.iter().map(|(hostile, _)| *hostile).collect();
+    let mut spec = world.attacks(&hostile, check);
+    change(&mut spec);
+    let attacked = world.survives_all(spec, attacks.len()).await;
+    for ((hostile, ending), attacked) in attacks.iter().zip(attacked) {
+        assert_eq!(attacked.ending, *ending, "{hostile}: {}", attacked.output);
+    }
+}
+
 #[tokio::test]
 async fn memory_is_told_from_a_code_of_the_same_number() {
-    let world = World::new();
-    for (hostile, ending) in [
+    let attacks = [
         ("exec tail /dev/zero", Ending::OutOfMemory),
         // Only a child died, and the command told of it with its own code.
         ("tail /dev/zero || exit 1", Ending::OutOfMemory),
         // The command passed all the same.
         ("tail /dev/zero || exit 0", Ending::Exited(0)),
-        // Many small ones: the kernel must not choose the supervising shell.
+        // Many at once: the kernel must not choose the supervising shell.
         (
-            "for i in 1 2 3 4 5 6 7 8; do head -c 100m /dev/zero | tail >/dev/null & done; wait; exit 4",
+            "for i in 1 2 3 4; do tail /dev/zero & done; wait; exit 4",
             Ending::OutOfMemory,
         ),
         ("kill -KILL $$", Ending::Exited(137)),
-    ] {
-        let mut spec = world.attack(hostile, "exit 0");
-        spec.limits.memory = 64 << 20;
-        assert_eq!(world.survives(spec).await.ending, ending, "{hostile}");
-    }
+    ];
+    end_as(&attacks, "exit 0", |spec| spec.limits.memory = 32 << 20).await;
 }
 
 #[tokio::test]
 async fn a_full_workspace_ends_the_probe_and_is_made_anew() {
-    let world = World::new();
-    let check = "test ! -e build; test -x ~/venv/bin/pytest; test \"$(git config --global safe.directory)\" = '*'";
-    for hostile in [
-        "mkdir build; head -c 400m /dev/zero >build/big; sleep 600",
-        "head -c 400m /dev/zero >~/big; sleep 600",
+    let attacks = [
+        (
+            "mkdir build; head -c 100m /dev/zero >build/big; sleep 600",
+            Ending::OutOfDisk,
+        ),
+        (
+            "head -c 100m /dev/zero >~/big; sleep 600",
+            Ending::OutOfDisk,
+        ),
         // Where no other user may look.
-        "mkdir d; exec 9>d/big; chmod 0 d; head -c 400m /dev/zero >&9; sleep 600",
-    ] {
-        let attacked = world.survives(world.attack(hostile, check)).await;
-        assert_eq!(attacked.ending, Ending::OutOfDisk, "{hostile}");
-    }
+        (
+            "mkdir d; exec 9>d/big; chmod 0 d; head -c 100m /dev/zero >&9; sleep 600",
+            Ending::OutOfDisk,
+        ),
+    ];
+    let check = "test ! -e build; test -x ~/venv/bin/pytest; test \"$(git config --global safe.directory)\" = '*'";
+    end_as(&attacks, check, |spec| spec.limits.disk = 96 << 20).await;
 }
 
 #[tokio::test]
 async fn a_full_tmp_is_told_apart_when_the_command_fails_for_it() {
-    let world = World::new();
-    for (hostile, ending) in [
+    let attacks = [
         ("head -c 100m /dev/zero >/tmp/big", Ending::OutOfDisk),
         (
             "head -c 100m /dev/zero >/tmp/big; exit 0",
@@ -88,21 +101,18 @@ async fn a_full_tmp_is_told_apart_when_the_command_fails_for_it() {
             "head -c 100m /dev/zero >/tmp/big || { rm /tmp/big; exit 3; }",
             Ending::Exited(3),
         ),
-    ] {
-        let check =
-            "test -z \"$(ls -A /tmp)\"; printf '#!/bin/sh\\n' >/tmp/x; chmod 755 /tmp/x; /tmp/x";
-        let attacked = world.survives(world.attack(hostile, check)).await;
-        assert_eq!(attacked.ending, ending, "{hostile}: {}", attacked.output);
-    }
+    ];
+    let check =
+        "test -z \"$(ls -A /tmp)\"; printf '#!/bin/sh\\n' >/tmp/x; chmod 755 /tmp/x; /tmp/x";
+    end_as(&attacks, check, |_| {}).await;
 }
 
 #[tokio::test]
 async fn endless_output_is_passed_on_until_the_timeout() {
     let world = World::new();
-    for hostile in ["exec yes", "exec cat /dev/zero"] {
-        let mut spec = world.attack(hostile, "exit 0");
-        spec.timeout = Duration::from_secs(1);
-        let attacked = world.survives(spec).await;
+    let mut spec = world.attacks(&["exec yes", "exec cat /dev/zero"], "exit 0");
+    spec.timeout = Duration::from_secs(1);
+    for attacked in world.survives_all(spec, 2).await {
         assert_eq!(attacked.ending, Ending::TimedOut);
         assert!(
             attacked.output.len() >= 1 << 20,
@@ -122,7 +132,7 @@ async fn a_reader_that_never_reads_costs_no_memory() {
     let before = resident();
     let (sender, receiver) = mpsc::channel(1);
     let end = lane
-        .run(commit("evil"), sender, CancellationToken::new())
+        .run(commit("evil-0"), sender, CancellationToken::new())
         .await;
     assert!(
         matches!(end, Ok(RunEnd::Ended(Ending::TimedOut, _))),

@@ -1,5 +1,6 @@
 # Makes the bare repository that the sandbox tests run on: sh history.sh FOLDER
-# Every commit has a name, kept as a tag; `evil` has a file of that name, so that one command can tell the commits apart.
+# Every commit has a name, kept as a tag; the `evil` ones have a file of that name, so that one command can
+# tell the commits apart.
 set -eu
 umask 022
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null HOME=/nonexistent
@@ -17,8 +18,11 @@ echo one >src/a.txt
 echo two >src/b.txt
 commit calm
 
-echo evil >evil
-commit evil
+# One of them for each attack that shares a lane.
+for number in 0 1 2 3 4; do
+  echo "$number" >evil
+  commit "evil-$number"
+done
 
 git rm -q evil
 echo quiet >calm.txt

@@ -178,6 +178,34 @@ if ls ~/*-ran; then exit 1; fi";
     world.end(lane).await;
 }
 
+/// Python and others compare whole seconds and lengths only.
+#[tokio::test]
+async fn two_checkouts_of_a_file_never_share_a_second() {
+    let world = World::new();
+    let mut lane = world
+        .lane(world.spec(&["stat", "-c", "%Y", "calm.txt", "src/a.txt"]))
+        .await;
+    let mut changed = Vec::new();
+    let mut unchanged = Vec::new();
+    for tag in ["calm", "quiet", "calm", "quiet", "calm"] {
+        let probed = probe(&mut *lane, commit(tag)).await;
+        assert_eq!(probed.ending(), Ending::Exited(0));
+        let seconds: Vec<u64> = probed
+            .text()
+            .lines()
+            .map(|line| line.parse().unwrap())
+            .collect();
+        changed.push(seconds[0]);
+        unchanged.push(seconds[1]);
+    }
+    assert!(changed.is_sorted_by(|a, b| a < b), "{changed:?}");
+    assert!(
+        unchanged.iter().all(|second| *second == unchanged[0]),
+        "{unchanged:?}"
+    );
+    world.end(lane).await;
+}
+
 /// Path, length, time and mode of every file below.
 fn listing(folder: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();

@@ -120,9 +120,18 @@ impl World {
         }
     }
 
-    /// Runs `hostile` on the commit `evil` and `check` on every other one.
+    /// Runs `hostile` on the commit `evil-0` and `check` on every other one.
     pub fn attack(&self, hostile: &str, check: &str) -> ProbeSpec {
-        let script = format!("if [ -e evil ]; then\n{hostile}\nelse\nset -e\n{check}\nfi");
+        self.attacks(&[hostile], check)
+    }
+
+    /// Runs each of `hostile` on the commit `evil-` and its number, `check` on every other one.
+    pub fn attacks(&self, hostile: &[&str], check: &str) -> ProbeSpec {
+        let mut script = "case $(cat evil 2>&1) in\n".to_owned();
+        for (number, hostile) in hostile.iter().enumerate() {
+            script.push_str(&format!("{number})\n{hostile}\n;;\n"));
+        }
+        script.push_str(&format!("*)\nset -e\n{check}\n;;\nesac"));
         self.spec(&["sh", "-c", &script])
     }
 
@@ -157,20 +166,30 @@ impl World {
 
     /// The whole life of an attack: it ends, the next probe works, and nothing is left.
     pub async fn survives(&self, spec: ProbeSpec) -> Attacked {
+        self.survives_all(spec, 1).await.remove(0)
+    }
+
+    /// As [`World::survives`], for the first `count` of [`World::attacks`].
+    pub async fn survives_all(&self, spec: ProbeSpec, count: usize) -> Vec<Attacked> {
         let mut lane = self.lane(spec).await;
-        let first = probe(&mut *lane, commit("evil")).await;
-        let next = probe(&mut *lane, commit("quiet")).await;
-        assert_eq!(
-            next.ending(),
-            Ending::Exited(0),
-            "the next probe printed: {}",
-            next.text()
-        );
-        self.end(lane).await;
-        Attacked {
-            ending: first.ending(),
-            output: first.text(),
+        let mut attacked = Vec::new();
+        for number in 0..count {
+            let probed = probe(&mut *lane, commit(&format!("evil-{number}"))).await;
+            let next = probe(&mut *lane, commit("quiet")).await;
+            assert_eq!(
+                next.ending(),
+                Ending::Exited(0),
+                "after attack {number} ({:?}) the next probe printed: {}",
+                probed.end,
+                next.text()
+            );
+            attacked.push(Attacked {
+                ending: probed.ending(),
+                output: probed.text(),
+            });
         }
+        self.end(lane).await;
+        attacked
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod docker_link;
 mod helper;
 mod poll;
 mod pooler;
@@ -9,6 +10,7 @@ mod project;
 pub mod sample;
 mod world;
 
+pub use docker_link::DockerLink;
 pub use helper::Helper;
 pub use poll::eventually;
 pub use pooler::Pooler;

@@ -19,15 +19,11 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts it on a socket of its own; `None`, and a note, where it is not installed.
-    pub fn start(world: &TestDb) -> Option<Self> {
-        let Some(program) = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]
-            .into_iter()
-            .find(|path| fs::exists(path).unwrap())
-        else {
-            eprintln!("SKIPPED: pgbouncer is not installed (`make setup` does that)");
-            return None;
-        };
+    /// Starts it on a socket of its own.
+    pub fn start(world: &TestDb) -> Self {
+        let places = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
+        let program = places.into_iter().find(|path| fs::exists(path).unwrap());
+        let program = program.expect("pgbouncer is not installed; `docker/setup.sh --tests` does that");
         let folder = TempDir::new().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let url: sqlx::postgres::PgConnectOptions =
@@ -65,7 +61,7 @@ impl Pooler {
             );
             std::thread::yield_now();
         }
-        Some(pooler)
+        pooler
     }
 
     /// How to reach the database through it, in `transaction` or in `session` mode.

@@ -214,6 +214,11 @@ fn start_keeper(folder: &Path) {
     keeper.spawn().unwrap();
 }
 
+#[expect(clippy::disallowed_methods, reason = "a process of its own, which has nothing else to do")]
+fn linger() {
+    std::thread::sleep(LINGER);
+}
+
 #[test]
 #[ignore = "started by the other tests, as a process of its own"]
 fn keeper() {
@@ -229,7 +234,7 @@ fn keeper() {
     let postgres = runtime.block_on(PrivatePostgres::start(&folder)).unwrap();
     let tests = lock_file(&folder, "tests.lock");
     loop {
-        std::thread::sleep(LINGER);
+        linger();
         if tests.try_lock().is_ok() {
             break;
         }

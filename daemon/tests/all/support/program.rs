@@ -59,11 +59,12 @@ impl Program {
         self.args([arg])
     }
 
-    /// The command line, for a shell: no word may need to be quoted that is not.
-    pub fn words(&self) -> Vec<String> {
+    /// The command line, for a shell.
+    pub fn words(&self) -> String {
         let command = self.command.as_std();
         let words = std::iter::once(command.get_program()).chain(command.get_args());
-        words.map(|word| word.to_str().unwrap().to_owned()).collect()
+        let words: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
+        bisectd::report::shell::join(&words)
     }
 
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -109,11 +110,6 @@ impl Running {
     /// What it said on standard error so far.
     pub fn stderr(&self) -> String {
         self.err.so_far()
-    }
-
-    /// Nobody reads its standard output any more.
-    pub fn close_stdout(&mut self) {
-        self.out.reader.abort();
     }
 
     /// `kill -9`, and the process is gone.

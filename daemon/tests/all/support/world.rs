@@ -174,14 +174,26 @@ impl World {
             .collect()
     }
 
-    /// Containers and volumes of this world's database, by name.
+    /// Containers and volumes of this world's database.
     pub fn containers(&self) -> Vec<String> {
-        let database = self.db.url();
-        let name = database.split(['/', '?']).find(|part| part.starts_with("test_")).unwrap().to_owned();
-        let format = "{{.Label \"bisectd.owner\"}} {{.Labels}}";
-        let mut found = docker(&["ps", "--all", "--filter", "label=bisectd.job", "--format", format]);
-        found.extend(docker(&["volume", "ls", "--filter", "label=bisectd.job", "--format", format]));
-        found.retain(|line| line.split(' ').next().is_some_and(|owner| owner.ends_with(&name)));
+        let mut found = self.listed(&["ps", "--all"]);
+        found.extend(self.listed(&["volume", "ls"]));
+        found
+    }
+
+    /// Containers of this world's database that run, by name.
+    pub fn running_containers(&self) -> Vec<String> {
+        self.listed(&["ps"]).iter().filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect()
+    }
+
+    /// Owner, name, labels. The owner's label is made from the database's address.
+    fn listed(&self, list: &[&str]) -> Vec<String> {
+        let address = self.db.url();
+        let database = address.split(['/', '?']).find(|part| part.starts_with("test_")).unwrap();
+        let name = if list[0] == "ps" { "{{.Names}}" } else { "{{.Name}}" };
+        let format = format!("{{{{.Label \"bisectd.owner\"}}}} {name} {{{{.Labels}}}}");
+        let mut found = docker(&[list, &["--filter", "label=bisectd.job", "--format", &format]].concat());
+        found.retain(|line| line.split(' ').next().is_some_and(|owner| owner.ends_with(database)));
         found
     }
 }
