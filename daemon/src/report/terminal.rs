@@ -101,7 +101,8 @@ fn headline(out: &mut String, report: &Report, paint: Paint) {
         ResultKind::Infrastructure => "Failed: not the tested code, but what it runs on",
     };
     let _ = writeln!(out, "{}", paint.result(report.result, title));
-    let _ = writeln!(out, "{}", report.explanation);
+    // A failure is told in the words of git or Docker, which may be a server's.
+    let _ = writeln!(out, "{}", text::filter(report.explanation.as_bytes(), false));
 }
 
 fn commit_block(out: &mut String, commit: &Commit, paint: Paint) {

@@ -510,7 +510,7 @@ impl Conductor<'_> {
     ) -> Result<Option<String>, LeaseError> {
         persist(self.keeper, || db::probes::stop_probe(&self.runner.db, self.lease, probe)).await?;
         if let Some(lane) = lane {
-            lane.close().await;
+            self.lanes.discard(lane);
         }
         self.failures += 1;
         if matches!(error, SandboxError::Unusable(_)) || self.failures >= SANDBOX_FAILURES {

@@ -4,7 +4,10 @@ use crate::sandbox::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
 use bisect_shared::{Purpose, Sha};
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 /// A lane that may still be in preparation. Preparing goes on in the background, and a lane that
@@ -27,13 +30,15 @@ pub struct Lanes {
     opened: u32,
     used: Vec<Slot>,
     fresh: Vec<Slot>,
+    /// Lanes that failed, on their way out.
+    closing: JoinSet<()>,
 }
 
 impl Lanes {
     /// No lane yet.
     #[must_use]
     pub fn new(sandbox: Arc<dyn Sandbox>, spec: Arc<ProbeSpec>) -> Self {
-        Self { sandbox, spec, opened: 0, used: Vec::new(), fresh: Vec::new() }
+        Self { sandbox, spec, opened: 0, used: Vec::new(), fresh: Vec::new(), closing: JoinSet::new() }
     }
 
     /// A lane for a run: a fresh one for a proof, else one that has been used before if there is one.
@@ -59,6 +64,12 @@ impl Lanes {
         self.used.push(Slot { number: open.number, task });
     }
 
+    /// Removes a lane after a failure, in the background: with a sandbox in trouble that may take a
+    /// minute, in which the job must go on listening.
+    pub fn discard(&mut self, open: OpenLane) {
+        self.closing.spawn(open.close());
+    }
+
     /// Closes every lane that waits. What cannot be removed is logged; the sweep removes it later.
     pub async fn close(&mut self) {
         let slots = self.used.drain(..).chain(self.fresh.drain(..));
@@ -69,6 +80,7 @@ impl Lanes {
             }
         });
         futures::future::join_all(closing).await;
+        while self.closing.join_next().await.is_some() {}
     }
 
     fn open(&mut self) -> Slot {
