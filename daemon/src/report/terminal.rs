@@ -101,7 +101,9 @@ fn headline(out: &mut String, report: &Report, paint: Paint) {
         ResultKind::Infrastructure => "Failed: not the tested code, but what it runs on",
     };
     let _ = writeln!(out, "{}", paint.result(report.result, title));
-    let _ = writeln!(out, "{}", wrapped(&report.explanation, 0));
+    // A failure is told in the words of git or Docker, which may be a server's.
+    let explanation = text::filter(report.explanation.as_bytes(), false);
+    let _ = writeln!(out, "{}", wrapped(&explanation, 0));
 }
 
 /// A paragraph with a word before it that says what it is.

@@ -503,7 +503,7 @@ impl Conductor<'_> {
     ) -> Result<Option<String>, LeaseError> {
         persist(self.keeper, || db::probes::stop_probe(&self.runner.db, self.lease, probe)).await?;
         if let Some(lane) = lane {
-            lane.close().await;
+            self.lanes.discard(lane);
         }
         if matches!(error, SandboxError::Unusable(_)) {
             return Ok(Some(error.to_string()));

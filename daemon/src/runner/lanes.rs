@@ -3,8 +3,11 @@
 use crate::sandbox::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
 use bisect_shared::{Purpose, Sha};
 use bytes::Bytes;
-use std::sync::Arc;
-use tokio::{sync::mpsc, task::JoinHandle};
+use std::{collections::VecDeque, sync::Arc};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 /// A lane that may still be in preparation. Preparing goes on in the background, and a lane that
@@ -26,30 +29,34 @@ pub struct Lanes {
     spec: Arc<ProbeSpec>,
     opened: u32,
     used: Vec<Slot>,
-    fresh: Vec<Slot>,
+    fresh: VecDeque<Slot>,
+    prepared: usize,
+    /// Lanes that failed, on their way out.
+    closing: JoinSet<()>,
 }
 
 impl Lanes {
     /// No lane yet.
     #[must_use]
     pub fn new(sandbox: Arc<dyn Sandbox>, spec: Arc<ProbeSpec>) -> Self {
-        Self { sandbox, spec, opened: 0, used: Vec::new(), fresh: Vec::new() }
+        Self { sandbox, spec, opened: 0, used: Vec::new(), fresh: VecDeque::new(), prepared: 0, closing: JoinSet::new() }
     }
 
     /// A lane for a run: a fresh one for a proof, else one that has been used before if there is one.
     pub fn take(&mut self, purpose: Purpose) -> Slot {
         let waiting = match purpose {
             Purpose::Search => self.used.pop(),
-            Purpose::Proof => self.fresh.pop(),
+            Purpose::Proof => self.fresh.pop_front(),
         };
-        waiting.unwrap_or_else(|| self.open())
+        waiting.unwrap_or_else(|| self.open(purpose))
     }
 
-    /// Begins to prepare lanes for proofs, so that these need not wait.
+    /// Begins to prepare lanes for proofs, so that these need not wait: `count` of them in all.
     pub fn prepare_fresh(&mut self, count: usize) {
-        while self.fresh.len() < count {
-            let slot = self.open();
-            self.fresh.push(slot);
+        while self.prepared < count {
+            self.prepared += 1;
+            let slot = self.open(Purpose::Proof);
+            self.fresh.push_back(slot);
         }
     }
 
@@ -57,6 +64,12 @@ impl Lanes {
     pub fn give_back(&mut self, open: OpenLane) {
         let task = tokio::spawn(async { Ok(open.lane) });
         self.used.push(Slot { number: open.number, task });
+    }
+
+    /// Removes a lane after a failure, in the background: with a sandbox in trouble that may take a
+    /// minute, in which the job must go on listening.
+    pub fn discard(&mut self, open: OpenLane) {
+        self.closing.spawn(open.close());
     }
 
     /// Closes every lane that waits. What cannot be removed is logged; the sweep removes it later.
@@ -69,12 +82,13 @@ impl Lanes {
             }
         });
         futures::future::join_all(closing).await;
+        while self.closing.join_next().await.is_some() {}
     }
 
-    fn open(&mut self) -> Slot {
+    fn open(&mut self, purpose: Purpose) -> Slot {
         let (sandbox, spec, number) = (Arc::clone(&self.sandbox), Arc::clone(&self.spec), self.opened);
         self.opened += 1;
-        let task = tokio::spawn(async move { sandbox.open_lane(spec, number).await });
+        let task = tokio::spawn(async move { sandbox.open_lane(spec, number, purpose).await });
         Slot { number, task }
     }
 }

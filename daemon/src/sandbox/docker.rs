@@ -17,7 +17,7 @@ mod sweep;
 
 use super::{Lane, Network, ProbeSpec, Sandbox, SandboxError};
 use async_trait::async_trait;
-use bisect_shared::{Epoch, InstanceId, JobId};
+use bisect_shared::{Epoch, InstanceId, JobId, Purpose};
 use engine::Link;
 use std::{sync::Arc, time::Duration};
 
@@ -101,10 +101,11 @@ impl Sandbox for DockerSandbox {
         &self,
         spec: Arc<ProbeSpec>,
         lane: u32,
+        purpose: Purpose,
     ) -> Result<Box<dyn Lane>, SandboxError> {
         let engine = self.link.engine().await?;
         let image = self.images.find(&engine, &spec.image).await?;
-        let lane = lane::DockerLane::open(engine, spec, image, lane).await?;
+        let lane = lane::DockerLane::open(engine, spec, image, lane, purpose).await?;
         Ok(Box::new(lane))
     }
 

@@ -7,7 +7,7 @@ pub mod docker;
 pub mod process;
 
 use async_trait::async_trait;
-use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
+use bisect_shared::{Ending, Epoch, InstanceId, JobId, Purpose, Sha};
 use bytes::Bytes;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -112,8 +112,14 @@ pub trait Sandbox: Send + Sync {
     /// digest), for the record.
     async fn check(&self, spec: &ProbeSpec) -> Result<String, SandboxError>;
 
-    /// Prepares a lane: a workspace that lasts from probe to probe.
-    async fn open_lane(&self, spec: Arc<ProbeSpec>, lane: u32) -> Result<Box<dyn Lane>, SandboxError>;
+    /// Prepares a lane: a workspace that lasts from probe to probe. One for a proof is likely to run
+    /// once only, so nothing is prepared ahead for a second run.
+    async fn open_lane(
+        &self,
+        spec: Arc<ProbeSpec>,
+        lane: u32,
+        purpose: Purpose,
+    ) -> Result<Box<dyn Lane>, SandboxError>;
 
     /// Removes every container, volume and process of `job` whose epoch is below `below`, on this
     /// engine. The new owner of a job calls it before its first probe.

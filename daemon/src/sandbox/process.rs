@@ -6,7 +6,7 @@
 use super::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
 use crate::git::Git;
 use async_trait::async_trait;
-use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
+use bisect_shared::{Ending, Epoch, InstanceId, JobId, Purpose, Sha};
 use bytes::{Bytes, BytesMut};
 use std::{
     io::ErrorKind,
@@ -96,7 +96,12 @@ impl Sandbox for ProcessSandbox {
         Ok("process".into())
     }
 
-    async fn open_lane(&self, spec: Arc<ProbeSpec>, lane: u32) -> Result<Box<dyn Lane>, SandboxError> {
+    async fn open_lane(
+        &self,
+        spec: Arc<ProbeSpec>,
+        lane: u32,
+        _purpose: Purpose,
+    ) -> Result<Box<dyn Lane>, SandboxError> {
         let folder = self.lane_folder(&spec, lane);
         let deadline = Instant::now() + spec.deadline;
         let opened = ProcessLane { git: Git::reader(), deadline, folder, spec, checked_out: None };

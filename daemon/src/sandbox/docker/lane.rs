@@ -15,7 +15,7 @@ use super::{
 };
 use crate::sandbox::{Lane, ProbeSpec, RunEnd, SandboxError};
 use async_trait::async_trait;
-use bisect_shared::{Ending, Sha};
+use bisect_shared::{Ending, Purpose, Sha};
 use bytes::Bytes;
 use std::{
     future::Future,
@@ -40,6 +40,7 @@ struct Plan {
     spec: Arc<ProbeSpec>,
     image: Image,
     number: u32,
+    purpose: Purpose,
     opened: Instant,
 }
 
@@ -49,12 +50,14 @@ impl DockerLane {
         spec: Arc<ProbeSpec>,
         image: Image,
         number: u32,
+        purpose: Purpose,
     ) -> Result<Self, SandboxError> {
         let plan = Arc::new(Plan {
             engine,
             spec,
             image,
             number,
+            purpose,
             opened: Instant::now(),
         });
         let parts = Some(Parts::make(&plan).await?);
@@ -176,14 +179,20 @@ impl Parts {
         }));
     }
 
-    /// The container that waits; another one starts while it runs.
+    /// The container that waits; another one starts while it runs, where another run is likely.
     async fn take_prepared(&mut self) -> Result<Prepared, SandboxError> {
         let doing = "starting a test container";
+        if self.next.is_none() {
+            self.prepare_next();
+        }
         let prepared = match &mut self.next {
             Some(next) => next.await,
             None => return Err(engine::failed(doing, "none was prepared")),
         };
-        self.prepare_next();
+        self.next = None;
+        if self.plan.purpose == Purpose::Search {
+            self.prepare_next();
+        }
         prepared.unwrap_or_else(|error| Err(engine::failed(doing, error)))
     }
 

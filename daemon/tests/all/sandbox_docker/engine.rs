@@ -1,7 +1,7 @@
 //! Errors of Docker, dead servers and other people's containers: never a verdict, never a leftover.
 
 use super::world::{World, commit, docker, probe, probe_until};
-use bisect_shared::{Ending, Epoch, InstanceId, JobId};
+use bisect_shared::{Ending, Epoch, InstanceId, JobId, Purpose};
 use bisectd::sandbox::{
     ProbeSpec, Sandbox, SandboxError,
     docker::{DockerConfig, DockerSandbox},
@@ -128,7 +128,7 @@ async fn docker_that_is_away_is_an_error_with_a_way_out() {
         world.sandbox.check(&spec).await.map(drop).unwrap_err(),
         world
             .sandbox
-            .open_lane(Arc::new(spec), 0)
+            .open_lane(Arc::new(spec), 0, Purpose::Search)
             .await
             .map(drop)
             .unwrap_err(),
@@ -337,7 +337,7 @@ async fn a_dropped_run_and_a_dropped_lane_leave_nothing() {
     drop(lane);
     world.left_nothing_soon().await;
 
-    let opening = world.sandbox.open_lane(Arc::new(world.spec(&["true"])), 1);
+    let opening = world.sandbox.open_lane(Arc::new(world.spec(&["true"])), 1, Purpose::Search);
     assert!(
         tokio::time::timeout(Duration::from_millis(30), opening)
             .await

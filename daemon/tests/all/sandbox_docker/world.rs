@@ -1,6 +1,6 @@
 //! A world for one test: its own owner label, its own job, one shared history; ends clean.
 
-use bisect_shared::{Ending, Epoch, InstanceId, JobId, Sha};
+use bisect_shared::{Ending, Epoch, InstanceId, JobId, Purpose, Sha};
 use bisectd::sandbox::{
     Lane, Limits, Network, ProbeSpec, RunEnd, Sandbox, SandboxError,
     docker::{DockerConfig, DockerSandbox},
@@ -136,7 +136,7 @@ impl World {
     }
 
     pub async fn lane(&self, spec: ProbeSpec) -> Box<dyn Lane> {
-        self.sandbox.open_lane(Arc::new(spec), 0).await.unwrap()
+        self.sandbox.open_lane(Arc::new(spec), 0, Purpose::Search).await.unwrap()
     }
 
     /// Everything that carries this world's label.
