@@ -195,6 +195,8 @@ async fn obey(signals: Signals, queue: Queue, job: Enqueued, stopping: Cancellat
             Ok(_) => return,
             Err(error) => tracing::warn!(error = %error, "the job could not be cancelled; giving it back"),
         }
+    } else if job.joined {
+        tell("\nleaving: the job goes on where it runs, or waits for the same command (once more ends at once)");
     } else {
         tell("\nstopping: the job is given back (once more ends at once)");
     }

@@ -1,5 +1,6 @@
 //! Who this process is, and whether another process of this machine is still alive.
 
+use crate::runner::Fate;
 use bisect_shared::InstanceId;
 use sha2::{Digest, Sha256};
 use std::{
@@ -56,6 +57,23 @@ pub(super) fn is_dead(data_dir: &Path, id: &str) -> bool {
     }
 }
 
+/// What is known here of a process.
+pub(super) fn fate(data_dir: &Path, id: &InstanceId) -> Option<Fate> {
+    let known = |dead: bool| if dead { Fate::Dead } else { Fate::Alive };
+    if let Some(pid) = id.0.strip_prefix(CHECKING) {
+        return Some(known(!Path::new("/proc").join(pid).exists()));
+    }
+    lock_path(data_dir, &id.0).exists().then(|| known(is_dead(data_dir, &id.0)))
+}
+
+/// A process that has only begun to check its request, and has no name of its own yet.
+pub(super) fn checking() -> InstanceId {
+    InstanceId(format!("{CHECKING}{}", std::process::id()))
+}
+
+/// What the name of a process that checks begins with; its process id follows.
+const CHECKING: &str = "checking-";
+
 /// The processes that ran with this `DATA_DIR` and are surely dead.
 pub(super) fn dead(data_dir: &Path) -> Vec<InstanceId> {
     let Ok(entries) = std::fs::read_dir(data_dir.join("instances")) else { return Vec::new() };
@@ -106,6 +124,10 @@ mod tests {
         assert!(!is_dead(folder.path(), &id), "it lives");
         drop(instance);
         assert!(is_dead(folder.path(), &id), "it ended, but not in order");
+        assert_eq!(fate(folder.path(), &InstanceId(id.clone())), Some(Fate::Dead));
+        assert_eq!(fate(folder.path(), &InstanceId("elsewhere-1-2-3".into())), None);
+        assert_eq!(fate(folder.path(), &checking()), Some(Fate::Alive));
+        assert_eq!(fate(folder.path(), &InstanceId("checking-4294967295".into())), Some(Fate::Dead));
         assert_eq!(dead(folder.path()), [InstanceId(id)]);
         assert!(!is_dead(folder.path(), "elsewhere-1-2-3"), "nothing is known of it");
         // What a crash leaves: the file, and no lock on it.

@@ -44,13 +44,26 @@ fn run(cli: Cli) -> Result<Exit, Refusal> {
         }
         Command::Man => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Refusal::infrastructure)?;
+            for command in manual() {
+                clap_mangen::Man::new(command).render(&mut page).map_err(Refusal::infrastructure)?;
+            }
             print(&String::from_utf8_lossy(&page))?;
             Ok(Exit::Done)
         }
         Command::Bisect(args) => asynchronous(bisect::run(*args, &configuration(cli.env_file.as_deref())?)),
         Command::Migrate(args) => asynchronous(migrate::run(&args, &configuration(cli.env_file.as_deref())?)),
     }
+}
+
+/// The program and its sub-commands, each a page of the manual.
+fn manual() -> Vec<clap::Command> {
+    let mut program = Cli::command();
+    program.build();
+    let pages = program.get_subcommands().filter(|command| command.get_name() != "help");
+    // clap takes names that live as long as the program.
+    let name = |command: &clap::Command| -> &'static str { format!("bisectd-{}", command.get_name()).leak() };
+    let pages: Vec<clap::Command> = pages.map(|command| command.clone().name(name(command))).collect();
+    std::iter::once(program).chain(pages).collect()
 }
 
 /// Writes to standard output. A reader that has read enough (`| head`) is no failure.

@@ -24,7 +24,7 @@ use crate::{
         process::ProcessSandbox,
     },
 };
-use bisect_shared::{Epoch, InstanceId, JobId};
+use bisect_shared::{Epoch, JobId};
 use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -137,7 +137,7 @@ impl Services {
 /// Removes what dead processes left here, and forgets them. While one still has a job, that it is
 /// dead must be known: see [`instance::forget`].
 async fn sweep(runner: &Runner, config: &Config) {
-    runner.sweep(|id| instance::is_dead(&config.data_dir, &id.0)).await;
+    runner.sweep(|id| instance::fate(&config.data_dir, id)).await;
     for dead in instance::dead(&config.data_dir) {
         if matches!(runner.queue.owns_jobs(&dead).await, Ok(false)) {
             instance::forget(&config.data_dir, &dead.0);
@@ -188,7 +188,7 @@ pub(super) async fn docker(config: &Config, spec: &JobSpec) -> Result<Option<Arc
         ..DockerConfig::default()
     });
     let sandbox = sandbox.map_err(Refusal::usage)?;
-    let nobody = (JobId(0), Epoch(0), InstanceId(String::from("check")));
+    let nobody = (JobId(0), Epoch(0), instance::checking());
     let probe = spec.probe_spec(nobody, PathBuf::new(), Duration::ZERO);
     sandbox.check(&probe).await.map_err(Refusal::usage)?;
     Ok(Some(Arc::new(sandbox)))

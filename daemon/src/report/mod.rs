@@ -63,6 +63,10 @@ pub struct Request {
     pub command: Vec<String>,
     /// Run before the command.
     pub setup: Option<String>,
+    /// The image it ran in; none where it ran as a plain process.
+    pub image: Option<String>,
+    /// The names of the variables that were set for it: their values may be secret.
+    pub env: Vec<String>,
     /// Only first parents were followed.
     pub first_parent: bool,
     /// The commit that fixed it was sought.

@@ -230,8 +230,16 @@ fn by_hand(out: &mut String, report: &Report, paint: Paint) {
         (None, _) => report.failure.as_ref().map_or_else(String::new, |failure| run(&failure.commit)),
     };
     if !steps.is_empty() {
-        let _ = write!(out, "\n{}\n{steps}", paint.strong("See it by hand"));
+        let _ = write!(out, "\n{}{}\n{steps}", paint.strong("See it by hand"), surroundings(report));
     }
+}
+
+/// What a shell of one's own may lack.
+fn surroundings(report: &Report) -> String {
+    let image = report.request.image.as_ref().map(|image| format!("in {image}"));
+    let env = (!report.request.env.is_empty()).then(|| format!("with {} set", report.request.env.join(", ")));
+    let told: Vec<String> = image.into_iter().chain(env).map(|part| text::line(&part)).collect();
+    if told.is_empty() { String::new() } else { format!(" (it ran {})", told.join(", ")) }
 }
 
 fn footer(out: &mut String, report: &Report, paint: Paint) {

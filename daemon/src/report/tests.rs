@@ -14,6 +14,8 @@ fn sha(text: &str) -> Sha {
 
 fn request() -> Request {
     Request {
+        image: None,
+        env: Vec::new(),
         source: "/home/ann/packaging/.git".into(),
         good: vec![sha(GOOD)],
         bad: sha(BAD),

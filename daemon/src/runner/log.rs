@@ -69,6 +69,9 @@ pub async fn store(
                 }
             }
             _ = flush.tick(), if writing.is_none() && !log.pending.is_empty() => {}
+            // Nobody wants to know what a useless run printed; and when the job has ended, nothing
+            // may be written any more.
+            () = stop.cancelled() => return drain(output).await,
         }
     }
 }

@@ -67,6 +67,15 @@ impl Sandboxes {
     }
 }
 
+/// Whether a process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It runs.
+    Alive,
+    /// It has ended.
+    Dead,
+}
+
 /// Why a job's run ended.
 enum End {
     /// It has a result of its own.
@@ -147,26 +156,30 @@ impl Runner {
 }
 
 impl Runner {
-    /// Removes what dead processes left on this machine: those that `surely_dead` knows of, and
-    /// those that the database has not heard of for too long. A failure is logged: the next process
-    /// tries again.
-    pub async fn sweep(&self, surely_dead: impl Fn(&InstanceId) -> bool) {
+    /// Removes what dead processes left on this machine: those of which `fate` knows it, and of the
+    /// others those that the database has not heard of for too long. A failure is logged: the next
+    /// process tries again.
+    pub async fn sweep(&self, fate: impl Fn(&InstanceId) -> Option<Fate>) {
         let sandboxes = self.sandboxes.docker.iter().chain([&self.sandboxes.process]);
         for sandbox in sandboxes {
-            if let Err(error) = self.sweep_one(&**sandbox, &surely_dead).await {
+            if let Err(error) = self.sweep_one(&**sandbox, &fate).await {
                 tracing::warn!(error = %error, "what dead processes left was not removed");
             }
         }
     }
 
-    async fn sweep_one(&self, sandbox: &dyn Sandbox, surely_dead: &impl Fn(&InstanceId) -> bool) -> anyhow::Result<()> {
+    async fn sweep_one(&self, sandbox: &dyn Sandbox, fate: &impl Fn(&InstanceId) -> Option<Fate>) -> anyhow::Result<()> {
         // What is there is read first: whoever has something there has told the database before.
         let mut dead = sandbox.instances().await?;
         if dead.is_empty() {
             return Ok(());
         }
         let alive = self.queue.alive_instances().await?;
-        dead.retain(|id| *id != self.instance && (surely_dead(id) || !alive.iter().any(|row| row.id == *id)));
+        let is_dead = |id: &InstanceId| match fate(id) {
+            Some(fate) => fate == Fate::Dead,
+            None => !alive.iter().any(|row| row.id == *id),
+        };
+        dead.retain(|id| *id != self.instance && is_dead(id));
         sandbox.sweep_instances(&dead).await?;
         Ok(())
     }

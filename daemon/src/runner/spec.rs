@@ -111,6 +111,8 @@ impl JobSpec {
             bad: self.bad,
             command: self.command.clone(),
             setup: self.setup.clone(),
+            image: (self.sandbox == SandboxKind::Docker).then(|| self.image.clone()),
+            env: self.env.iter().map(|(name, _)| name.clone()).collect(),
             first_parent: self.first_parent,
             fixed: self.fixed,
             paths: self.paths.clone(),

@@ -96,9 +96,8 @@ fn culprit_words(culprit: Sha, parents: &[Parent], spec: &JobSpec) -> Words {
         many => format!("The command {does} on it and {before} on its parents {}.", many.join(" and ")),
     };
     let mut words = Words { commits: vec![culprit], confidence: 1.0, ..Words::of(ResultKind::Culprit, explanation) };
-    if !spec.fixed {
-        words.failing = Some(culprit);
-    }
+    // With --fixed it is the parent that fails.
+    words.failing = if spec.fixed { parents.first().map(|parent| parent.commit) } else { Some(culprit) };
     for parent in parents.iter().filter(|parent| parent.state == ParentState::Skipped) {
         // Not measured: what is left to doubt when one side of the step could not be run again.
         words.confidence = 0.9;

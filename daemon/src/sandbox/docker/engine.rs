@@ -80,6 +80,12 @@ fn away(config: &DockerConfig, reason: &str) -> SandboxError {
     }
 }
 
+/// An error with all that caused it: the outermost one rarely says what is wrong.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
@@ -97,7 +103,7 @@ impl Engine {
         let docker = tokio::time::timeout(config.call_timeout, negotiation)
             .await
             .map_err(|_| away("it does not answer"))?
-            .map_err(|error| away(&error.to_string()))?;
+            .map_err(|error| away(&with_causes(&error)))?;
         Ok(Self { docker, config })
     }
 
