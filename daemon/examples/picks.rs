@@ -37,17 +37,9 @@ fn main() -> anyhow::Result<()> {
     };
     let mut rows = Vec::new();
     for lanes in lanes {
-        rows.push(measure(
-            &question,
-            lanes.parse().context("LANES must be numbers")?,
-        )?);
+        rows.push(measure(&question, lanes.parse().context("LANES must be numbers")?)?);
     }
-    let merges = question
-        .graph
-        .commits()
-        .iter()
-        .filter(|commit| question.graph.parents(commit).count() > 1)
-        .count();
+    let merges = question.graph.commits().iter().filter(|commit| question.graph.parents(commit).count() > 1).count();
     let peak = peak_memory()?;
     println!(
         "{}",
@@ -58,20 +50,10 @@ fn main() -> anyhow::Result<()> {
 
 fn resolve(repository: &str, name: &str) -> anyhow::Result<Sha> {
     let commit = format!("{name}^{{commit}}");
-    let found = Command::new("git")
-        .args([
-            "-C",
-            repository,
-            "rev-parse",
-            "--verify",
-            "--end-of-options",
-            &commit,
-        ])
-        .output()?;
+    let found =
+        Command::new("git").args(["-C", repository, "rev-parse", "--verify", "--end-of-options", &commit]).output()?;
     let text = String::from_utf8(found.stdout)?;
-    text.trim()
-        .parse()
-        .with_context(|| format!("{name} is no commit of {repository}"))
+    text.trim().parse().with_context(|| format!("{name} is no commit of {repository}"))
 }
 
 /// As the runner reads it, git's own time included.
@@ -114,10 +96,7 @@ fn measure(question: &Question, lanes: usize) -> anyhow::Result<Value> {
 fn descendants(graph: &Graph, culprit: Sha) -> HashSet<Sha> {
     let mut failing = HashSet::from([culprit]);
     for commit in graph.commits().iter().rev() {
-        if graph
-            .parents(commit)
-            .any(|parent| failing.contains(&parent))
-        {
+        if graph.parents(commit).any(|parent| failing.contains(&parent)) {
             failing.insert(*commit);
         }
     }
@@ -148,20 +127,13 @@ fn bisect(
 
 fn answer(InFlight { commit, purpose }: InFlight, failing: &HashSet<Sha>) -> Run {
     let ending = Ending::Exited(u8::from(failing.contains(&commit)));
-    Run {
-        commit,
-        purpose,
-        ending,
-    }
+    Run { commit, purpose, ending }
 }
 
 /// The most memory that this process ever held: the graph, the search, and the planted culprits' descendants.
 fn peak_memory() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .context("no VmHWM in /proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kilobytes * 1024)
 }

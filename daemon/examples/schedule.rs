@@ -16,19 +16,9 @@ fn main() -> anyhow::Result<()> {
         bail!("usage: schedule FILE OVERHEAD LANES…");
     };
     let text = std::fs::read_to_string(file).with_context(|| file.clone())?;
-    let overhead: f64 = overhead
-        .parse()
-        .context("OVERHEAD must be seconds per probe")?;
-    let seconds: Vec<f64> = text
-        .lines()
-        .map(str::parse)
-        .collect::<Result<_, _>>()
-        .context("seconds")?;
-    let world = World {
-        question: linear(seconds.len())?,
-        seconds,
-        overhead,
-    };
+    let overhead: f64 = overhead.parse().context("OVERHEAD must be seconds per probe")?;
+    let seconds: Vec<f64> = text.lines().map(str::parse).collect::<Result<_, _>>().context("seconds")?;
+    let world = World { question: linear(seconds.len())?, seconds, overhead };
     let mut rows = Vec::new();
     for lanes in lanes {
         let lanes: usize = lanes.parse().context("LANES must be numbers")?;
@@ -43,10 +33,7 @@ fn main() -> anyhow::Result<()> {
         let part = |part: f64| ratios[(part * (ratios.len() - 1) as f64) as usize];
         rows.push(json!({ "lanes": lanes, "ratio_of_sums": sums.0 / sums.1, "median": part(0.5), "p10": part(0.1), "p90": part(0.9) }));
     }
-    println!(
-        "{}",
-        json!({ "overhead_seconds": world.overhead, "culprits": world.seconds.len() - 1, "lanes": rows })
-    );
+    println!("{}", json!({ "overhead_seconds": world.overhead, "culprits": world.seconds.len() - 1, "lanes": rows }));
     Ok(())
 }
 
@@ -90,25 +77,18 @@ impl World {
         while bad - good > 1 {
             let middle = good + (bad - good) / 2;
             time += self.seconds[middle];
-            if middle >= culprit {
-                bad = middle
-            } else {
-                good = middle
-            }
+            if middle >= culprit { bad = middle } else { good = middle }
         }
         time
     }
 
     /// The whole job: a lane is free again as soon as its probe ended or was stopped.
     fn ours(&self, culprit: usize, lanes: usize) -> anyhow::Result<f64> {
-        let (mut now, mut runs, mut flying): (f64, Vec<Run>, Vec<(InFlight, f64)>) =
-            (0.0, Vec::new(), Vec::new());
+        let (mut now, mut runs, mut flying): (f64, Vec<Run>, Vec<(InFlight, f64)>) = (0.0, Vec::new(), Vec::new());
         loop {
             let in_flight: Vec<InFlight> = flying.iter().map(|(probe, _)| *probe).collect();
             match next(&self.question, &runs, &in_flight, lanes) {
-                Step::Done(Conclusion::Culprit { culprit: found, .. })
-                    if number(found)? == culprit =>
-                {
+                Step::Done(Conclusion::Culprit { culprit: found, .. }) if number(found)? == culprit => {
                     return Ok(now);
                 }
                 Step::Done(other) => bail!("{lanes} lanes, culprit {culprit}: {other:?}"),
@@ -116,30 +96,19 @@ impl World {
                     // What stops frees its lane now, and the next step may use it.
                     flying.retain(|(probe, _)| !stop.contains(probe));
                     for probe in &start {
-                        flying.push((
-                            *probe,
-                            now + self.overhead + self.seconds[number(probe.commit)?],
-                        ));
+                        flying.push((*probe, now + self.overhead + self.seconds[number(probe.commit)?]));
                     }
                     if !stop.is_empty() {
                         continue;
                     }
                 }
             }
-            let first = flying
-                .iter()
-                .enumerate()
-                .min_by(|one, other| one.1.1.total_cmp(&other.1.1))
-                .map(|(index, _)| index);
-            let (InFlight { commit, purpose }, end) =
-                flying.swap_remove(first.context("nothing runs")?);
+            let first =
+                flying.iter().enumerate().min_by(|one, other| one.1.1.total_cmp(&other.1.1)).map(|(index, _)| index);
+            let (InFlight { commit, purpose }, end) = flying.swap_remove(first.context("nothing runs")?);
             now = end;
             let ending = Ending::Exited(u8::from(number(commit)? >= culprit));
-            runs.push(Run {
-                commit,
-                purpose,
-                ending,
-            });
+            runs.push(Run { commit, purpose, ending });
         }
     }
 }

@@ -165,7 +165,9 @@ impl Git {
         let fsck = HARMLESS.iter().map(|finding| format!("fetch.fsck.{finding}=ignore"));
         let settings = ["fetch.fsckObjects=true".to_owned()].into_iter().chain(fsck);
         let mut args: Vec<String> = settings.flat_map(|setting| ["-c".to_owned(), setting]).collect();
-        args.extend(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"].map(String::from));
+        args.extend(
+            ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"].map(String::from),
+        );
         args.push(if prune { "--prune" } else { "--no-prune" }.into());
         args.extend(["--end-of-options".into(), source.into()]);
         args.extend_from_slice(refspecs);
@@ -280,7 +282,9 @@ pub fn check_address(source: &str) -> Result<(), GitError> {
     let (scheme, rest) = source.split_once("://").unwrap_or(("ssh", ""));
     if helper || !SCHEMES.contains(&scheme) {
         let known = SCHEMES.join(", ");
-        return Err(GitError::Input(format!("this kind of address cannot be fetched from; known are {known}, and host:path")));
+        return Err(GitError::Input(format!(
+            "this kind of address cannot be fetched from; known are {known}, and host:path"
+        )));
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let user = authority.rsplit_once('@').map(|(user, _)| user);

@@ -145,12 +145,7 @@ impl Queue {
     /// The queue as seen by `instance`. `affinity` names machine and `DATA_DIR`.
     #[must_use]
     pub fn new(db: Database, instance: InstanceId, clocks: Clocks, affinity: String) -> Self {
-        Self {
-            db,
-            instance,
-            clocks,
-            affinity,
-        }
+        Self { db, instance, clocks, affinity }
     }
 
     /// The database behind it.
@@ -200,14 +195,11 @@ impl Queue {
 
     async fn claim_one(&self, job: JobId) -> Result<Option<(Lease, JobRow)>, DbError> {
         let mut tx = self.db.begin().await?;
-        let installation = jobs::find(&mut tx, job)
-            .await?
-            .and_then(|row| row.installation);
+        let installation = jobs::find(&mut tx, job).await?.and_then(|row| row.installation);
         if let Some(installation) = installation {
             installations::lock(&mut tx, installation).await?;
         }
-        let taken =
-            jobs::take_one(&mut tx, &self.instance, job, installation, &self.affinity).await?;
+        let taken = jobs::take_one(&mut tx, &self.instance, job, installation, &self.affinity).await?;
         if let (Some(installation), true) = (installation, taken.is_some()) {
             installations::settle_turn(&mut tx, installation, true).await?;
         }
@@ -236,22 +228,11 @@ impl Queue {
         })
     }
 
-    async fn claimed(
-        &self,
-        mut tx: Tx,
-        taken: Option<(Lease, JobRow)>,
-    ) -> Result<Option<(Lease, JobRow)>, DbError> {
+    async fn claimed(&self, mut tx: Tx, taken: Option<(Lease, JobRow)>) -> Result<Option<(Lease, JobRow)>, DbError> {
         if let Some((_, job)) = &taken {
             probes::stop_all(&mut tx, job.id).await?;
             let detail = json!({ "attempt": job.attempts });
-            job_events::append(
-                &mut tx,
-                job,
-                JobEventKind::Claimed,
-                Some(&self.instance),
-                detail,
-            )
-            .await?;
+            job_events::append(&mut tx, job, JobEventKind::Claimed, Some(&self.instance), detail).await?;
         }
         tx.commit().await?;
         Ok(taken)
@@ -266,9 +247,7 @@ impl Queue {
         let answer = jobs::beat(&mut tx, lease).await?;
         tx.commit().await?;
         match answer {
-            Some(cancel_requested_by) => Ok(Renewal {
-                cancel_requested_by,
-            }),
+            Some(cancel_requested_by) => Ok(Renewal { cancel_requested_by }),
             None => Err(refused(&self.db, lease, "renew").await),
         }
     }
@@ -279,11 +258,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`LeaseError::Lost`]: somebody else has it already.
-    pub async fn release(
-        &self,
-        lease: &Lease,
-        reason: ReleaseReason,
-    ) -> Result<JobStatus, LeaseError> {
+    pub async fn release(&self, lease: &Lease, reason: ReleaseReason) -> Result<JobStatus, LeaseError> {
         let mut tx = self.db.begin().await?;
         let Some(job) = jobs::lock_leased(&mut tx, lease).await? else {
             tx.rollback().await?;
@@ -291,22 +266,16 @@ impl Queue {
         };
         let detail = json!({ "reason": reason.name() });
         let status = if job.cancel_requested_by.is_some() {
-            self.end(&mut tx, &job, &Outcome::cancelled(), detail)
-                .await?
+            self.end(&mut tx, &job, &Outcome::cancelled(), detail).await?
         } else if job.handovers >= MAX_HANDOVERS {
-            let error = format!(
-                "given back {} times by servers that were stopped",
-                job.handovers
-            );
-            self.end(&mut tx, &job, &Outcome::failed(error), detail)
-                .await?
+            let error = format!("given back {} times by servers that were stopped", job.handovers);
+            self.end(&mut tx, &job, &Outcome::failed(error), detail).await?
         } else {
             let delay = match reason {
                 ReleaseReason::Unavailable => self.clocks.recovery_interval,
                 ReleaseReason::Shutdown | ReleaseReason::Drain => Duration::ZERO,
             };
-            self.put_back(&mut tx, &job, JobEventKind::Released, delay, detail)
-                .await?
+            self.put_back(&mut tx, &job, JobEventKind::Released, delay, detail).await?
         };
         tx.commit().await?;
         Ok(status)
@@ -330,12 +299,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`DbError`], as for every call.
-    pub async fn finish_in(
-        &self,
-        tx: &mut Tx,
-        lease: &Lease,
-        outcome: &Outcome,
-    ) -> Result<bool, DbError> {
+    pub async fn finish_in(&self, tx: &mut Tx, lease: &Lease, outcome: &Outcome) -> Result<bool, DbError> {
         let Some(job) = jobs::lock_leased(tx, lease).await? else {
             return Ok(false);
         };
@@ -357,11 +321,7 @@ impl Queue {
             };
             let status = self.reclaim(&mut tx, &job).await?;
             tx.commit().await?;
-            reclaimed.push(Reclaimed {
-                job: job.id,
-                worker: job.worker,
-                status,
-            });
+            reclaimed.push(Reclaimed { job: job.id, worker: job.worker, status });
         }
     }
 
@@ -384,10 +344,7 @@ impl Queue {
     }
 
     async fn reclaim(&self, tx: &mut Tx, job: &JobRow) -> Result<JobStatus, DbError> {
-        let lost = job
-            .worker
-            .as_ref()
-            .map_or("unknown", |worker| worker.0.as_str());
+        let lost = job.worker.as_ref().map_or("unknown", |worker| worker.0.as_str());
         let detail = json!({ "from": lost, "heartbeat_at": job.heartbeat_at });
         if job.cancel_requested_by.is_some() {
             self.end(tx, job, &Outcome::cancelled(), detail).await
@@ -398,8 +355,7 @@ impl Queue {
             );
             self.end(tx, job, &Outcome::failed(error), detail).await
         } else {
-            self.put_back(tx, job, JobEventKind::Reclaimed, Duration::ZERO, detail)
-                .await
+            self.put_back(tx, job, JobEventKind::Reclaimed, Duration::ZERO, detail).await
         }
     }
 
@@ -420,12 +376,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`DbError`], as for every call.
-    pub async fn request_cancel_in(
-        &self,
-        tx: &mut Tx,
-        job: JobId,
-        by: &str,
-    ) -> Result<bool, DbError> {
+    pub async fn request_cancel_in(&self, tx: &mut Tx, job: JobId, by: &str) -> Result<bool, DbError> {
         let Some(job) = jobs::lock_unfinished(tx, job).await? else {
             return Ok(false);
         };
@@ -433,14 +384,7 @@ impl Queue {
             return Ok(false);
         };
         let detail = json!({ "by": by });
-        job_events::append(
-            tx,
-            &job,
-            JobEventKind::CancelRequested,
-            None,
-            detail.clone(),
-        )
-        .await?;
+        job_events::append(tx, &job, JobEventKind::CancelRequested, None, detail.clone()).await?;
         if job.status == JobStatus::Pending {
             self.end(tx, &job, &Outcome::cancelled(), detail).await?;
         }
@@ -465,12 +409,7 @@ impl Queue {
     pub async fn heartbeat_instance(&self, max_jobs: u32) -> Result<InstanceRow, DbError> {
         let host = gethostname::gethostname();
         let host = host.to_string_lossy();
-        let sign = Sign {
-            id: &self.instance,
-            host: &host,
-            affinity: &self.affinity,
-            max_jobs,
-        };
+        let sign = Sign { id: &self.instance, host: &host, affinity: &self.affinity, max_jobs };
         let mut tx = self.db.begin().await?;
         let row = instances::beat(&mut tx, sign).await?;
         tx.commit().await?;
@@ -500,13 +439,7 @@ impl Queue {
 
     /// `job` is locked by this transaction, so the statement that checks its state again must
     /// find it as it was.
-    async fn end(
-        &self,
-        tx: &mut Tx,
-        job: &JobRow,
-        outcome: &Outcome,
-        detail: Value,
-    ) -> Result<JobStatus, DbError> {
+    async fn end(&self, tx: &mut Tx, job: &JobRow, outcome: &Outcome, detail: Value) -> Result<JobStatus, DbError> {
         let ended = jobs::end(tx, job.id, job.epoch, job.status, outcome).await?;
         let ended = ended.ok_or_else(|| gone(job.id))?;
         probes::stop_all(tx, job.id).await?;
@@ -537,9 +470,7 @@ impl Queue {
 }
 
 fn gone(job: JobId) -> DbError {
-    DbError::Missing {
-        what: format!("job {job} as it was when it was locked"),
-    }
+    DbError::Missing { what: format!("job {job} as it was when it was locked") }
 }
 
 /// Adds a job, or joins the unfinished one, in a transaction of the caller.
@@ -552,23 +483,15 @@ pub async fn enqueue_in(tx: &mut Tx, job: &NewJob) -> Result<Enqueued, DbError> 
         if let Some(row) = jobs::insert(tx, job).await? {
             let detail = json!({ "by": job.requested_by });
             job_events::append(tx, &row, JobEventKind::Queued, None, detail).await?;
-            return Ok(Enqueued {
-                job: row.id,
-                joined: false,
-            });
+            return Ok(Enqueued { job: row.id, joined: false });
         }
         let Some(key) = &job.request_key else {
-            return Err(DbError::Missing {
-                what: "the job that was just inserted".to_owned(),
-            });
+            return Err(DbError::Missing { what: "the job that was just inserted".to_owned() });
         };
         if let Some(row) = jobs::join(tx, key).await? {
             let detail = json!({ "by": job.requested_by });
             job_events::append(tx, &row, JobEventKind::Joined, None, detail).await?;
-            return Ok(Enqueued {
-                job: row.id,
-                joined: true,
-            });
+            return Ok(Enqueued { job: row.id, joined: true });
         }
     }
 }

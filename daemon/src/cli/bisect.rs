@@ -104,10 +104,9 @@ async fn serve_one(
     };
     let answer = row.and_then(|row| match row {
         Some(row) => shown.result(&row),
-        None => Err(interrupted(format!(
-            "stopped; job {} is kept: give the same command again to go on",
-            enqueued.job
-        ))),
+        None => {
+            Err(interrupted(format!("stopped; job {} is kept: give the same command again to go on", enqueued.job)))
+        }
     });
     // The answer is told; what is left is to remove containers and workspaces.
     stopping.cancel();
@@ -268,7 +267,6 @@ impl Shown {
         Ok(report.result.into())
     }
 }
-
 
 /// A job that ended without a worker: cancelled while it waited, or given up after too many crashes.
 fn without_report(row: &JobRow) -> Result<Exit, Refusal> {

@@ -7,9 +7,7 @@ use std::fmt;
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// The URL cannot be read. Its text is not shown: it may hold a password.
-    #[error(
-        "{variable} is not a database URL: {cause} (example: postgresql://user:password@host:5432/bisect)"
-    )]
+    #[error("{variable} is not a database URL: {cause} (example: postgresql://user:password@host:5432/bisect)")]
     BadUrl {
         /// The variable that holds it.
         variable: &'static str,
@@ -50,9 +48,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(variable: &'static str, options: &PgConnectOptions) -> Self {
-        let database = options
-            .get_database()
-            .unwrap_or_else(|| options.get_username());
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
         let address = match options.get_socket() {
             Some(folder) => format!("{}/{database}", folder.display()),
             None => format!("{}:{}/{database}", options.get_host(), options.get_port()),
@@ -72,33 +68,23 @@ impl DbError {
         match &error {
             sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
                 Some("57014") => Self::timed_out(place),
-                Some(code) if is_connection_code(code) => {
-                    Self::unreachable(place, refusal.message())
-                }
+                Some(code) if is_connection_code(code) => Self::unreachable(place, refusal.message()),
                 _ => Self::Query(error),
             },
-            sqlx::Error::PoolTimedOut => {
-                Self::unreachable(place, "no connection was to be had in time")
+            sqlx::Error::PoolTimedOut => Self::unreachable(place, "no connection was to be had in time"),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolClosed => {
+                Self::unreachable(place, error)
             }
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolClosed => Self::unreachable(place, error),
             _ => Self::Query(error),
         }
     }
 
     pub(super) fn unreachable(place: &Place, cause: impl fmt::Display) -> Self {
-        Self::Unreachable {
-            place: place.to_string(),
-            cause: cause.to_string(),
-        }
+        Self::Unreachable { place: place.to_string(), cause: cause.to_string() }
     }
 
     pub(super) fn timed_out(place: &Place) -> Self {
-        Self::TimedOut {
-            place: place.to_string(),
-        }
+        Self::TimedOut { place: place.to_string() }
     }
 
     /// Whether trying again later may help, without anything being changed here.
@@ -118,8 +104,5 @@ impl DbError {
 /// start-up), from PostgreSQL's appendix A; 53300 (too many connections) and 25P03 (the server
 /// ended a session that stood idle in a transaction).
 fn is_connection_code(code: &str) -> bool {
-    ["08", "28", "3D", "57P"]
-        .iter()
-        .any(|class| code.starts_with(class))
-        || ["53300", "25P03"].contains(&code)
+    ["08", "28", "3D", "57P"].iter().any(|class| code.starts_with(class)) || ["53300", "25P03"].contains(&code)
 }

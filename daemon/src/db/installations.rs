@@ -25,11 +25,7 @@ pub(crate) enum Busy {
 }
 
 /// Locks the installation that has waited longest for its turn and is below its limit.
-pub(crate) async fn lock_next_in_turn(
-    tx: &mut Tx,
-    tried: &[i64],
-    busy: Busy,
-) -> Result<Option<i64>, DbError> {
+pub(crate) async fn lock_next_in_turn(tx: &mut Tx, tried: &[i64], busy: Busy) -> Result<Option<i64>, DbError> {
     let sql = match busy {
         Busy::Skip => next!(" FOR NO KEY UPDATE OF i SKIP LOCKED"),
         Busy::Wait => next!(""),
@@ -46,20 +42,13 @@ pub(crate) async fn lock_next_in_turn(
 
 /// Locks one certain installation.
 pub(crate) async fn lock(tx: &mut Tx, installation: i64) -> Result<(), DbError> {
-    tx.execute(
-        sqlx::query("SELECT FROM installations WHERE installation_id = $1 FOR NO KEY UPDATE")
-            .bind(installation),
-    )
-    .await
-    .map(drop)
+    tx.execute(sqlx::query("SELECT FROM installations WHERE installation_id = $1 FOR NO KEY UPDATE").bind(installation))
+        .await
+        .map(drop)
 }
 
 /// After a claim the installation goes to the end of the queue; without pending jobs it leaves it.
-pub(crate) async fn settle_turn(
-    tx: &mut Tx,
-    installation: i64,
-    claimed: bool,
-) -> Result<(), DbError> {
+pub(crate) async fn settle_turn(tx: &mut Tx, installation: i64, claimed: bool) -> Result<(), DbError> {
     tx.execute(
         sqlx::query(
             "UPDATE installations SET turn_at = CASE WHEN NOT EXISTS (SELECT FROM bisect_jobs \

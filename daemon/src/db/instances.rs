@@ -80,8 +80,7 @@ pub(crate) async fn beat(tx: &mut Tx, sign: Sign<'_>) -> Result<InstanceRow, DbE
 
 /// Tells that an instance ends in order.
 pub(crate) async fn retire(tx: &mut Tx, id: &InstanceId) -> Result<(), DbError> {
-    let query =
-        sqlx::query("UPDATE instances SET retired_at = coalesce(retired_at, now()) WHERE id = $1");
+    let query = sqlx::query("UPDATE instances SET retired_at = coalesce(retired_at, now()) WHERE id = $1");
     tx.execute(query.bind(&id.0)).await.map(drop)
 }
 
@@ -92,6 +91,5 @@ pub(crate) async fn alive(tx: &mut Tx, stale_after: Duration) -> Result<Vec<Inst
         columns!(),
         " FROM instances WHERE retired_at IS NULL AND heartbeat_at >= now() - make_interval(secs => $1) ORDER BY id"
     );
-    tx.all(sqlx::query_as(sql).bind(stale_after.as_secs_f64()))
-        .await
+    tx.all(sqlx::query_as(sql).bind(stale_after.as_secs_f64())).await
 }

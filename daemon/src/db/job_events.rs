@@ -81,14 +81,8 @@ impl FromStr for JobEventKind {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        let unknown = || UnknownName {
-            what: "job event",
-            text: text.to_owned(),
-        };
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == text)
-            .ok_or_else(unknown)
+        let unknown = || UnknownName { what: "job event", text: text.to_owned() };
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(unknown)
     }
 }
 
@@ -127,9 +121,7 @@ impl<'r> FromRow<'r, PgRow> for JobEventRow {
             seq: row.try_get("seq")?,
             kind: row::parsed(row, "kind")?,
             epoch: Epoch(row.try_get("epoch")?),
-            worker: row
-                .try_get::<Option<String>, _>("worker_id")?
-                .map(InstanceId),
+            worker: row.try_get::<Option<String>, _>("worker_id")?.map(InstanceId),
             detail: row.try_get("detail")?,
             at: row.try_get("created_at")?,
         })
@@ -162,11 +154,7 @@ pub(crate) async fn append(
 }
 
 /// Appends that a write of an old claim was refused.
-pub(super) async fn record_refusal(
-    db: &Database,
-    lease: &Lease,
-    write: &str,
-) -> Result<(), DbError> {
+pub(super) async fn record_refusal(db: &Database, lease: &Lease, write: &str) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
     tx.execute(
         sqlx::query(
@@ -188,10 +176,6 @@ pub(super) async fn record_refusal(
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn history(tx: &mut Tx, job: JobId) -> Result<Vec<JobEventRow>, DbError> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM job_events WHERE job_id = $1 ORDER BY seq"
-    );
+    let sql = concat!("SELECT ", columns!(), " FROM job_events WHERE job_id = $1 ORDER BY seq");
     tx.all(sqlx::query_as(sql).bind(job.0)).await
 }

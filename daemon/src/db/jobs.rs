@@ -197,26 +197,14 @@ impl Outcome {
     /// Stopped because somebody asked for it.
     #[must_use]
     pub fn cancelled() -> Self {
-        Self {
-            end: End::Cancelled,
-            result: Some(ResultKind::Cancelled),
-            culprit: None,
-            report: None,
-            error: None,
-        }
+        Self { end: End::Cancelled, result: Some(ResultKind::Cancelled), culprit: None, report: None, error: None }
     }
 
     /// Kept from a result.
     #[must_use]
     pub fn failed(error: impl Into<String>) -> Self {
         let result = Some(ResultKind::Infrastructure);
-        Self {
-            end: End::Failed,
-            result,
-            culprit: None,
-            report: None,
-            error: Some(error.into()),
-        }
+        Self { end: End::Failed, result, culprit: None, report: None, error: Some(error.into()) }
     }
 }
 
@@ -254,9 +242,7 @@ impl<'r> FromRow<'r, PgRow> for JobRow {
             max_duration: row::duration(row, "max_seconds")?,
             spec: row.try_get("spec")?,
             priority: row.try_get("priority")?,
-            worker: row
-                .try_get::<Option<String>, _>("worker_id")?
-                .map(InstanceId),
+            worker: row.try_get::<Option<String>, _>("worker_id")?.map(InstanceId),
             heartbeat_at: row.try_get("heartbeat_at")?,
             attempts: row::count(row, "attempt_count")?,
             handovers: row::count(row, "handover_count")?,
@@ -278,7 +264,9 @@ impl<'r> FromRow<'r, PgRow> for JobRow {
 fn progress(row: &PgRow) -> Result<Option<Progress>, sqlx::Error> {
     let left: Option<i64> = row.try_get("candidates_left")?;
     let expected: Option<f64> = row.try_get("expected_probes")?;
-    Ok(left.zip(expected).map(|(left, expected_probes)| Progress { candidates_left: left.unsigned_abs(), expected_probes }))
+    Ok(left
+        .zip(expected)
+        .map(|(left, expected_probes)| Progress { candidates_left: left.unsigned_abs(), expected_probes }))
 }
 
 /// Tells how far a job is, in the transaction of a write under its lease.
@@ -319,13 +307,7 @@ pub(crate) async fn insert(tx: &mut Tx, job: &NewJob) -> Result<Option<JobRow>, 
         columns!()
     );
     let query = match &job.origin {
-        Origin::GitHub {
-            installation,
-            repository,
-            user,
-            issue,
-            comment,
-        } => sqlx::query_as(sql)
+        Origin::GitHub { installation, repository, user, issue, comment } => sqlx::query_as(sql)
             .bind(Some(*installation))
             .bind(Some(*repository))
             .bind(*user)
@@ -405,9 +387,7 @@ pub(crate) async fn take_local(
           AND coalesce(j.affinity, '') = place.affinity AND j.available_at <= now() \
           ORDER BY j.priority DESC, j.id LIMIT 1 FOR UPDATE SKIP LOCKED) AS job LIMIT 1"
     );
-    let row = tx
-        .optional(sqlx::query_as(sql).bind(&worker.0).bind(affinity))
-        .await?;
+    let row = tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(affinity)).await?;
     Ok(leased(row, worker))
 }
 
@@ -424,9 +404,7 @@ pub(crate) async fn take_of_installation(
         below_limit!(),
         " ORDER BY j.priority DESC, j.id LIMIT 1 FOR UPDATE SKIP LOCKED"
     ));
-    let row = tx
-        .optional(sqlx::query_as(sql).bind(&worker.0).bind(installation))
-        .await?;
+    let row = tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(installation)).await?;
     Ok(leased(row, worker))
 }
 
@@ -444,11 +422,7 @@ pub(crate) async fn take_one(
         below_limit!(),
         ") FOR UPDATE SKIP LOCKED"
     ));
-    let query = sqlx::query_as(sql)
-        .bind(&worker.0)
-        .bind(installation)
-        .bind(job.0)
-        .bind(affinity);
+    let query = sqlx::query_as(sql).bind(&worker.0).bind(installation).bind(job.0).bind(affinity);
     let row = tx.optional(query).await?;
     Ok(leased(row, worker))
 }
@@ -480,12 +454,7 @@ pub(crate) async fn lock_leased(tx: &mut Tx, lease: &Lease) -> Result<Option<Job
         columns!(),
         " FROM bisect_jobs WHERE id = $1 AND claim_epoch = $2 AND status = 'running' FOR UPDATE"
     );
-    tx.optional(
-        sqlx::query_as(sql)
-            .bind(lease.job().0)
-            .bind(lease.epoch().0),
-    )
-    .await
+    tx.optional(sqlx::query_as(sql).bind(lease.job().0).bind(lease.epoch().0)).await
 }
 
 /// Locks an unfinished job for a change.
@@ -500,18 +469,14 @@ pub(crate) async fn lock_unfinished(tx: &mut Tx, job: JobId) -> Result<Option<Jo
 
 /// Locks one job whose worker was not heard of for longer than `stale_after`. One that is being
 /// written just now is left for the next look.
-pub(crate) async fn lock_stale(
-    tx: &mut Tx,
-    stale_after: Duration,
-) -> Result<Option<JobRow>, DbError> {
+pub(crate) async fn lock_stale(tx: &mut Tx, stale_after: Duration) -> Result<Option<JobRow>, DbError> {
     let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM bisect_jobs WHERE status = 'running' AND heartbeat_at < now() - make_interval(secs => $1) \
          ORDER BY heartbeat_at LIMIT 1 FOR UPDATE SKIP LOCKED"
     );
-    tx.optional(sqlx::query_as(sql).bind(stale_after.as_secs_f64()))
-        .await
+    tx.optional(sqlx::query_as(sql).bind(stale_after.as_secs_f64())).await
 }
 
 /// Locks one running job of a certain worker.
@@ -546,8 +511,7 @@ pub(crate) async fn put_back(
         columns!()
     );
     let query = sqlx::query_as(sql).bind(job.id.0).bind(job.epoch.0);
-    tx.optional(query.bind(i32::from(handover)).bind(delay.as_secs_f64()))
-        .await
+    tx.optional(query.bind(i32::from(handover)).bind(delay.as_secs_f64())).await
 }
 
 /// Into a final state, from where the caller saw the job.
@@ -578,16 +542,11 @@ pub(crate) async fn end(
 }
 
 /// Asks the worker of a running job to stop, unless somebody did before.
-pub(crate) async fn flag_cancel(
-    tx: &mut Tx,
-    job: &JobRow,
-    by: &str,
-) -> Result<Option<JobRow>, DbError> {
+pub(crate) async fn flag_cancel(tx: &mut Tx, job: &JobRow, by: &str) -> Result<Option<JobRow>, DbError> {
     let sql = concat!(
         "UPDATE bisect_jobs SET cancel_requested_at = now(), cancel_requested_by = $2, event_seq = event_seq + 1 \
          WHERE id = $1 AND status IN ('pending', 'running') AND cancel_requested_at IS NULL RETURNING ",
         columns!()
     );
-    tx.optional(sqlx::query_as(sql).bind(job.id.0).bind(by))
-        .await
+    tx.optional(sqlx::query_as(sql).bind(job.id.0).bind(by)).await
 }

@@ -25,12 +25,7 @@ pub enum LeaseError {
 
 impl Lease {
     pub(super) fn of(row: &JobRow, worker: &InstanceId) -> Self {
-        Self {
-            job: row.id,
-            epoch: row.epoch,
-            worker: worker.clone(),
-            attempt: row.attempts,
-        }
+        Self { job: row.id, epoch: row.epoch, worker: worker.clone(), attempt: row.attempts }
     }
 
     /// The job.
@@ -60,11 +55,7 @@ impl Lease {
 
 /// Opens a transaction in which the lease is good until it ends: the job's row is locked against
 /// a reclaim, and one that is being committed is waited for.
-pub(super) async fn hold(
-    db: &Database,
-    lease: &Lease,
-    write: &'static str,
-) -> Result<Tx, LeaseError> {
+pub(super) async fn hold(db: &Database, lease: &Lease, write: &'static str) -> Result<Tx, LeaseError> {
     let mut tx = db.begin().await?;
     let held: Option<(i64,)> = tx
         .optional(
@@ -85,12 +76,7 @@ pub(super) async fn hold(
 /// Leaves a trace of a refused write in the job's history. A trace that fails changes nothing
 /// about the refusal.
 pub(crate) async fn refused(db: &Database, lease: &Lease, write: &'static str) -> LeaseError {
-    tracing::warn!(
-        job.id = lease.job.0,
-        job.epoch = lease.epoch.0,
-        write,
-        "a write of a lost lease was refused"
-    );
+    tracing::warn!(job.id = lease.job.0, job.epoch = lease.epoch.0, write, "a write of a lost lease was refused");
     if let Err(error) = job_events::record_refusal(db, lease, write).await {
         tracing::warn!(job.id = lease.job.0, error = %error, "the refusal could not be recorded");
     }

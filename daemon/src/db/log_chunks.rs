@@ -45,10 +45,7 @@ pub async fn append_log(
         )
         .await?;
     if !known {
-        return Err(DbError::Missing {
-            what: format!("probe {probe} of this claim"),
-        }
-        .into());
+        return Err(DbError::Missing { what: format!("probe {probe} of this claim") }.into());
     }
     Ok(tx.commit().await?)
 }

@@ -126,18 +126,13 @@ pub struct MigrationStatus {
 ///
 /// # Errors
 /// [`MigrationError`]; each migration is applied as a whole or not at all.
-pub async fn up(
-    settings: &DatabaseSettings,
-    to: Option<i64>,
-) -> Result<Vec<MigrationStatus>, MigrationError> {
+pub async fn up(settings: &DatabaseSettings, to: Option<i64>) -> Result<Vec<MigrationStatus>, MigrationError> {
     let mut session = Session::open(settings).await?;
     if let Some(version) = to {
         known(version)?;
     }
     session.refuse_a_foreign_schema().await?;
-    let result = MIGRATOR
-        .run_direct(to, &mut session.connection, false)
-        .await;
+    let result = MIGRATOR.run_direct(to, &mut session.connection, false).await;
     session.close(result).await
 }
 
@@ -145,21 +140,12 @@ pub async fn up(
 ///
 /// # Errors
 /// [`MigrationError`]; each migration is reverted as a whole or not at all.
-pub async fn down(
-    settings: &DatabaseSettings,
-    to: Option<i64>,
-) -> Result<Vec<MigrationStatus>, MigrationError> {
+pub async fn down(settings: &DatabaseSettings, to: Option<i64>) -> Result<Vec<MigrationStatus>, MigrationError> {
     let mut session = Session::open(settings).await?;
     session.refuse_a_foreign_schema().await?;
     let target = match to {
         Some(version) => known(version)?,
-        None => session
-            .applied()
-            .await?
-            .iter()
-            .rev()
-            .nth(1)
-            .map_or(0, |applied| applied.version),
+        None => session.applied().await?.iter().rev().nth(1).map_or(0, |applied| applied.version),
     };
     let result = MIGRATOR.undo(&mut session.connection, target).await;
     session.close(result).await
@@ -192,18 +178,14 @@ pub async fn history(settings: &DatabaseSettings) -> Result<Vec<MigrationStatus>
 pub async fn check_schema(db: &Database) -> Result<SchemaState, DbError> {
     let mut tx = db.begin().await?;
     let (bookkeeping, jobs): (bool, bool) = tx.one(sqlx::query_as(PRESENT)).await?;
-    let applied = if bookkeeping {
-        tx.all(sqlx::query_as(APPLIED)).await?
-    } else {
-        Vec::new()
-    };
+    let applied = if bookkeeping { tx.all(sqlx::query_as(APPLIED)).await? } else { Vec::new() };
     tx.commit().await?;
     Ok(judge(&applied, jobs))
 }
 
-const PRESENT: &str =
-    "SELECT to_regclass('_sqlx_migrations') IS NOT NULL, to_regclass('bisect_jobs') IS NOT NULL";
-const APPLIED: &str = "SELECT version, description, installed_on, success, checksum FROM _sqlx_migrations ORDER BY version";
+const PRESENT: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL, to_regclass('bisect_jobs') IS NOT NULL";
+const APPLIED: &str =
+    "SELECT version, description, installed_on, success, checksum FROM _sqlx_migrations ORDER BY version";
 
 #[derive(Debug, FromRow)]
 struct Applied {
@@ -228,14 +210,8 @@ fn judge(applied: &[Applied], jobs: bool) -> SchemaState {
     if let Some(broken) = applied.iter().find(|migration| !migration.success) {
         return half(format!("migration {} did not finish", broken.version));
     }
-    for migration in MIGRATOR
-        .iter()
-        .filter(|migration| migration.migration_type.is_up_migration())
-    {
-        match applied
-            .iter()
-            .find(|applied| applied.version == migration.version)
-        {
+    for migration in MIGRATOR.iter().filter(|migration| migration.migration_type.is_up_migration()) {
+        match applied.iter().find(|applied| applied.version == migration.version) {
             Some(applied) if applied.checksum != *migration.checksum => {
                 return half(format!(
                     "migration {} was applied from another file than this program's",
@@ -243,30 +219,17 @@ fn judge(applied: &[Applied], jobs: bool) -> SchemaState {
                 ));
             }
             None if migration.version < last => {
-                return half(format!(
-                    "migration {} is missing below {last}",
-                    migration.version
-                ));
+                return half(format!("migration {} is missing below {last}", migration.version));
             }
             _ => {}
         }
     }
-    match applied
-        .iter()
-        .find(|migration| !known.contains(&migration.version))
-    {
-        Some(foreign) if foreign.version < newest => half(format!(
-            "migration {} is not known to this program",
-            foreign.version
-        )),
-        Some(_) => SchemaState::Newer {
-            applied: last,
-            known: newest,
-        },
-        None if last < newest => SchemaState::Older {
-            applied: last,
-            needed: newest,
-        },
+    match applied.iter().find(|migration| !known.contains(&migration.version)) {
+        Some(foreign) if foreign.version < newest => {
+            half(format!("migration {} is not known to this program", foreign.version))
+        }
+        Some(_) => SchemaState::Newer { applied: last, known: newest },
+        None if last < newest => SchemaState::Older { applied: last, needed: newest },
         None => SchemaState::Current,
     }
 }
@@ -280,11 +243,7 @@ fn known(version: i64) -> Result<i64, MigrationError> {
     if version == 0 || versions.contains(&version) {
         return Ok(version);
     }
-    let known = versions
-        .iter()
-        .map(i64::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let known = versions.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
     Err(MigrationError::UnknownVersion { version, known })
 }
 
@@ -303,18 +262,13 @@ impl Session {
             _ => pooler::is_transaction_pooler(&options, &place, limit).await?,
         };
         if pooled {
-            return Err(MigrationError::TransactionPooler {
-                variable: place.variable,
-            });
+            return Err(MigrationError::TransactionPooler { variable: place.variable });
         }
         let mut connection = pooler::connect(&options, &place, limit).await?;
         // Waiting for another runner, or for a table in use, is bounded; the work itself is not.
         // "already exists, skipping" is no news.
         let sql = "SET lock_timeout = '60s'; SET client_min_messages = warning";
-        connection
-            .execute(sql)
-            .await
-            .map_err(|error| DbError::from_sqlx(error, &place))?;
+        connection.execute(sql).await.map_err(|error| DbError::from_sqlx(error, &place))?;
         Ok(Self { connection, place })
     }
 
@@ -323,16 +277,12 @@ impl Session {
         if !bookkeeping {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query_as(APPLIED)
-            .fetch_all(&mut self.connection)
-            .await;
+        let rows = sqlx::query_as(APPLIED).fetch_all(&mut self.connection).await;
         rows.map_err(|error| DbError::from_sqlx(error, &self.place))
     }
 
     async fn present(&mut self) -> Result<(bool, bool), DbError> {
-        let row = sqlx::query_as(PRESENT)
-            .fetch_one(&mut self.connection)
-            .await;
+        let row = sqlx::query_as(PRESENT).fetch_one(&mut self.connection).await;
         row.map_err(|error| DbError::from_sqlx(error, &self.place))
     }
 
@@ -347,10 +297,7 @@ impl Session {
         }
     }
 
-    async fn close(
-        mut self,
-        result: Result<(), MigrateError>,
-    ) -> Result<Vec<MigrationStatus>, MigrationError> {
+    async fn close(mut self, result: Result<(), MigrateError>) -> Result<Vec<MigrationStatus>, MigrationError> {
         if let Err(error) = result {
             return Err(explain(error));
         }
@@ -372,18 +319,10 @@ fn overview(applied: &[Applied]) -> Vec<MigrationStatus> {
             known: MIGRATOR.version_exists(row.version),
         })
         .collect();
-    for migration in MIGRATOR
-        .iter()
-        .filter(|migration| migration.migration_type.is_up_migration())
-    {
+    for migration in MIGRATOR.iter().filter(|migration| migration.migration_type.is_up_migration()) {
         if !applied.iter().any(|row| row.version == migration.version) {
             let name = migration.description.to_string();
-            all.push(MigrationStatus {
-                version: migration.version,
-                name,
-                applied_at: None,
-                known: true,
-            });
+            all.push(MigrationStatus { version: migration.version, name, applied_at: None, known: true });
         }
     }
     all.sort_by_key(|migration| migration.version);
@@ -391,17 +330,10 @@ fn overview(applied: &[Applied]) -> Vec<MigrationStatus> {
 }
 
 fn explain(error: MigrateError) -> MigrationError {
-    let locked = |cause: &sqlx::Error| {
-        cause
-            .as_database_error()
-            .and_then(|refusal| refusal.code())
-            .as_deref()
-            == Some("55P03")
-    };
+    let locked =
+        |cause: &sqlx::Error| cause.as_database_error().and_then(|refusal| refusal.code()).as_deref() == Some("55P03");
     match error {
-        MigrateError::ExecuteMigration(cause, _) | MigrateError::Execute(cause)
-            if locked(&cause) =>
-        {
+        MigrateError::ExecuteMigration(cause, _) | MigrateError::Execute(cause) if locked(&cause) => {
             MigrationError::Locked
         }
         MigrateError::ExecuteMigration(cause, version) => MigrationError::Failed { version, cause },

@@ -55,9 +55,7 @@ impl Database {
                 pooler::connect(&options, &place, settings.acquire_timeout).await?;
                 known
             }
-            None => {
-                pooler::is_transaction_pooler(&options, &place, settings.acquire_timeout).await?
-            }
+            None => pooler::is_transaction_pooler(&options, &place, settings.acquire_timeout).await?,
         };
         // No test before each use: `begin` is that test, and tries another connection if it fails.
         let pool = PgPoolOptions::new()
@@ -89,11 +87,7 @@ impl Database {
         // After a restart of the database every idle connection is dead: each fails here once.
         let mut chances = self.pool.size() + 1;
         loop {
-            let connection = self
-                .pool
-                .acquire()
-                .await
-                .map_err(|error| DbError::from_sqlx(error, &self.place))?;
+            let connection = self.pool.acquire().await.map_err(|error| DbError::from_sqlx(error, &self.place))?;
             let mut tx = Tx::new(connection, self);
             match tx.run(self.opening.clone()).await {
                 Err(DbError::Unreachable { .. }) if chances > 0 => chances -= 1,
@@ -110,11 +104,9 @@ impl Database {
     /// [`DbError`], as for every call.
     pub async fn begin_as_viewer(&self, user: Option<i64>) -> Result<Tx, DbError> {
         let mut tx = self.begin().await?;
-        tx.run("SET TRANSACTION READ ONLY; SET LOCAL ROLE bisect_dashboard")
-            .await?;
+        tx.run("SET TRANSACTION READ ONLY; SET LOCAL ROLE bisect_dashboard").await?;
         let user = user.map_or_else(String::new, |id| id.to_string());
-        tx.execute(sqlx::query("SELECT set_config('app.user_id', $1, true)").bind(user))
-            .await?;
+        tx.execute(sqlx::query("SELECT set_config('app.user_id', $1, true)").bind(user)).await?;
         Ok(tx)
     }
 

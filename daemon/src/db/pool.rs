@@ -32,10 +32,7 @@ impl rocket_db_pools::Pool for RocketPool {
         settings.max_connections = u32::try_from(config.max_connections).unwrap_or(u32::MAX);
         settings.acquire_timeout = std::time::Duration::from_secs(config.connect_timeout);
         settings.transaction_pooler = figment.extract_inner("transaction_pooler").ok();
-        Database::connect(&settings)
-            .await
-            .map(Self)
-            .map_err(rocket_db_pools::Error::Init)
+        Database::connect(&settings).await.map(Self).map_err(rocket_db_pools::Error::Init)
     }
 
     async fn get(&self) -> Result<Tx, Self::Error> {

@@ -18,10 +18,7 @@ pub(super) async fn connect(
         Ok(Ok(connection)) => Ok(connection),
         // Whatever keeps us from connecting is a matter of the URL or of the server.
         Ok(Err(error)) => Err(DbError::unreachable(place, &error)),
-        Err(_) => Err(DbError::unreachable(
-            place,
-            format!("no answer within {limit:?}"),
-        )),
+        Err(_) => Err(DbError::unreachable(place, format!("no answer within {limit:?}"))),
     }
 }
 
@@ -37,9 +34,7 @@ pub(super) async fn is_transaction_pooler(
     let mut pooled = false;
     for _ in 0..3 {
         let answer = timeout(limit, share_a_process(&mut one, &mut other)).await;
-        pooled = answer
-            .map_err(|_| DbError::timed_out(place))?
-            .map_err(|error| DbError::from_sqlx(error, place))?;
+        pooled = answer.map_err(|_| DbError::timed_out(place))?.map_err(|error| DbError::from_sqlx(error, place))?;
         if pooled {
             break;
         }
@@ -52,10 +47,7 @@ pub(super) async fn is_transaction_pooler(
     Ok(pooled)
 }
 
-async fn share_a_process(
-    one: &mut PgConnection,
-    other: &mut PgConnection,
-) -> Result<bool, sqlx::Error> {
+async fn share_a_process(one: &mut PgConnection, other: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let first = process(one).await?;
     other.execute("BEGIN").await?;
     let shared = process(other).await? == first || process(one).await? != first;
@@ -65,8 +57,5 @@ async fn share_a_process(
 
 async fn process(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     // By the simple protocol: prepared statements are what a pooler breaks.
-    sqlx::raw_sql("SELECT pg_backend_pid()")
-        .fetch_one(connection)
-        .await?
-        .try_get(0)
+    sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
 }

@@ -90,12 +90,7 @@ fn state(row: &PgRow) -> Result<ProbeState, sqlx::Error> {
         Some("stopped") => Ok(ProbeState::Stopped),
         Some(name) => Ending::from_parts(name, code.and_then(|code| u8::try_from(code).ok()))
             .map(ProbeState::Ended)
-            .ok_or_else(|| {
-                row::undecodable(
-                    "ending",
-                    format!("`{name}` with exit code {code:?} is no ending"),
-                )
-            }),
+            .ok_or_else(|| row::undecodable("ending", format!("`{name}` with exit code {code:?} is no ending"))),
     }
 }
 
@@ -110,15 +105,9 @@ pub async fn start_probes(
     probes: &[NewProbe],
     progress: jobs::Progress,
 ) -> Result<Vec<ProbeId>, LeaseError> {
-    let commits: Vec<String> = probes
-        .iter()
-        .map(|probe| probe.commit.to_string())
-        .collect();
+    let commits: Vec<String> = probes.iter().map(|probe| probe.commit.to_string()).collect();
     let purposes: Vec<&str> = probes.iter().map(|probe| probe.purpose.name()).collect();
-    let lanes: Vec<i32> = probes
-        .iter()
-        .map(|probe| i32::try_from(probe.lane).unwrap_or(i32::MAX))
-        .collect();
+    let lanes: Vec<i32> = probes.iter().map(|probe| i32::try_from(probe.lane).unwrap_or(i32::MAX)).collect();
     let mut tx = lease::hold(db, lease, "start_probes").await?;
     tx.execute(
         sqlx::query(
@@ -183,9 +172,7 @@ pub async fn record_probe(
             .bind(took.as_secs_f64()),
         )
         .await?;
-    expect_rows(rows, 1, || {
-        format!("probe {probe} running under this claim")
-    })?;
+    expect_rows(rows, 1, || format!("probe {probe} running under this claim"))?;
     Ok(tx.commit().await?)
 }
 
@@ -193,15 +180,8 @@ pub async fn record_probe(
 ///
 /// # Errors
 /// [`LeaseError::Lost`]; [`DbError::Missing`] where one of them has not ended by itself.
-pub async fn set_verdicts(
-    db: &Database,
-    lease: &Lease,
-    verdicts: &[(ProbeId, Verdict)],
-) -> Result<(), LeaseError> {
-    let (ids, names): (Vec<i64>, Vec<&str>) = verdicts
-        .iter()
-        .map(|(probe, verdict)| (probe.0, verdict.name()))
-        .unzip();
+pub async fn set_verdicts(db: &Database, lease: &Lease, verdicts: &[(ProbeId, Verdict)]) -> Result<(), LeaseError> {
+    let (ids, names): (Vec<i64>, Vec<&str>) = verdicts.iter().map(|(probe, verdict)| (probe.0, verdict.name())).unzip();
     let mut tx = lease::hold(db, lease, "set_verdicts").await?;
     let rows = tx
         .execute(
@@ -214,9 +194,7 @@ pub async fn set_verdicts(
             .bind(names),
         )
         .await?;
-    expect_rows(rows, verdicts.len(), || {
-        "one of the ended probes".to_owned()
-    })?;
+    expect_rows(rows, verdicts.len(), || "one of the ended probes".to_owned())?;
     Ok(tx.commit().await?)
 }
 
@@ -238,9 +216,7 @@ pub async fn stop_probe(db: &Database, lease: &Lease, probe: ProbeId) -> Result<
             .bind(lease.epoch().0),
         )
         .await?;
-    expect_rows(rows, 1, || {
-        format!("probe {probe} running under this claim")
-    })?;
+    expect_rows(rows, 1, || format!("probe {probe} running under this claim"))?;
     Ok(tx.commit().await?)
 }
 
@@ -249,11 +225,7 @@ pub async fn stop_probe(db: &Database, lease: &Lease, probe: ProbeId) -> Result<
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn probes(tx: &mut Tx, job: JobId) -> Result<Vec<ProbeRow>, DbError> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM probes WHERE job_id = $1 ORDER BY id"
-    );
+    let sql = concat!("SELECT ", columns!(), " FROM probes WHERE job_id = $1 ORDER BY id");
     tx.all(sqlx::query_as(sql).bind(job.0)).await
 }
 
@@ -268,9 +240,5 @@ pub(crate) async fn stop_all(tx: &mut Tx, job: JobId) -> Result<(), DbError> {
 }
 
 fn expect_rows(rows: u64, wanted: usize, what: impl FnOnce() -> String) -> Result<(), DbError> {
-    if usize::try_from(rows) == Ok(wanted) {
-        Ok(())
-    } else {
-        Err(DbError::Missing { what: what() })
-    }
+    if usize::try_from(rows) == Ok(wanted) { Ok(()) } else { Err(DbError::Missing { what: what() }) }
 }

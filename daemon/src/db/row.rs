@@ -38,27 +38,16 @@ pub(super) fn count(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
 /// A column of seconds.
 pub(super) fn duration(row: &PgRow, column: &str) -> Result<Option<Duration>, sqlx::Error> {
     let seconds: Option<f64> = row.try_get(column)?;
-    seconds
-        .map(|seconds| {
-            Duration::try_from_secs_f64(seconds).map_err(|error| undecodable(column, error))
-        })
-        .transpose()
+    seconds.map(|seconds| Duration::try_from_secs_f64(seconds).map_err(|error| undecodable(column, error))).transpose()
 }
 
-pub(super) fn undecodable(
-    column: &str,
-    source: impl Into<Box<dyn Error + Send + Sync>>,
-) -> sqlx::Error {
-    sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: source.into(),
-    }
+pub(super) fn undecodable(column: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> sqlx::Error {
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source: source.into() }
 }
 
 fn parse<T>(text: &str, column: &str) -> Result<T, sqlx::Error>
 where
     T: FromStr<Err: Error + Send + Sync + 'static>,
 {
-    text.parse()
-        .map_err(|error: T::Err| undecodable(column, error))
+    text.parse().map_err(|error: T::Err| undecodable(column, error))
 }

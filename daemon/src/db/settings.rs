@@ -58,15 +58,10 @@ impl DatabaseSettings {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(bad("it does not start with postgresql://".to_owned()));
         }
-        let options: PgConnectOptions = url
-            .parse()
-            .map_err(|error: sqlx::Error| bad(error.to_string()))?;
+        let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| bad(error.to_string()))?;
         let place = Place::new(variable, &options);
         // The server's own default is as exact, and a pooler refuses the parameter.
-        let options = options
-            .extra_float_digits(None)
-            .application_name("bisectd")
-            .disable_statement_logging();
+        let options = options.extra_float_digits(None).application_name("bisectd").disable_statement_logging();
         Ok((options, place))
     }
 }

@@ -47,10 +47,7 @@ impl Tx {
     }
 
     /// Runs a statement and says how many rows it touched.
-    pub(super) async fn execute(
-        &mut self,
-        query: Query<'_, Postgres, PgArguments>,
-    ) -> Result<u64, DbError> {
+    pub(super) async fn execute(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, DbError> {
         self.begin_call();
         let query = query.persistent(self.persistent);
         let answer = timeout(self.limit, query.execute(self.connection())).await;
@@ -72,23 +69,15 @@ impl Tx {
     }
 
     /// Runs a query of exactly one row.
-    pub(super) async fn one<T>(
-        &mut self,
-        query: QueryAs<'_, Postgres, T, PgArguments>,
-    ) -> Result<T, DbError>
+    pub(super) async fn one<T>(&mut self, query: QueryAs<'_, Postgres, T, PgArguments>) -> Result<T, DbError>
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        self.optional(query)
-            .await?
-            .ok_or(DbError::Query(sqlx::Error::RowNotFound))
+        self.optional(query).await?.ok_or(DbError::Query(sqlx::Error::RowNotFound))
     }
 
     /// Runs a query of any number of rows.
-    pub(super) async fn all<T>(
-        &mut self,
-        query: QueryAs<'_, Postgres, T, PgArguments>,
-    ) -> Result<Vec<T>, DbError>
+    pub(super) async fn all<T>(&mut self, query: QueryAs<'_, Postgres, T, PgArguments>) -> Result<Vec<T>, DbError>
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
@@ -105,9 +94,7 @@ impl Tx {
     pub async fn commit(mut self) -> Result<(), DbError> {
         // The server answers a commit after an error with a silent rollback.
         if self.state != State::Ready {
-            return Err(DbError::Query(sqlx::Error::Protocol(
-                "a commit after a failed statement".to_owned(),
-            )));
+            return Err(DbError::Query(sqlx::Error::Protocol("a commit after a failed statement".to_owned())));
         }
         self.run("COMMIT").await?;
         self.connection = None;
@@ -132,19 +119,14 @@ impl Tx {
 
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         // Only `commit`, `rollback` and `drop` take it, and all of them end this value.
-        self.connection
-            .as_mut()
-            .expect("an ended transaction is never used")
+        self.connection.as_mut().expect("an ended transaction is never used")
     }
 
     pub(super) fn begin_call(&mut self) {
         self.state = State::Waiting;
     }
 
-    pub(super) fn end_call<T>(
-        &mut self,
-        answer: Result<Result<T, sqlx::Error>, Elapsed>,
-    ) -> Result<T, DbError> {
+    pub(super) fn end_call<T>(&mut self, answer: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, DbError> {
         let Ok(answer) = answer else {
             return Err(DbError::timed_out(&self.place));
         };

@@ -49,7 +49,9 @@ impl Repository {
         command.current_dir(if path.is_dir() { path.as_path() } else { Path::new("/") });
         let output = output_of(&mut command).await?;
         if !output.status.success() || !path.is_dir() {
-            return Err(GitError::Input(format!("{shown} is not a git repository (nor inside one); name the folder of a git repository")));
+            return Err(GitError::Input(format!(
+                "{shown} is not a git repository (nor inside one); name the folder of a git repository"
+            )));
         }
         let printed = output.stdout.strip_suffix(b"\n").unwrap_or(&output.stdout);
         Ok(Self { git, git_dir: OsStr::from_bytes(printed).into() })
@@ -82,7 +84,9 @@ impl Repository {
             )));
         }
         if let Some(format) = answer.lines().nth(1).filter(|format| *format != "sha1") {
-            return Err(GitError::Input(format!("{shown} uses {format} commit ids; only repositories with SHA-1 ids can be searched")));
+            return Err(GitError::Input(format!(
+                "{shown} uses {format} commit ids; only repositories with SHA-1 ids can be searched"
+            )));
         }
         // Exit 1: there is no such setting.
         let promisors = self.git.run(&self.git_dir, ["config", "--get-regexp", r"^remote\..*\.promisor$"]).await;

@@ -57,10 +57,7 @@ fn report(result: ResultKind, explanation: &str) -> Report {
         culprit: None,
         suspects: Vec::new(),
         confidence: 0.0,
-        probes: vec![
-            probe(GOOD, Verdict::Good, 0, "packaging 20.0"),
-            probe(BAD, Verdict::Bad, 1, "packaging 26.3"),
-        ],
+        probes: vec![probe(GOOD, Verdict::Good, 0, "packaging 20.0"), probe(BAD, Verdict::Bad, 1, "packaging 26.3")],
         candidates: 24,
         seconds: 75.4321,
         replay: "git bisect start\n".into(),
@@ -95,7 +92,9 @@ fn culprit() -> Report {
     report.failure = Some(Failure {
         commit: sha(CULPRIT),
         ending: Ending::Exited(1),
-        tail: "Traceback (most recent call last):\n  File \"<string>\", line 1, in <module>\nImportError: LegacyVersion".into(),
+        tail:
+            "Traceback (most recent call last):\n  File \"<string>\", line 1, in <module>\nImportError: LegacyVersion"
+                .into(),
     });
     report.notes = vec!["its parent 27ea2e424b48 could not be run for the proof".into()];
     report
@@ -124,8 +123,7 @@ fn suspects() -> Report {
     report.commits =
         vec![commit(BAD, "Release 26.3", &["M setup.py"]), commit(CULPRIT, "Remove LegacyVersion", &["M setup.py"])];
     report.advice = Some("make them testable (--setup, another --image), or look at their changes".into());
-    report.failure =
-        Some(Failure { commit: sha(BAD), ending: Ending::Exited(1), tail: "E   assert 1 == 2".into() });
+    report.failure = Some(Failure { commit: sha(BAD), ending: Ending::Exited(1), tail: "E   assert 1 == 2".into() });
     report
 }
 
@@ -136,7 +134,8 @@ fn not_reproducible() -> Report {
     );
     report.probes = vec![probe(BAD, Verdict::Good, 0, "packaging 26.3")];
     report.request.setup = Some("pip install -q -e '.[test]'".into());
-    report.request.command = ["pytest", "-q", "-x", "tests/test_version.py", "-k", "legacy and not slow"].map(str::to_owned).into();
+    report.request.command =
+        ["pytest", "-q", "-x", "tests/test_version.py", "-k", "legacy and not slow"].map(str::to_owned).into();
     report.advice = Some(
         "check that the command fails there by hand in the same image; it may need --setup, --env, --network egress or another --image".into(),
     );
@@ -149,7 +148,9 @@ fn flaky() -> Report {
         ResultKind::Flaky,
         "fa1d84b47bad answered both ways: exit 1, then exit 0. The command does not depend on the commit alone.",
     );
-    report.advice = Some("make the command surer (fix the seed, retry inside it, wait for what it needs), then run it again".into());
+    report.advice = Some(
+        "make the command surer (fix the seed, retry inside it, wait for what it needs), then run it again".into(),
+    );
     report.failure = Some(Failure { commit: sha(CULPRIT), ending: Ending::Exited(0), tail: String::new() });
     report
 }
@@ -172,8 +173,9 @@ fn infrastructure() -> Report {
     );
     report.probes.clear();
     (report.candidates, report.seconds) = (1, 0.04);
-    report.advice =
-        Some("look at what the message names (`make setup` installs and starts what is missing), then run it again".into());
+    report.advice = Some(
+        "look at what the message names (`make setup` installs and starts what is missing), then run it again".into(),
+    );
     report
 }
 
@@ -282,16 +284,10 @@ fn git_replays_the_log() {
             sha(git(&["rev-parse", "HEAD"]).trim())
         })
         .collect();
-    let request = Request {
-        good: vec![commits[0]],
-        bad: commits[3],
-        fixed: true,
-        paths: vec!["it's here!".into()],
-        ..request()
-    };
+    let request =
+        Request { good: vec![commits[0]], bad: commits[3], fixed: true, paths: vec!["it's here!".into()], ..request() };
     let verdicts = [(0, Verdict::Bad), (3, Verdict::Good), (1, Verdict::Bad)];
-    let verdicts: Vec<_> =
-        verdicts.map(|(index, verdict)| (commits[index], verdict, format!("commit {index}"))).into();
+    let verdicts: Vec<_> = verdicts.map(|(index, verdict)| (commits[index], verdict, format!("commit {index}"))).into();
     let log = replay::render(&request, &verdicts, Some(&(commits[3], "commit 3".into())));
     std::fs::write(folder.path().join(".git/log"), &log).unwrap();
     let told = git(&["bisect", "replay", ".git/log"]);

@@ -2,7 +2,7 @@
 
 use super::{
     End,
-    job::{Finding, RecordedRun},
+    finding::{Finding, RecordedRun},
     spec::JobSpec,
     words::Words,
 };
@@ -106,10 +106,8 @@ impl Told<'_> {
         let Finding::Concluded(Conclusion::Culprit { culprit, parents, .. }) = finding else { return Vec::new() };
         let culprit = *culprit;
         let of_it = |commit: Sha| commit == culprit || parents.iter().any(|parent| parent.commit == commit);
-        let proofs = self
-            .runs
-            .iter()
-            .filter(|recorded| recorded.run.purpose == Purpose::Proof && of_it(recorded.run.commit));
+        let proofs =
+            self.runs.iter().filter(|recorded| recorded.run.purpose == Purpose::Proof && of_it(recorded.run.commit));
         let mut lines: Vec<ProofLine> = proofs
             .map(|recorded| ProofLine {
                 commit: recorded.run.commit,

@@ -39,7 +39,15 @@ impl Lanes {
     /// No lane yet.
     #[must_use]
     pub fn new(sandbox: Arc<dyn Sandbox>, spec: Arc<ProbeSpec>) -> Self {
-        Self { sandbox, spec, opened: 0, used: Vec::new(), fresh: VecDeque::new(), prepared: 0, closing: JoinSet::new() }
+        Self {
+            sandbox,
+            spec,
+            opened: 0,
+            used: Vec::new(),
+            fresh: VecDeque::new(),
+            prepared: 0,
+            closing: JoinSet::new(),
+        }
     }
 
     /// A lane for a run: a fresh one for a proof, else one that has been used before if there is one.

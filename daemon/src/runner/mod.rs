@@ -4,12 +4,15 @@
 //! It never judges by itself (`search` does) and never runs a command by itself (`sandbox` does).
 
 mod conclude;
+mod conductor;
+mod finding;
 mod job;
 mod keeper;
 mod lanes;
 mod log;
 pub mod mirror;
 mod patience;
+mod persist;
 pub mod question;
 pub mod spec;
 mod words;
@@ -140,7 +143,7 @@ impl Runner {
             error: (end == queue::End::Failed).then(|| report.explanation.clone()),
             report: serde_json::to_value(report).ok(),
         };
-        match job::persist(keeper, || self.queue.finish(lease, &outcome)).await {
+        match persist::persist(keeper, || self.queue.finish(lease, &outcome)).await {
             // Tried again it would be refused again: at least the job ends.
             Err(LeaseError::Database(error)) => {
                 self.fail(lease, keeper, format!("the result could not be stored: {error}")).await
@@ -151,7 +154,7 @@ impl Runner {
 
     async fn fail(&self, lease: &Lease, keeper: &Keeper, reason: String) -> Result<(), LeaseError> {
         let outcome = Outcome::failed(reason);
-        job::persist(keeper, || self.queue.finish(lease, &outcome)).await
+        persist::persist(keeper, || self.queue.finish(lease, &outcome)).await
     }
 }
 
@@ -168,7 +171,11 @@ impl Runner {
         }
     }
 
-    async fn sweep_one(&self, sandbox: &dyn Sandbox, fate: &impl Fn(&InstanceId) -> Option<Fate>) -> anyhow::Result<()> {
+    async fn sweep_one(
+        &self,
+        sandbox: &dyn Sandbox,
+        fate: &impl Fn(&InstanceId) -> Option<Fate>,
+    ) -> anyhow::Result<()> {
         // What is there is read first: whoever has something there has told the database before.
         let mut dead = sandbox.instances().await?;
         if dead.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! Owns every container and volume that carries the label `bisectd.job`. A lane is three volumes,
 //! one checkout container that never runs tested code, and one fresh test container a probe. It
-//! uses the Docker Engine through [`engine`] only, and never touches a tree that a container wrote.
+//! uses the Docker Engine through `engine` only, and never touches a tree that a container wrote.
 
 mod checkout;
 mod container;
@@ -70,11 +70,7 @@ impl DockerSandbox {
     /// [`SandboxError::Unusable`] when the address is none that can be used, and
     /// [`SandboxError::Engine`] when it is a socket that is not there.
     pub fn connect(config: DockerConfig) -> Result<Self, SandboxError> {
-        Ok(Self {
-            link: Link::new(config)?,
-            images: image::Images::default(),
-            egress: egress::Egress::default(),
-        })
+        Ok(Self { link: Link::new(config)?, images: image::Images::default(), egress: egress::Egress::default() })
     }
 
     /// The engine's version, when it answers.

@@ -114,12 +114,8 @@ pub trait Sandbox: Send + Sync {
 
     /// Prepares a lane: a workspace that lasts from probe to probe. One for a proof is likely to run
     /// once only, so nothing is prepared ahead for a second run.
-    async fn open_lane(
-        &self,
-        spec: Arc<ProbeSpec>,
-        lane: u32,
-        purpose: Purpose,
-    ) -> Result<Box<dyn Lane>, SandboxError>;
+    async fn open_lane(&self, spec: Arc<ProbeSpec>, lane: u32, purpose: Purpose)
+    -> Result<Box<dyn Lane>, SandboxError>;
 
     /// Removes every container, volume and process of `job` whose epoch is below `below`, on this
     /// engine. The new owner of a job calls it before its first probe.

@@ -223,10 +223,12 @@ impl ProcessLane {
             return Ok(());
         }
         let stamp = youngest + Duration::from_secs(1);
-        let changed = self.git(&["diff", "--name-only", "--no-renames", "-z", &before.to_string(), &commit.to_string()]).await?;
+        let changed =
+            self.git(&["diff", "--name-only", "--no-renames", "-z", &before.to_string(), &commit.to_string()]).await?;
         for name in changed.split('\0').filter(|name| !name.is_empty()) {
             // A file that the commit removed, or a link to nowhere, has no age.
-            let file = std::fs::File::options().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.work().join(name));
+            let file =
+                std::fs::File::options().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(self.work().join(name));
             let _ = file.and_then(|file| file.set_modified(stamp));
         }
         self.checked_out = Some((commit, stamp));

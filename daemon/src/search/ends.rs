@@ -8,19 +8,11 @@ use bisect_shared::{Ending, Purpose, Sha, Verdict};
 
 /// The runs that verify the ends and the merge bases and are not recorded yet, in git's order.
 pub(super) fn unverified(question: &Question, record: &Record) -> Vec<InFlight> {
-    let merge_bases = question
-        .merge_bases
-        .iter()
-        .filter(|&base| !question.skips(*base));
-    let wanted = std::iter::once(&question.bad)
-        .chain(&question.good)
-        .chain(merge_bases);
+    let merge_bases = question.merge_bases.iter().filter(|&base| !question.skips(*base));
+    let wanted = std::iter::once(&question.bad).chain(&question.good).chain(merge_bases);
     let mut runs: Vec<InFlight> = Vec::new();
     for &commit in wanted {
-        let run = InFlight {
-            commit,
-            purpose: Purpose::Search,
-        };
+        let run = InFlight { commit, purpose: Purpose::Search };
         if !record.has_run(commit, Purpose::Search) && !runs.contains(&run) {
             runs.push(run);
         }
@@ -30,29 +22,17 @@ pub(super) fn unverified(question: &Question, record: &Record) -> Vec<InFlight> 
 
 /// The merge bases that cannot be tested: the search goes on as git's does, and says so.
 pub(super) fn skipped_merge_bases(question: &Question, record: &Record) -> Vec<Sha> {
-    let skipped =
-        |base: &&Sha| question.skips(**base) || record.verdict(**base) == Some(Verdict::Skip);
-    question
-        .merge_bases
-        .iter()
-        .filter(skipped)
-        .copied()
-        .collect()
+    let skipped = |base: &&Sha| question.skips(**base) || record.verdict(**base) == Some(Verdict::Skip);
+    question.merge_bases.iter().filter(skipped).copied().collect()
 }
 
 /// A conclusion that holds whatever the search would find.
 pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusion> {
     if let Some(run) = record.abort() {
-        return Some(Conclusion::Aborted {
-            run,
-            why: AbortReason::CommandSaidSo,
-        });
+        return Some(Conclusion::Aborted { run, why: AbortReason::CommandSaidSo });
     }
     if let Some(run) = cannot_run(question, record) {
-        return Some(Conclusion::Aborted {
-            run,
-            why: AbortReason::CommandCannotRun,
-        });
+        return Some(Conclusion::Aborted { run, why: AbortReason::CommandCannotRun });
     }
     if let Some(runs) = record.contradiction() {
         return Some(Conclusion::Flaky { runs });
@@ -64,11 +44,7 @@ pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusio
     let ends = || std::iter::once(question.bad).chain(question.good.iter().copied());
     if let Some(run) = ends().find_map(|end| untestable(record, end)) {
         let setup = matches!(run.ending, Ending::SetupFailed(_));
-        let why = if setup {
-            AbortReason::EndSetupFails
-        } else {
-            AbortReason::EndSkipped
-        };
+        let why = if setup { AbortReason::EndSetupFails } else { AbortReason::EndSkipped };
         return Some(Conclusion::Aborted { run, why });
     }
     let fails = |&good: &Sha| record.run_with(good, Verdict::Bad);
@@ -81,13 +57,9 @@ pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusio
 
 /// The first bad merge base, as soon as those before it are known.
 fn bad_merge_base(question: &Question, record: &Record) -> Option<Conclusion> {
-    let tested = question
-        .merge_bases
-        .iter()
-        .filter(|&base| !question.skips(*base));
+    let tested = question.merge_bases.iter().filter(|&base| !question.skips(*base));
     let mut tested = tested.map(|&base| (base, record.verdict(base)));
-    let (merge_base, verdict) =
-        tested.find(|(_, verdict)| !matches!(verdict, Some(Verdict::Good | Verdict::Skip)))?;
+    let (merge_base, verdict) = tested.find(|(_, verdict)| !matches!(verdict, Some(Verdict::Good | Verdict::Skip)))?;
     let good = question.good.clone();
     verdict.map(|_| Conclusion::FixedBefore { merge_base, good })
 }
@@ -130,10 +102,7 @@ mod tests {
 
     fn ended(runs: &[(u32, Ending)]) -> Option<Conclusion> {
         let question = question(linear(9));
-        let runs: Vec<Run> = runs
-            .iter()
-            .map(|&(commit, ending)| searched(commit, ending))
-            .collect();
+        let runs: Vec<Run> = runs.iter().map(|&(commit, ending)| searched(commit, ending)).collect();
         conclude(&question, &Record::new(&question, &runs))
     }
 
@@ -147,15 +116,9 @@ mod tests {
     #[test]
     fn a_bad_end_that_passes_and_a_good_end_that_fails_end_the_search() {
         let kind = |runs: &[_]| ended(runs).map(|conclusion| conclusion.kind());
-        assert_eq!(
-            kind(&[(9, Ending::Exited(0))]),
-            Some(ResultKind::NotReproducible)
-        );
+        assert_eq!(kind(&[(9, Ending::Exited(0))]), Some(ResultKind::NotReproducible));
         assert_eq!(kind(&[(0, Ending::Exited(1))]), Some(ResultKind::GoodFails));
-        assert_eq!(
-            kind(&[(9, Ending::Exited(1)), (0, Ending::Exited(0))]),
-            None
-        );
+        assert_eq!(kind(&[(9, Ending::Exited(1)), (0, Ending::Exited(0))]), None);
         let likewise = [(9, Ending::TimedOut), (0, Ending::TimedOut)];
         assert_eq!(kind(&likewise), Some(ResultKind::GoodFails));
     }
@@ -164,14 +127,8 @@ mod tests {
     fn an_end_that_cannot_be_tested_aborts() {
         assert_eq!(why(&[(9, Ending::Exited(125))]), AbortReason::EndSkipped);
         assert_eq!(why(&[(0, Ending::Exited(125))]), AbortReason::EndSkipped);
-        assert_eq!(
-            why(&[(0, Ending::SetupFailed(1))]),
-            AbortReason::EndSetupFails
-        );
-        assert_eq!(
-            why(&[(9, Ending::Exited(1)), (0, Ending::Silent)]),
-            AbortReason::EndSkipped
-        );
+        assert_eq!(why(&[(0, Ending::SetupFailed(1))]), AbortReason::EndSetupFails);
+        assert_eq!(why(&[(9, Ending::Exited(1)), (0, Ending::Silent)]), AbortReason::EndSkipped);
     }
 
     #[test]
@@ -181,11 +138,7 @@ mod tests {
             assert_eq!(why(&[(9, code), (0, code)]), AbortReason::CommandCannotRun);
             assert_eq!(ended(&[(9, code)]), None);
             assert_eq!(ended(&[(0, code)]), None, "waits for the bad end");
-            assert_eq!(
-                ended(&[(9, code), (0, Ending::Exited(0))]),
-                None,
-                "bad: it is gone in the bad end"
-            );
+            assert_eq!(ended(&[(9, code), (0, Ending::Exited(0))]), None, "bad: it is gone in the bad end");
             let fails = ended(&[(9, Ending::Exited(1)), (0, code)]).map(|end| end.kind());
             assert_eq!(fails, Some(ResultKind::GoodFails));
         }
@@ -193,33 +146,20 @@ mod tests {
 
     #[test]
     fn with_fixed_a_command_that_cannot_run_is_no_newer_end_that_fails() {
-        let question = Question {
-            fixed: true,
-            ..question(linear(9))
-        };
+        let question = Question { fixed: true, ..question(linear(9)) };
         let end = |runs: &[Run]| conclude(&question, &Record::new(&question, runs));
         let missing = Ending::Exited(127);
-        assert_eq!(
-            end(&[searched(9, missing)]),
-            None,
-            "waits for the older end"
-        );
+        assert_eq!(end(&[searched(9, missing)]), None, "waits for the older end");
         let both = end(&[searched(9, missing), searched(0, missing)]);
         assert!(matches!(both, Some(Conclusion::Aborted { .. })), "{both:?}");
         let fails = end(&[searched(9, missing), searched(0, Ending::Exited(1))]);
-        assert_eq!(
-            fails.map(|end| end.kind()),
-            Some(ResultKind::NotReproducible)
-        );
+        assert_eq!(fails.map(|end| end.kind()), Some(ResultKind::NotReproducible));
     }
 
     #[test]
     fn the_command_may_abort_on_any_commit() {
         for code in [128, 129, 137, 255] {
-            assert_eq!(
-                why(&[(5, Ending::Exited(code))]),
-                AbortReason::CommandSaidSo
-            );
+            assert_eq!(why(&[(5, Ending::Exited(code))]), AbortReason::CommandSaidSo);
         }
     }
 
@@ -230,12 +170,7 @@ mod tests {
         let question = question(linear(9));
         let runs = [searched(5, Ending::Exited(1)), proof];
         let end = conclude(&question, &Record::new(&question, &runs));
-        assert_eq!(
-            end,
-            Some(Conclusion::Flaky {
-                runs: [proof, runs[0]]
-            })
-        );
+        assert_eq!(end, Some(Conclusion::Flaky { runs: [proof, runs[0]] }));
     }
 
     #[test]
@@ -243,26 +178,14 @@ mod tests {
         let mut question = question(linear(9));
         question.merge_bases = vec![sha(50), sha(51)];
         question.skip.insert(sha(50));
-        let ends = [
-            searched(9, Ending::Exited(1)),
-            searched(0, Ending::Exited(0)),
-        ];
+        let ends = [searched(9, Ending::Exited(1)), searched(0, Ending::Exited(0))];
         let record = Record::new(&question, &ends);
-        let base = InFlight {
-            commit: sha(51),
-            purpose: Purpose::Search,
-        };
+        let base = InFlight { commit: sha(51), purpose: Purpose::Search };
         assert_eq!(unverified(&question, &record), [base]);
         assert_eq!(skipped_merge_bases(&question, &record), [sha(50)]);
         let runs = [ends[0], ends[1], searched(51, Ending::Exited(1))];
         let end = conclude(&question, &Record::new(&question, &runs));
-        assert_eq!(
-            end,
-            Some(Conclusion::FixedBefore {
-                merge_base: sha(51),
-                good: vec![sha(0)]
-            })
-        );
+        assert_eq!(end, Some(Conclusion::FixedBefore { merge_base: sha(51), good: vec![sha(0)] }));
         let early = conclude(&question, &Record::new(&question, &runs[2..]));
         assert_eq!(early, None, "not before the ends are verified");
     }

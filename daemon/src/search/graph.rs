@@ -91,8 +91,7 @@ impl Graph {
     /// The parents of a commit under suspicion, also those outside the range; empty for any other.
     pub fn parents(&self, commit: &Sha) -> impl Iterator<Item = Sha> + '_ {
         let parents = self.node(commit).map_or(&[][..], |node| {
-            &self.parents
-                [self.starts[node as usize] as usize..self.starts[node as usize + 1] as usize]
+            &self.parents[self.starts[node as usize] as usize..self.starts[node as usize + 1] as usize]
         });
         parents.iter().map(|&parent| self.names[parent as usize])
     }
@@ -114,10 +113,7 @@ impl Graph {
     pub(super) fn inner_parents(&self, node: Node) -> impl Iterator<Item = Node> + '_ {
         let (from, to) = (self.starts[node as usize], self.starts[node as usize + 1]);
         let len = self.len() as Node;
-        self.parents[from as usize..to as usize]
-            .iter()
-            .copied()
-            .filter(move |&parent| parent < len)
+        self.parents[from as usize..to as usize].iter().copied().filter(move |&parent| parent < len)
     }
 
     /// Marks the given commits and all their ancestors inside the range.
@@ -143,9 +139,7 @@ impl Graph {
         let mut marked = vec![false; self.len()];
         marked[of as usize] = true;
         for node in (0..of).rev() {
-            marked[node as usize] = self
-                .inner_parents(node)
-                .any(|parent| marked[parent as usize]);
+            marked[node as usize] = self.inner_parents(node).any(|parent| marked[parent as usize]);
         }
         marked
     }
@@ -168,14 +162,10 @@ impl Rows {
             let line = rows.commits.len() + 1;
             let mut names = text.split_ascii_whitespace();
             let commit = names.next().unwrap_or_default();
-            let commit = commit
-                .parse()
-                .map_err(|source| GraphError::Line { line, source })?;
+            let commit = commit.parse().map_err(|source| GraphError::Line { line, source })?;
             rows.commits.push(commit);
             for parent in names.take(if first_parent { 1 } else { usize::MAX }) {
-                let parent = parent
-                    .parse()
-                    .map_err(|source| GraphError::Line { line, source })?;
+                let parent = parent.parse().map_err(|source| GraphError::Line { line, source })?;
                 rows.parents.push(parent);
             }
             rows.ends.push(rows.parents.len() as u32);
@@ -186,12 +176,7 @@ impl Rows {
 
     fn add_above_tips(&mut self, bad: Sha) {
         let below: std::collections::HashSet<&Sha> = self.parents.iter().collect();
-        let mut parents: Vec<Sha> = self
-            .commits
-            .iter()
-            .copied()
-            .filter(|commit| !below.contains(commit))
-            .collect();
+        let mut parents: Vec<Sha> = self.commits.iter().copied().filter(|commit| !below.contains(commit)).collect();
         let tips = parents.len() as u32;
         parents.append(&mut self.parents);
         self.parents = parents;
@@ -224,13 +209,7 @@ impl Rows {
                 parents.push(node);
             }
         }
-        Ok(Graph {
-            names,
-            nodes,
-            starts,
-            parents,
-            bad_end_added,
-        })
+        Ok(Graph { names, nodes, starts, parents, bad_end_added })
     }
 }
 
@@ -254,11 +233,7 @@ pub(super) mod tests {
     fn list(rows: &[(u32, &[u32])]) -> String {
         let line = |(commit, parents): &(u32, &[u32])| {
             let names = std::iter::once(commit).chain(parents.iter());
-            names
-                .map(|name| sha(*name).to_string())
-                .collect::<Vec<_>>()
-                .join(" ")
-                + "\n"
+            names.map(|name| sha(*name).to_string()).collect::<Vec<_>>().join(" ") + "\n"
         };
         rows.iter().map(line).collect()
     }
@@ -299,26 +274,11 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_no_such_list_is_refused() {
-        let parse =
-            |rows: &[(u32, &[u32])], bad| Graph::parse(list(rows).as_bytes(), sha(bad), false);
-        assert!(matches!(
-            parse(&[(1, &[0]), (2, &[1])], 1),
-            Err(GraphError::Order(_))
-        ));
-        assert!(matches!(
-            parse(&[(2, &[1]), (2, &[1])], 2),
-            Err(GraphError::Order(_))
-        ));
-        assert!(matches!(
-            parse(&[(2, &[1]), (1, &[])], 1),
-            Err(GraphError::BadEndNotFirst(_))
-        ));
+        let parse = |rows: &[(u32, &[u32])], bad| Graph::parse(list(rows).as_bytes(), sha(bad), false);
+        assert!(matches!(parse(&[(1, &[0]), (2, &[1])], 1), Err(GraphError::Order(_))));
+        assert!(matches!(parse(&[(2, &[1]), (2, &[1])], 2), Err(GraphError::Order(_))));
+        assert!(matches!(parse(&[(2, &[1]), (1, &[])], 1), Err(GraphError::BadEndNotFirst(_))));
         let error = Graph::parse(&b"fatal: bad revision\n"[..], sha(1), false).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("line 1 of the list of commits: `fatal:`"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("line 1 of the list of commits: `fatal:`"), "{error}");
     }
 }

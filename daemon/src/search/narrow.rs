@@ -25,9 +25,7 @@ pub(super) fn candidates(graph: &Graph, record: &Record) -> Candidates {
 
 /// The commits of the graph with this verdict.
 pub(super) fn with_verdict(graph: &Graph, record: &Record, wanted: Verdict) -> Vec<Node> {
-    let with = record
-        .commits()
-        .filter(|(_, verdict)| *verdict == Some(wanted));
+    let with = record.commits().filter(|(_, verdict)| *verdict == Some(wanted));
     with.filter_map(|(commit, _)| graph.node(&commit)).collect()
 }
 
@@ -37,38 +35,21 @@ pub(super) fn with_verdict(graph: &Graph, record: &Record, wanted: Verdict) -> V
 /// with nothing left below both mean two breaks; the older in the list is followed.
 pub(super) fn narrow(graph: &Graph, good: &[Node], bad: &[Node]) -> Candidates {
     let cleared = graph.ancestors(good.iter().copied());
-    let mut bad: Vec<Node> = bad
-        .iter()
-        .copied()
-        .filter(|&node| !cleared[node as usize])
-        .collect();
+    let mut bad: Vec<Node> = bad.iter().copied().filter(|&node| !cleared[node as usize]).collect();
     bad.sort_unstable();
     let oldest = bad.pop().unwrap_or(0);
     let above = graph.descendants(oldest);
     let mut inside = graph.ancestors([oldest]);
-    inside
-        .iter_mut()
-        .zip(&cleared)
-        .for_each(|(inside, cleared)| *inside &= !cleared);
+    inside.iter_mut().zip(&cleared).for_each(|(inside, cleared)| *inside &= !cleared);
     for node in bad.into_iter().rev().filter(|&node| !above[node as usize]) {
-        let both: Vec<bool> = graph
-            .ancestors([node])
-            .into_iter()
-            .zip(&inside)
-            .map(|(one, other)| one && *other)
-            .collect();
+        let both: Vec<bool> =
+            graph.ancestors([node]).into_iter().zip(&inside).map(|(one, other)| one && *other).collect();
         if both.contains(&true) {
             inside = both;
         }
     }
-    let nodes = (0..graph.len() as Node)
-        .filter(|&node| inside[node as usize])
-        .collect();
-    Candidates {
-        nodes,
-        inside,
-        cleared,
-    }
+    let nodes = (0..graph.len() as Node).filter(|&node| inside[node as usize]).collect();
+    Candidates { nodes, inside, cleared }
 }
 
 #[cfg(test)]
@@ -78,15 +59,10 @@ mod tests {
 
     fn left(graph: &Graph, good: &[u32], bad: &[u32]) -> Vec<u32> {
         let nodes = |numbers: &[u32]| -> Vec<Node> {
-            numbers
-                .iter()
-                .map(|&number| graph.node(&sha(number)).unwrap())
-                .collect()
+            numbers.iter().map(|&number| graph.node(&sha(number)).unwrap()).collect()
         };
         let rest = narrow(graph, &nodes(good), &nodes(bad)).nodes;
-        (0..100)
-            .filter(|&n| graph.node(&sha(n)).is_some_and(|node| rest.contains(&node)))
-            .collect()
+        (0..100).filter(|&n| graph.node(&sha(n)).is_some_and(|node| rest.contains(&node))).collect()
     }
 
     #[test]
@@ -100,10 +76,6 @@ mod tests {
         let graph = graph(&[(5, &[3, 4]), (4, &[2]), (3, &[2]), (2, &[1]), (1, &[0])]);
         assert_eq!(left(&graph, &[], &[3, 4]), [1, 2]);
         assert_eq!(left(&graph, &[1], &[3, 4]), [2]);
-        assert_eq!(
-            left(&graph, &[2], &[3, 4]).len(),
-            1,
-            "two breaks: one is followed, never none"
-        );
+        assert_eq!(left(&graph, &[2], &[3, 4]).len(), 1, "two breaks: one is followed, never none");
     }
 }

@@ -46,10 +46,7 @@ impl Field<'_> {
         let part: Vec<Node> = (0..self.graph.len() as Node).filter(open).collect();
         let weights = weigh(self.graph, &part, |node| candidates.inside[node as usize]);
         let smaller = |weight: u32| weight.min(candidates.nodes.len() as u32 - weight);
-        let picks = part
-            .into_iter()
-            .zip(weights)
-            .filter(|(node, _)| self.pickable[*node as usize]);
+        let picks = part.into_iter().zip(weights).filter(|(node, _)| self.pickable[*node as usize]);
         let best = picks.map(|(node, weight)| (smaller(weight), node)).max()?;
         (best.0 > 0).then_some(best.1)
     }
@@ -58,11 +55,7 @@ impl Field<'_> {
     pub(super) fn weights(&self, probes: &[Node]) -> Vec<usize> {
         let below = |&probe: &Node| {
             let below = self.graph.ancestors([probe]);
-            self.candidates
-                .nodes
-                .iter()
-                .filter(|&&node| below[node as usize])
-                .count()
+            self.candidates.nodes.iter().filter(|&&node| below[node as usize]).count()
         };
         probes.iter().map(below).collect()
     }
@@ -100,8 +93,7 @@ impl Field<'_> {
         };
         picks.push(pick);
         let marked = self.graph.ancestors([pick]);
-        let (older, newer): (Vec<Node>, Vec<Node>) =
-            cell.iter().partition(|&&node| marked[node as usize]);
+        let (older, newer): (Vec<Node>, Vec<Node>) = cell.iter().partition(|&&node| marked[node as usize]);
         self.split(&older, below, busy, picks);
         self.split(&newer, count - 1 - below, busy, picks);
     }
@@ -113,41 +105,28 @@ impl Field<'_> {
         let weights = weigh(self.graph, cell, |node| !weightless(node));
         let size = cell.len() as u32 - u32::from(weightless(cell[0]));
         let usable = |(node, weight): &(&Node, &u32)| {
-            (**weight as usize) < cell.len()
-                && self.pickable[**node as usize]
-                && !busy.contains(node)
+            (**weight as usize) < cell.len() && self.pickable[**node as usize] && !busy.contains(node)
         };
         let usable = || cell.iter().zip(&weights).filter(usable);
         let shares = [count.div_ceil(2), count / 2 + 1];
-        let options =
-            || usable().flat_map(|(&node, &weight)| shares.map(|share| (node, weight, share)));
+        let options = || usable().flat_map(|(&node, &weight)| shares.map(|share| (node, weight, share)));
         let cells = count as u64 + 1;
-        let off = |weight: u32, share: usize| {
-            (u64::from(weight) * cells).abs_diff(u64::from(size) * share as u64)
-        };
+        let off = |weight: u32, share: usize| (u64::from(weight) * cells).abs_diff(u64::from(size) * share as u64);
         let skips = self.skips(cell, &weights);
         let best = if skips.is_empty() {
             // Of equal ones git takes the oldest.
-            options()
-                .rev()
-                .min_by_key(|&(_, weight, share)| off(weight, share))
+            options().rev().min_by_key(|&(_, weight, share)| off(weight, share))
         } else {
-            let value =
-                |weight, share| tells(weight, size, share, count) * testable(weight, size, &skips);
+            let value = |weight, share| tells(weight, size, share, count) * testable(weight, size, &skips);
             let valued = options().map(|pick| (value(pick.1, pick.2), pick));
-            valued
-                .max_by(|one, other| one.0.total_cmp(&other.0))
-                .map(|(_, pick)| pick)
+            valued.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, pick)| pick)
         };
         best.map(|(node, _, share)| (node, share - 1))
     }
 
     /// The weights of the commits of a cell whose runs were skips, in rising order.
     fn skips(&self, cell: &[Node], weights: &[u32]) -> Vec<u32> {
-        let places = self
-            .skipped
-            .iter()
-            .filter_map(|node| cell.binary_search(node).ok());
+        let places = self.skipped.iter().filter_map(|node| cell.binary_search(node).ok());
         let mut skips: Vec<u32> = places.map(|place| weights[place]).collect();
         skips.sort_unstable();
         skips
@@ -158,13 +137,7 @@ impl Field<'_> {
 fn allot(cells: &[Vec<Node>], count: usize, free: impl Fn(&Node) -> bool) -> Vec<usize> {
     let room: Vec<usize> = cells
         .iter()
-        .map(|cell| {
-            cell.iter()
-                .filter(|node| free(node))
-                .take(count)
-                .count()
-                .min(cell.len() - 1)
-        })
+        .map(|cell| cell.iter().filter(|node| free(node)).take(count).count().min(cell.len() - 1))
         .collect();
     let mut shares = vec![0; cells.len()];
     for _ in 0..count {
@@ -199,10 +172,7 @@ fn tells(weight: u32, size: u32, share: usize, count: usize) -> f64 {
 fn testable(weight: u32, size: u32, skips: &[u32]) -> f64 {
     let newer = skips.partition_point(|skip| *skip < weight);
     let neighbours = skips[newer.saturating_sub(1)..].iter().take(2);
-    let nearest = neighbours
-        .map(|skip| skip.abs_diff(weight))
-        .min()
-        .unwrap_or(size);
+    let nearest = neighbours.map(|skip| skip.abs_diff(weight)).min().unwrap_or(size);
     let stray = 1.0 / (skips.len() as f64 + 1.0);
     stray + (1.0 - stray) * f64::from(nearest + 1).ln() / f64::from(size + 1).ln()
 }
@@ -217,28 +187,13 @@ mod tests {
     fn picks(length: u32, in_flight: &[u32], skipped: &[u32], count: usize) -> Vec<u32> {
         let graph = linear(length);
         let candidates = narrow(&graph, &[], &[]);
-        let nodes = |commits: &[u32]| -> Vec<Node> {
-            commits
-                .iter()
-                .filter_map(|&commit| graph.node(&sha(commit)))
-                .collect()
-        };
+        let nodes =
+            |commits: &[u32]| -> Vec<Node> { commits.iter().filter_map(|&commit| graph.node(&sha(commit))).collect() };
         let skipped = nodes(skipped);
-        let pickable: Vec<bool> = (0..length)
-            .map(|node| node != 0 && !skipped.contains(&node))
-            .collect();
+        let pickable: Vec<bool> = (0..length).map(|node| node != 0 && !skipped.contains(&node)).collect();
         let (candidates, skipped) = (&candidates, &skipped[..]);
-        let field = Field {
-            graph: &graph,
-            candidates,
-            pickable: &pickable,
-            skipped,
-        };
-        let mut picks: Vec<u32> = field
-            .pick(&nodes(in_flight), count)
-            .into_iter()
-            .map(|node| length - node)
-            .collect();
+        let field = Field { graph: &graph, candidates, pickable: &pickable, skipped };
+        let mut picks: Vec<u32> = field.pick(&nodes(in_flight), count).into_iter().map(|node| length - node).collect();
         picks.sort_unstable();
         picks
     }
@@ -261,18 +216,9 @@ mod tests {
     #[test]
     fn the_more_skips_in_one_place_the_farther_away_the_next_pick() {
         let from_middle = |skipped: &[u32]| picks(1000, &[], skipped, 1)[0].abs_diff(500);
-        let distances = [
-            &[500][..],
-            &[480, 500, 520],
-            &[440, 460, 480, 500, 520, 540, 560],
-        ]
-        .map(from_middle);
+        let distances = [&[500][..], &[480, 500, 520], &[440, 460, 480, 500, 520, 540, 560]].map(from_middle);
         assert!(distances.is_sorted() && distances[0] > 20, "{distances:?}");
-        assert_eq!(
-            picks(3, &[], &[1], 1),
-            [2],
-            "but never nothing while one can be tested"
-        );
+        assert_eq!(picks(3, &[], &[1], 1), [2], "but never nothing while one can be tested");
     }
 
     #[test]

@@ -12,24 +12,12 @@ use bisect_shared::{Purpose, Sha, Verdict};
 /// The runs that the proof of this commit needs and that are not recorded yet. The culprit itself
 /// counts as proven by a search run and one more.
 pub(super) fn missing(question: &Question, record: &Record, culprit: Sha) -> Vec<InFlight> {
-    let proof = |commit| InFlight {
-        commit,
-        purpose: Purpose::Proof,
-    };
+    let proof = |commit| InFlight { commit, purpose: Purpose::Proof };
     let parents = parents(question, culprit);
-    let tested = parents
-        .into_iter()
-        .filter(|&parent| !is_skipped(question, record, parent));
-    let runs = [
-        InFlight {
-            commit: culprit,
-            purpose: Purpose::Search,
-        },
-        proof(culprit),
-    ];
+    let tested = parents.into_iter().filter(|&parent| !is_skipped(question, record, parent));
+    let runs = [InFlight { commit: culprit, purpose: Purpose::Search }, proof(culprit)];
     let runs = runs.into_iter().chain(tested.map(proof));
-    runs.filter(|run| !record.has_run(run.commit, run.purpose))
-        .collect()
+    runs.filter(|run| !record.has_run(run.commit, run.purpose)).collect()
 }
 
 /// The parents in the whole history, not in the simplified one of `--path`; each once.
@@ -63,13 +51,9 @@ pub(super) fn conclude(question: &Question, record: &Record, culprit: Sha) -> Op
     if !missing(question, record, culprit).is_empty() {
         return None;
     }
-    let unsure = record
-        .of(culprit)
-        .find(|(_, verdict)| *verdict != Some(Verdict::Bad));
+    let unsure = record.of(culprit).find(|(_, verdict)| *verdict != Some(Verdict::Bad));
     if let (Some((unsure, _)), Some(bad)) = (unsure, record.run_with(culprit, Verdict::Bad)) {
-        return Some(Conclusion::Flaky {
-            runs: [*unsure, bad],
-        });
+        return Some(Conclusion::Flaky { runs: [*unsure, bad] });
     }
     let state = |commit| match is_skipped(question, record, commit) || !is_proven(record, commit) {
         true => ParentState::Skipped,
@@ -78,12 +62,7 @@ pub(super) fn conclude(question: &Question, record: &Record, culprit: Sha) -> Op
     let parents = parents(question, culprit).into_iter();
     Some(Conclusion::Culprit {
         culprit,
-        parents: parents
-            .map(|commit| Parent {
-                commit,
-                state: state(commit),
-            })
-            .collect(),
+        parents: parents.map(|commit| Parent { commit, state: state(commit) }).collect(),
         skipped_merge_bases: ends::skipped_merge_bases(question, record),
     })
 }
@@ -95,45 +74,26 @@ fn is_proven(record: &Record, parent: Sha) -> bool {
 /// With `--path`: when only the bad end is left and touches no path, what it shows came in with one
 /// of the commits between, which touch none either.
 fn untouched_bad_end(question: &Question, record: &Record, culprit: Sha) -> Option<Conclusion> {
-    question
-        .real
-        .as_ref()
-        .filter(|_| question.graph.bad_end_added() && culprit == question.bad)?;
+    question.real.as_ref().filter(|_| question.graph.bad_end_added() && culprit == question.bad)?;
     let suspects = real_suspects(question, record);
     (suspects.len() > 1).then(|| between(question, record, culprit, culprit, suspects))
 }
 
 /// A bad parent is no culprit's: with `--path` the change came in between two commits that touch
 /// the paths; otherwise a descendant of that parent is good, and the two contradict one another.
-fn bad_parent(
-    question: &Question,
-    record: &Record,
-    culprit: Sha,
-    parent: Sha,
-) -> Option<Conclusion> {
+fn bad_parent(question: &Question, record: &Record, culprit: Sha, parent: Sha) -> Option<Conclusion> {
     let suspects = real_suspects(question, record);
     if question.real.is_some() && suspects.contains(&parent) {
         return Some(between(question, record, culprit, parent, suspects));
     }
     let bad = record.run_with(parent, Verdict::Bad)?;
-    Some(Conclusion::Flaky {
-        runs: [good_above(question, record, parent)?, bad],
-    })
+    Some(Conclusion::Flaky { runs: [good_above(question, record, parent)?, bad] })
 }
 
-fn between(
-    question: &Question,
-    record: &Record,
-    culprit: Sha,
-    bad: Sha,
-    suspects: Vec<Sha>,
-) -> Conclusion {
+fn between(question: &Question, record: &Record, culprit: Sha, bad: Sha, suspects: Vec<Sha>) -> Conclusion {
     Conclusion::Suspects {
         suspects,
-        why: SuspectsWhy::BetweenPaths {
-            good: question.graph.parents(&culprit).collect(),
-            bad,
-        },
+        why: SuspectsWhy::BetweenPaths { good: question.graph.parents(&culprit).collect(), bad },
         skipped_merge_bases: ends::skipped_merge_bases(question, record),
     }
 }
@@ -148,17 +108,11 @@ fn real_suspects(question: &Question, record: &Record) -> Vec<Sha> {
 /// A good run of the commit or of a descendant.
 fn good_above(question: &Question, record: &Record, commit: Sha) -> Option<Run> {
     let real = real(question);
-    let descends = |good: Node| {
-        real.node(&commit)
-            .is_some_and(|node| real.ancestors([good])[node as usize])
-    };
-    let inside = narrow::with_verdict(real, record, Verdict::Good)
-        .into_iter()
-        .filter(|&good| descends(good));
+    let descends = |good: Node| real.node(&commit).is_some_and(|node| real.ancestors([good])[node as usize]);
+    let inside = narrow::with_verdict(real, record, Verdict::Good).into_iter().filter(|&good| descends(good));
     let above = inside.map(|node| real.name(node));
     let good = above.chain(question.good.iter().copied().filter(|end| *end == commit));
-    good.chain(question.good.iter().copied())
-        .find_map(|good| record.run_with(good, Verdict::Good))
+    good.chain(question.good.iter().copied()).find_map(|good| record.run_with(good, Verdict::Good))
 }
 
 #[cfg(test)]
@@ -185,10 +139,9 @@ mod tests {
 
     fn parents_of(end: &Conclusion) -> Vec<(u32, ParentState)> {
         match end {
-            Conclusion::Culprit { parents, .. } => parents
-                .iter()
-                .map(|parent| (number(parent.commit), parent.state))
-                .collect(),
+            Conclusion::Culprit { parents, .. } => {
+                parents.iter().map(|parent| (number(parent.commit), parent.state)).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -205,17 +158,10 @@ mod tests {
         // 7 is an ancestor of the good end, so no candidate.
         let merge = graph(&[(4, &[3]), (3, &[2, 1, 7]), (2, &[0]), (1, &[0])]);
         let ending = |run: InFlight| {
-            if [3, 4].contains(&number(run.commit)) {
-                FAIL
-            } else {
-                PASS
-            }
+            if [3, 4].contains(&number(run.commit)) { FAIL } else { PASS }
         };
         let (end, runs) = bisect(&question(merge), &ending);
-        assert_eq!(
-            parents_of(&end),
-            [2, 1, 7].map(|parent| (parent, ParentState::Proven))
-        );
+        assert_eq!(parents_of(&end), [2, 1, 7].map(|parent| (parent, ParentState::Proven)));
         assert_eq!(proofs(&runs), [3, 2, 1, 7]);
     }
 
@@ -240,10 +186,7 @@ mod tests {
         let mut question = question(merge);
         question.skip.insert(sha(7));
         let (end, runs) = bisect(&question, &since(3));
-        assert_eq!(
-            parents_of(&end),
-            [(2, ParentState::Proven), (7, ParentState::Skipped)]
-        );
+        assert_eq!(parents_of(&end), [(2, ParentState::Proven), (7, ParentState::Skipped)]);
         assert_eq!(proofs(&runs), [3, 2]);
     }
 
@@ -276,21 +219,9 @@ mod tests {
         // 1 was broken and 2 repaired it; 3, beside 2, never had the repair.
         let beside = graph(&[(4, &[2, 3]), (3, &[1]), (2, &[1])]);
         let ending = |run: InFlight| {
-            if [1, 3, 4].contains(&number(run.commit)) {
-                FAIL
-            } else {
-                PASS
-            }
+            if [1, 3, 4].contains(&number(run.commit)) { FAIL } else { PASS }
         };
-        match bisect(
-            &Question {
-                good: vec![sha(0)],
-                ..question(beside)
-            },
-            &ending,
-        )
-        .0
-        {
+        match bisect(&Question { good: vec![sha(0)], ..question(beside) }, &ending).0 {
             Conclusion::Flaky { runs } => {
                 assert_eq!(number(runs[1].commit), 1);
                 assert_eq!(runs[1].ending, FAIL);
@@ -302,24 +233,13 @@ mod tests {
     /// The commits 1 to 9 in a row, of which only 3, 6 and perhaps 9 touch the path.
     fn with_path(bad_end_touches: bool) -> Question {
         let rows: &[(u32, &[u32])] = &[(9, &[6]), (6, &[3]), (3, &[0])];
-        let list = if bad_end_touches {
-            graph(rows)
-        } else {
-            graph_below(9, &rows[1..])
-        };
-        Question {
-            real: Some(linear(9)),
-            ..question(list)
-        }
+        let list = if bad_end_touches { graph(rows) } else { graph_below(9, &rows[1..]) };
+        Question { real: Some(linear(9)), ..question(list) }
     }
 
     fn graph_below(bad: u32, rows: &[(u32, &[u32])]) -> Graph {
         let line = |(commit, parents): &(u32, &[u32])| {
-            parents
-                .iter()
-                .fold(sha(*commit).to_string(), |line, parent| {
-                    format!("{line} {}", sha(*parent))
-                })
+            parents.iter().fold(sha(*commit).to_string(), |line, parent| format!("{line} {}", sha(*parent)))
         };
         let text = rows.iter().map(line).collect::<Vec<_>>().join("\n");
         Graph::parse(text.as_bytes(), sha(bad), false).unwrap()
@@ -336,34 +256,18 @@ mod tests {
     fn with_a_path_a_bad_real_parent_leaves_the_commits_between() {
         for bad_end_touches in [true, false] {
             let (end, _) = bisect(&with_path(bad_end_touches), &since(5));
-            let Conclusion::Suspects { suspects, why, .. } = end else {
-                panic!("{end:?}")
-            };
+            let Conclusion::Suspects { suspects, why, .. } = end else { panic!("{end:?}") };
             assert_eq!(suspects, [5, 4].map(sha));
-            assert_eq!(
-                why,
-                SuspectsWhy::BetweenPaths {
-                    good: vec![sha(3)],
-                    bad: sha(5)
-                }
-            );
+            assert_eq!(why, SuspectsWhy::BetweenPaths { good: vec![sha(3)], bad: sha(5) });
         }
     }
 
     #[test]
     fn a_bad_end_that_touches_no_path_leaves_the_commits_since_the_last_that_does() {
         let (end, runs) = bisect(&with_path(false), &since(8));
-        let Conclusion::Suspects { suspects, why, .. } = end else {
-            panic!("{end:?}")
-        };
+        let Conclusion::Suspects { suspects, why, .. } = end else { panic!("{end:?}") };
         assert_eq!(suspects, [9, 8, 7].map(sha));
-        assert_eq!(
-            why,
-            SuspectsWhy::BetweenPaths {
-                good: vec![sha(6)],
-                bad: sha(9)
-            }
-        );
+        assert_eq!(why, SuspectsWhy::BetweenPaths { good: vec![sha(6)], bad: sha(9) });
         assert!(proofs(&runs).is_empty());
     }
 

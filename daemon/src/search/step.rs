@@ -31,9 +31,7 @@ impl<'a> Search<'a> {
         let graph = &question.graph;
         let mut pickable = vec![true; graph.len()];
         let run = record.commits().map(|(commit, _)| commit);
-        let never = run
-            .chain(question.skip.iter().copied())
-            .chain([question.bad]);
+        let never = run.chain(question.skip.iter().copied()).chain([question.bad]);
         for node in never.filter_map(|commit| graph.node(&commit)) {
             pickable[node as usize] = false;
         }
@@ -53,15 +51,9 @@ impl<'a> Search<'a> {
         }
         let needed = self.needed();
         let telling = self.telling(in_flight);
-        let of_use = |run: &&InFlight| {
-            self.unverified.contains(run) || needed.contains(run) || telling.contains(run)
-        };
+        let of_use = |run: &&InFlight| self.unverified.contains(run) || needed.contains(run) || telling.contains(run);
         let (kept, stop): (Vec<InFlight>, Vec<InFlight>) = in_flight.iter().partition(of_use);
-        let mut plan = Plan {
-            room: lanes.saturating_sub(kept.len()),
-            kept,
-            start: Vec::new(),
-        };
+        let mut plan = Plan { room: lanes.saturating_sub(kept.len()), kept, start: Vec::new() };
         plan.add(&self.unverified);
         if self.last().is_some() {
             plan.add(&needed);
@@ -108,45 +100,26 @@ impl<'a> Search<'a> {
         if self.candidates.nodes.len() > FEW {
             return Vec::new();
         }
-        let testable = self
-            .names()
-            .into_iter()
-            .filter(|&commit| !self.is_skipped(commit));
+        let testable = self.names().into_iter().filter(|&commit| !self.is_skipped(commit));
         let missing = |commit| proof::missing(self.question, &self.record, commit);
         testable.flat_map(missing).collect()
     }
 
     /// The candidates, newest first.
     fn names(&self) -> Vec<Sha> {
-        self.candidates
-            .nodes
-            .iter()
-            .map(|&node| self.question.graph.name(node))
-            .collect()
+        self.candidates.nodes.iter().map(|&node| self.question.graph.name(node)).collect()
     }
 
     /// The search runs in flight, or still undecided, whose answers would tell candidates apart.
     fn telling(&self, in_flight: &[InFlight]) -> Vec<InFlight> {
-        let undecided = self
-            .record
-            .commits()
-            .filter(|(_, verdict)| verdict.is_none());
-        let searching = in_flight
-            .iter()
-            .filter(|run| run.purpose == Purpose::Search);
-        let open = searching
-            .map(|run| run.commit)
-            .filter(|&it| self.record.verdict(it).is_none());
+        let undecided = self.record.commits().filter(|(_, verdict)| verdict.is_none());
+        let searching = in_flight.iter().filter(|run| run.purpose == Purpose::Search);
+        let open = searching.map(|run| run.commit).filter(|&it| self.record.verdict(it).is_none());
         let commits = open.chain(undecided.map(|(commit, _)| commit));
-        let nodes: Vec<Node> = commits
-            .filter_map(|commit| self.question.graph.node(&commit))
-            .collect();
+        let nodes: Vec<Node> = commits.filter_map(|commit| self.question.graph.node(&commit)).collect();
         let tells = |weight: usize| 0 < weight && weight < self.candidates.nodes.len();
         let weighed = nodes.iter().zip(self.field().weights(&nodes));
-        weighed
-            .filter(|(_, weight)| tells(*weight))
-            .map(|(node, _)| self.search(*node))
-            .collect()
+        weighed.filter(|(_, weight)| tells(*weight)).map(|(node, _)| self.search(*node)).collect()
     }
 
     fn pick(&self, telling: &[InFlight], room: usize) -> Vec<InFlight> {
@@ -160,10 +133,7 @@ impl<'a> Search<'a> {
     }
 
     fn search(&self, node: Node) -> InFlight {
-        InFlight {
-            commit: self.question.graph.name(node),
-            purpose: Purpose::Search,
-        }
+        InFlight { commit: self.question.graph.name(node), purpose: Purpose::Search }
     }
 
     fn field(&self) -> Field<'_> {
@@ -191,10 +161,7 @@ impl<'a> Search<'a> {
         let missing = |culprit| proof::missing(self.question, &self.record, culprit).len();
         let proof = self.last().map_or(2, missing);
         let expected_probes = self.unverified.len() as f64 + search + proof as f64;
-        Progress {
-            candidates_left,
-            expected_probes,
-        }
+        Progress { candidates_left, expected_probes }
     }
 }
 
@@ -219,9 +186,7 @@ impl Plan {
 /// The proofs among these runs, those that most candidates need first.
 fn likeliest_proofs(needed: &[InFlight]) -> Vec<InFlight> {
     let mut times: HashMap<InFlight, usize> = HashMap::new();
-    needed
-        .iter()
-        .for_each(|run| *times.entry(*run).or_default() += 1);
+    needed.iter().for_each(|run| *times.entry(*run).or_default() += 1);
     let proofs = needed.iter().filter(|run| run.purpose == Purpose::Proof);
     let mut proofs: Vec<InFlight> = proofs.copied().collect();
     proofs.sort_by_key(|run| std::cmp::Reverse(times[run]));

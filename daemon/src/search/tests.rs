@@ -20,11 +20,7 @@ pub(super) fn question(graph: Graph) -> Question {
 }
 
 pub(super) fn searched(commit: u32, ending: Ending) -> Run {
-    Run {
-        commit: sha(commit),
-        purpose: Purpose::Search,
-        ending,
-    }
+    Run { commit: sha(commit), purpose: Purpose::Search, ending }
 }
 
 /// The commits of a question and what the test says of each: a bisection without containers.
@@ -42,21 +38,12 @@ impl World<'_> {
             match next(self.question, &runs, &[], lanes) {
                 Step::Done(conclusion) => return (conclusion, runs, rounds),
                 Step::Go { start, stop, .. } => {
-                    assert!(
-                        !start.is_empty() && start.len() <= lanes && stop.is_empty(),
-                        "{start:?} {stop:?}"
-                    );
+                    assert!(!start.is_empty() && start.len() <= lanes && stop.is_empty(), "{start:?} {stop:?}");
                     for run in start {
                         let InFlight { commit, purpose } = run;
-                        let again = runs
-                            .iter()
-                            .any(|old| old.commit == commit && old.purpose == purpose);
+                        let again = runs.iter().any(|old| old.commit == commit && old.purpose == purpose);
                         assert!(!again, "{run:?} a second time");
-                        runs.push(Run {
-                            commit,
-                            purpose,
-                            ending: (self.ending)(run),
-                        });
+                        runs.push(Run { commit, purpose, ending: (self.ending)(run) });
                     }
                 }
             }
@@ -77,11 +64,7 @@ pub(super) fn number(commit: Sha) -> u32 {
 /// Fails from this commit of a row on.
 pub(super) fn since(culprit: u32) -> impl Fn(InFlight) -> Ending {
     move |run| {
-        if number(run.commit) >= culprit {
-            FAIL
-        } else {
-            PASS
-        }
+        if number(run.commit) >= culprit { FAIL } else { PASS }
     }
 }
 
@@ -95,15 +78,9 @@ fn culprit(conclusion: &Conclusion) -> u32 {
 #[test]
 fn one_lane_verifies_the_ends_then_halves_then_proves() {
     let question = question(linear(16));
-    let world = World {
-        question: &question,
-        ending: &since(6),
-    };
+    let world = World { question: &question, ending: &since(6) };
     let (end, runs, _) = world.bisect(1);
-    let order: Vec<_> = runs
-        .iter()
-        .map(|run| (number(run.commit), run.purpose))
-        .collect();
+    let order: Vec<_> = runs.iter().map(|run| (number(run.commit), run.purpose)).collect();
     assert_eq!(culprit(&end), 6);
     let hunt = [16, 0, 8, 4, 6, 5].map(|commit| (commit, Hunt));
     assert_eq!(order, [&hunt[..], &[(6, Proof), (5, Proof)]].concat());
@@ -125,36 +102,19 @@ fn rounds_of_a_thousand_commits_with_equal_durations() {
     let question = question(linear(1000));
     for (lanes, most) in [(3, 7), (7, 5)] {
         for planted in (1..=1000).step_by(37).chain([1, 2, 999, 1000]) {
-            let (end, _, rounds) = World {
-                question: &question,
-                ending: &since(planted),
-            }
-            .bisect(lanes);
+            let (end, _, rounds) = World { question: &question, ending: &since(planted) }.bisect(lanes);
             assert_eq!(culprit(&end), planted);
-            assert!(
-                rounds <= most,
-                "{lanes} lanes, culprit {planted}: {rounds} rounds"
-            );
+            assert!(rounds <= most, "{lanes} lanes, culprit {planted}: {rounds} rounds");
         }
     }
 }
 
 /// What is stopped and what is started after these answers, with these searches in flight.
-fn after(
-    question: &Question,
-    runs: &[Run],
-    flying: &[(u32, Purpose)],
-    lanes: usize,
-) -> [Vec<(u32, Purpose)>; 2] {
-    let run = |&(commit, purpose): &(u32, Purpose)| InFlight {
-        commit: sha(commit),
-        purpose,
-    };
+fn after(question: &Question, runs: &[Run], flying: &[(u32, Purpose)], lanes: usize) -> [Vec<(u32, Purpose)>; 2] {
+    let run = |&(commit, purpose): &(u32, Purpose)| InFlight { commit: sha(commit), purpose };
     let flying: Vec<InFlight> = flying.iter().map(run).collect();
     let plain = |runs: Vec<InFlight>| -> Vec<(u32, Purpose)> {
-        runs.into_iter()
-            .map(|run| (number(run.commit), run.purpose))
-            .collect()
+        runs.into_iter().map(|run| (number(run.commit), run.purpose)).collect()
     };
     match next(question, runs, &flying, lanes) {
         Step::Go { start, stop, .. } => [plain(stop), plain(start)],
@@ -170,21 +130,11 @@ fn ends() -> [Run; 2] {
 fn an_answer_stops_what_it_made_useless_and_refills_the_lane_at_once() {
     let question = question(linear(1000));
     let flying = [(250, Hunt), (750, Hunt)];
-    let [stop, start] = after(
-        &question,
-        &[&ends()[..], &[searched(500, FAIL)]].concat(),
-        &flying,
-        3,
-    );
+    let [stop, start] = after(&question, &[&ends()[..], &[searched(500, FAIL)]].concat(), &flying, 3);
     assert_eq!(stop, [(750, Hunt)], "a descendant of a bad commit");
     assert_eq!(start.len(), 2);
     assert!(start.iter().all(|(commit, _)| *commit < 500));
-    let [stop, start] = after(
-        &question,
-        &[&ends()[..], &[searched(500, PASS)]].concat(),
-        &flying,
-        3,
-    );
+    let [stop, start] = after(&question, &[&ends()[..], &[searched(500, PASS)]].concat(), &flying, 3);
     assert_eq!(stop, [(250, Hunt)], "an ancestor of a good commit");
     assert!(start.iter().all(|(commit, _)| *commit > 500));
 }
@@ -192,39 +142,19 @@ fn an_answer_stops_what_it_made_useless_and_refills_the_lane_at_once() {
 #[test]
 fn fewer_lanes_than_runs_in_flight_start_nothing_and_stop_nothing_useful() {
     let flying = [(250, Hunt), (500, Hunt), (750, Hunt)];
-    assert_eq!(
-        after(&question(linear(1000)), &ends(), &flying, 1),
-        [vec![], vec![]]
-    );
+    assert_eq!(after(&question(linear(1000)), &ends(), &flying, 1), [vec![], vec![]]);
 }
 
 #[test]
 fn idle_lanes_start_the_proof_before_the_search_is_over() {
     let question = question(linear(1000));
     let runs = [&ends()[..], &[searched(10, PASS), searched(12, FAIL)]].concat();
-    assert_eq!(
-        after(&question, &runs, &[], 1)[1],
-        [(11, Hunt)],
-        "never with one lane"
-    );
+    assert_eq!(after(&question, &runs, &[], 1)[1], [(11, Hunt)], "never with one lane");
     let [_, start] = after(&question, &runs, &[], 3);
-    assert_eq!(
-        start[..2],
-        [(11, Hunt), (11, Proof)],
-        "11 is the culprit or its parent"
-    );
+    assert_eq!(start[..2], [(11, Hunt), (11, Proof)], "11 is the culprit or its parent");
     let flying = [(11, Proof), (10, Proof)];
-    let [stop, start] = after(
-        &question,
-        &[&runs[..], &[searched(11, PASS)]].concat(),
-        &flying,
-        3,
-    );
-    assert_eq!(
-        stop,
-        [(10, Proof)],
-        "12 is the culprit, and 10 none of its parents"
-    );
+    let [stop, start] = after(&question, &[&runs[..], &[searched(11, PASS)]].concat(), &flying, 3);
+    assert_eq!(stop, [(10, Proof)], "12 is the culprit, and 10 none of its parents");
     assert_eq!(start, [(12, Proof)]);
 }
 
@@ -251,38 +181,16 @@ fn every_independent_good_end_is_verified_and_then_the_merge_bases() {
         },
     }
     .bisect(4);
-    assert!(
-        matches!(end, Conclusion::Culprit { skipped_merge_bases, .. } if skipped_merge_bases == [sha(3000)])
-    );
+    assert!(matches!(end, Conclusion::Culprit { skipped_merge_bases, .. } if skipped_merge_bases == [sha(3000)]));
 }
 
 #[test]
 fn with_fixed_the_first_passing_commit_is_found() {
-    let question = Question {
-        fixed: true,
-        ..question(linear(100))
-    };
+    let question = Question { fixed: true, ..question(linear(100)) };
     let turned = |run: InFlight| if since(42)(run) == FAIL { PASS } else { FAIL };
-    assert_eq!(
-        culprit(
-            &World {
-                question: &question,
-                ending: &turned
-            }
-            .bisect(1)
-            .0
-        ),
-        42
-    );
-    let (end, ..) = World {
-        question: &question,
-        ending: &since(42),
-    }
-    .bisect(1);
-    assert!(
-        matches!(end, Conclusion::NotReproducible { .. }),
-        "the newer end fails: {end:?}"
-    );
+    assert_eq!(culprit(&World { question: &question, ending: &turned }.bisect(1).0), 42);
+    let (end, ..) = World { question: &question, ending: &since(42) }.bisect(1);
+    assert!(matches!(end, Conclusion::NotReproducible { .. }), "the newer end fails: {end:?}");
 }
 
 #[test]
@@ -294,27 +202,17 @@ fn an_ending_from_outside_waits_for_the_bad_end() {
     let likewise = World {
         question: &question,
         ending: &|run| {
-            if since(5)(run) == FAIL {
-                Ending::TimedOut
-            } else {
-                PASS
-            }
+            if since(5)(run) == FAIL { Ending::TimedOut } else { PASS }
         },
     };
     assert_eq!(culprit(&likewise.bisect(3).0), 5);
     let otherwise = World {
         question: &question,
         ending: &|run| {
-            if number(run.commit) == 5 {
-                Ending::TimedOut
-            } else {
-                since(6)(run)
-            }
+            if number(run.commit) == 5 { Ending::TimedOut } else { since(6)(run) }
         },
     };
-    assert!(
-        matches!(otherwise.bisect(3).0, Conclusion::Suspects { suspects, .. } if suspects == [6, 5].map(sha))
-    );
+    assert!(matches!(otherwise.bisect(3).0, Conclusion::Suspects { suspects, .. } if suspects == [6, 5].map(sha)));
 }
 
 #[test]
@@ -322,43 +220,16 @@ fn skipped_commits_are_never_picked_and_when_only_they_are_left_they_are_suspect
     let mut question = question(linear(100));
     question.skip.extend((40..60).map(sha));
     let skips = |run: InFlight| {
-        if [61, 63].contains(&number(run.commit)) {
-            SKIP
-        } else {
-            since(62)(run)
-        }
+        if [61, 63].contains(&number(run.commit)) { SKIP } else { since(62)(run) }
     };
     for lanes in 1..=8 {
-        let (end, runs, _) = World {
-            question: &question,
-            ending: &skips,
-        }
-        .bisect(lanes);
-        assert!(
-            runs.iter()
-                .all(|run| !(40..60).contains(&number(run.commit)))
-        );
-        let Conclusion::Suspects { suspects, why, .. } = end else {
-            panic!("{end:?}")
-        };
-        assert_eq!(
-            (suspects, why),
-            ([62, 61].map(sha).to_vec(), SuspectsWhy::OnlySkippedLeft)
-        );
+        let (end, runs, _) = World { question: &question, ending: &skips }.bisect(lanes);
+        assert!(runs.iter().all(|run| !(40..60).contains(&number(run.commit))));
+        let Conclusion::Suspects { suspects, why, .. } = end else { panic!("{end:?}") };
+        assert_eq!((suspects, why), ([62, 61].map(sha).to_vec(), SuspectsWhy::OnlySkippedLeft));
     }
     question.skip.extend([sha(100), sha(0)]);
-    assert_eq!(
-        culprit(
-            &World {
-                question: &question,
-                ending: &since(62)
-            }
-            .bisect(1)
-            .0
-        ),
-        62,
-        "ends are tested"
-    );
+    assert_eq!(culprit(&World { question: &question, ending: &since(62) }.bisect(1).0), 62, "ends are tested");
 }
 
 #[test]
@@ -371,97 +242,43 @@ fn after_a_skip_the_next_pick_keeps_its_distance() {
 #[test]
 fn a_good_commit_on_another_branch_clears_a_skipped_one() {
     // 2 is skipped; 3 breaks; 4, beside 3, is good and so clears 2. git stops with both suspects.
-    let rows: &[(u32, &[u32])] = &[
-        (9, &[8]),
-        (8, &[7]),
-        (7, &[3, 4]),
-        (4, &[2]),
-        (3, &[2]),
-        (2, &[1]),
-        (1, &[0]),
-    ];
+    let rows: &[(u32, &[u32])] = &[(9, &[8]), (8, &[7]), (7, &[3, 4]), (4, &[2]), (3, &[2]), (2, &[1]), (1, &[0])];
     let question = question(graph(rows));
     let ending = |run: InFlight| match number(run.commit) {
         2 => SKIP,
         3 | 7 | 8 | 9 => FAIL,
         _ => PASS,
     };
-    let known = [
-        searched(9, FAIL),
-        searched(0, PASS),
-        searched(1, PASS),
-        searched(2, SKIP),
-        searched(3, FAIL),
-    ];
+    let known = [searched(9, FAIL), searched(0, PASS), searched(1, PASS), searched(2, SKIP), searched(3, FAIL)];
     assert_eq!(after(&question, &known, &[], 1)[1], [(4, Hunt)]);
     for lanes in 1..=8 {
-        assert_eq!(
-            culprit(
-                &World {
-                    question: &question,
-                    ending: &ending
-                }
-                .bisect(lanes)
-                .0
-            ),
-            3
-        );
+        assert_eq!(culprit(&World { question: &question, ending: &ending }.bisect(lanes).0), 3);
     }
 }
 
 #[test]
 fn a_fix_and_a_second_break_seen_side_by_side_lead_to_the_second() {
     let twice = |run: InFlight| {
-        if (200..300).contains(&number(run.commit)) {
-            FAIL
-        } else {
-            since(700)(run)
-        }
+        if (200..300).contains(&number(run.commit)) { FAIL } else { since(700)(run) }
     };
     for lanes in 1..=8 {
-        let (end, ..) = World {
-            question: &question(linear(1000)),
-            ending: &twice,
-        }
-        .bisect(lanes);
-        assert!(
-            [200, 700].contains(&culprit(&end)),
-            "{lanes} lanes: {end:?}"
-        );
+        let (end, ..) = World { question: &question(linear(1000)), ending: &twice }.bisect(lanes);
+        assert!([200, 700].contains(&culprit(&end)), "{lanes} lanes: {end:?}");
     }
     let runs = [&ends()[..], &[searched(250, FAIL), searched(500, PASS)]].concat();
-    assert_eq!(
-        after(&question(linear(1000)), &runs, &[], 1)[1],
-        [(750, Hunt)]
-    );
+    assert_eq!(after(&question(linear(1000)), &runs, &[], 1)[1], [(750, Hunt)]);
 }
 
 #[test]
 fn a_commit_inferred_from_two_bad_branches_is_run_twice_before_it_is_named() {
     let rows: &[(u32, &[u32])] = &[(5, &[3, 4]), (4, &[1]), (3, &[1]), (1, &[0])];
     let question = question(graph(rows));
-    let runs = [
-        searched(5, FAIL),
-        searched(0, PASS),
-        searched(3, FAIL),
-        searched(4, FAIL),
-    ];
-    assert_eq!(
-        after(&question, &runs, &[], 3),
-        [vec![], vec![(1, Hunt), (1, Proof), (0, Proof)]]
-    );
+    let runs = [searched(5, FAIL), searched(0, PASS), searched(3, FAIL), searched(4, FAIL)];
+    assert_eq!(after(&question, &runs, &[], 3), [vec![], vec![(1, Hunt), (1, Proof), (0, Proof)]]);
     let each = |run: InFlight| {
-        if [3, 4, 5].contains(&number(run.commit)) {
-            FAIL
-        } else {
-            PASS
-        }
+        if [3, 4, 5].contains(&number(run.commit)) { FAIL } else { PASS }
     };
-    let (end, ..) = World {
-        question: &question,
-        ending: &each,
-    }
-    .bisect(8);
+    let (end, ..) = World { question: &question, ending: &each }.bisect(8);
     assert!([3, 4].contains(&culprit(&end)), "two breaks: one of them");
 }
 
@@ -470,17 +287,8 @@ fn progress_comes_down_to_nothing() {
     let question = question(linear(1000));
     let mut runs: Vec<Run> = Vec::new();
     let mut before = f64::INFINITY;
-    while let Step::Go {
-        start,
-        progress,
-        prepare_proof,
-        ..
-    } = next(&question, &runs, &[], 1)
-    {
-        assert!(
-            progress.expected_probes < before,
-            "{progress:?} after {before}"
-        );
+    while let Step::Go { start, progress, prepare_proof, .. } = next(&question, &runs, &[], 1) {
+        assert!(progress.expected_probes < before, "{progress:?} after {before}");
         assert_eq!(prepare_proof, progress.candidates_left <= 4);
         before = progress.expected_probes;
         runs.push(searched(number(start[0].commit), since(333)(start[0])));

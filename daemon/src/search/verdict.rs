@@ -24,21 +24,10 @@ struct Outside {
 
 impl Outside {
     fn of(question: &Question, runs: &[Run]) -> Self {
-        let ends = if question.fixed {
-            &question.good[..]
-        } else {
-            std::slice::from_ref(&question.bad)
-        };
+        let ends = if question.fixed { &question.good[..] } else { std::slice::from_ref(&question.bad) };
         let verified = |run: &&Run, end: &Sha| run.commit == *end && run.purpose == Purpose::Search;
-        let of = |end| {
-            runs.iter()
-                .filter(move |run| verified(run, end))
-                .map(|run| run.ending)
-        };
-        Self {
-            failing: ends.iter().flat_map(of).collect(),
-            all_known: ends.iter().all(|end| of(end).next().is_some()),
-        }
+        let of = |end| runs.iter().filter(move |run| verified(run, end)).map(|run| run.ending);
+        Self { failing: ends.iter().flat_map(of).collect(), all_known: ends.iter().all(|end| of(end).next().is_some()) }
     }
 
     fn verdict(&self, ending: Ending) -> Option<Verdict> {
@@ -73,33 +62,17 @@ impl Record {
             Verdict::Bad if question.fixed => Verdict::Good,
             verdict => verdict,
         };
-        let verdicts = judge(question, runs)
-            .into_iter()
-            .map(|verdict| verdict.map(turned));
+        let verdicts = judge(question, runs).into_iter().map(|verdict| verdict.map(turned));
         let mut runs: Vec<_> = runs.iter().copied().zip(verdicts).collect();
-        runs.sort_by_key(|(run, _)| {
-            (
-                run.commit,
-                run.purpose,
-                run.ending.name(),
-                run.ending.exit_code(),
-            )
-        });
-        let first = runs
-            .iter()
-            .enumerate()
-            .rev()
-            .map(|(place, (run, _))| (run.commit, place))
-            .collect();
+        runs.sort_by_key(|(run, _)| (run.commit, run.purpose, run.ending.name(), run.ending.exit_code()));
+        let first = runs.iter().enumerate().rev().map(|(place, (run, _))| (run.commit, place)).collect();
         Self { runs, first }
     }
 
     /// The runs of one commit, search before proof.
     pub(super) fn of(&self, commit: Sha) -> impl Iterator<Item = &(Run, Option<Verdict>)> {
         let from = self.first.get(&commit).copied().unwrap_or(self.runs.len());
-        self.runs[from..]
-            .iter()
-            .take_while(move |(run, _)| run.commit == commit)
+        self.runs[from..].iter().take_while(move |(run, _)| run.commit == commit)
     }
 
     /// What is known of a commit from all its runs; a good or bad one outweighs a skip.
@@ -110,9 +83,7 @@ impl Record {
 
     /// The verdict of the commit's run for this purpose.
     pub(super) fn verdict_for(&self, commit: Sha, purpose: Purpose) -> Option<Verdict> {
-        self.of(commit)
-            .find(|(run, _)| run.purpose == purpose)
-            .and_then(|(_, verdict)| *verdict)
+        self.of(commit).find(|(run, _)| run.purpose == purpose).and_then(|(_, verdict)| *verdict)
     }
 
     pub(super) fn has_run(&self, commit: Sha, purpose: Purpose) -> bool {
@@ -121,19 +92,15 @@ impl Record {
 
     /// A run of the commit with this verdict.
     pub(super) fn run_with(&self, commit: Sha, wanted: Verdict) -> Option<Run> {
-        self.of(commit)
-            .find(|(_, verdict)| *verdict == Some(wanted))
-            .map(|(run, _)| *run)
+        self.of(commit).find(|(_, verdict)| *verdict == Some(wanted)).map(|(run, _)| *run)
     }
 
     /// The commits that have runs, each with what is known of it (nothing, while it is undecided).
     pub(super) fn commits(&self) -> impl Iterator<Item = (Sha, Option<Verdict>)> {
-        self.runs
-            .chunk_by(|(one, _), (other, _)| one.commit == other.commit)
-            .map(|runs| {
-                let commit = runs[0].0.commit;
-                (commit, self.verdict(commit))
-            })
+        self.runs.chunk_by(|(one, _), (other, _)| one.commit == other.commit).map(|runs| {
+            let commit = runs[0].0.commit;
+            (commit, self.verdict(commit))
+        })
     }
 
     /// A run in which the command aborted the bisection.
@@ -144,12 +111,7 @@ impl Record {
 
     /// Two runs of one commit, one good and one bad.
     pub(super) fn contradiction(&self) -> Option<[Run; 2]> {
-        let pair = |commit| {
-            Some([
-                self.run_with(commit, Verdict::Good)?,
-                self.run_with(commit, Verdict::Bad)?,
-            ])
-        };
+        let pair = |commit| Some([self.run_with(commit, Verdict::Good)?, self.run_with(commit, Verdict::Bad)?]);
         self.commits().find_map(|(commit, _)| pair(commit))
     }
 }
@@ -178,36 +140,20 @@ mod tests {
         let runs = [searched(5, Ending::Exited(code))];
         assert_eq!(judge(&question, &runs), [verdict]);
         question.fixed = true;
-        assert_eq!(
-            judge(&question, &runs),
-            [verdict],
-            "the verdict names the test's outcome"
-        );
+        assert_eq!(judge(&question, &runs), [verdict], "the verdict names the test's outcome");
     }
 
     #[rstest]
     fn an_ending_from_outside_is_bad_if_the_bad_end_ended_likewise(
-        #[values(
-            Ending::TimedOut,
-            Ending::Silent,
-            Ending::OutOfMemory,
-            Ending::OutOfDisk
-        )]
-        ending: Ending,
+        #[values(Ending::TimedOut, Ending::Silent, Ending::OutOfMemory, Ending::OutOfDisk)] ending: Ending,
     ) {
         let question = question(linear(9));
         let probe = searched(5, ending);
         assert_eq!(judge(&question, &[probe]), [None]);
         let failed = searched(9, Ending::Exited(1));
-        assert_eq!(
-            judge(&question, &[probe, failed]),
-            [Some(Verdict::Skip), Some(Verdict::Bad)]
-        );
+        assert_eq!(judge(&question, &[probe, failed]), [Some(Verdict::Skip), Some(Verdict::Bad)]);
         let likewise = searched(9, ending);
-        assert_eq!(
-            judge(&question, &[probe, likewise]),
-            [Some(Verdict::Bad); 2]
-        );
+        assert_eq!(judge(&question, &[probe, likewise]), [Some(Verdict::Bad); 2]);
     }
 
     #[test]
@@ -215,17 +161,10 @@ mod tests {
         let mut question = question(linear(9));
         question.fixed = true;
         let probe = searched(5, Ending::TimedOut);
-        assert_eq!(
-            judge(&question, &[probe, searched(9, Ending::Exited(0))])[0],
-            None
-        );
+        assert_eq!(judge(&question, &[probe, searched(9, Ending::Exited(0))])[0], None);
         let runs = [probe, searched(0, Ending::TimedOut)];
         assert_eq!(judge(&question, &runs), [Some(Verdict::Bad); 2]);
-        assert_eq!(
-            Record::new(&question, &runs).verdict(sha(5)),
-            Some(Verdict::Good),
-            "turned"
-        );
+        assert_eq!(Record::new(&question, &runs).verdict(sha(5)), Some(Verdict::Good), "turned");
     }
 
     #[test]

@@ -18,9 +18,7 @@ pub(super) fn weigh(graph: &Graph, part: &[Node], counts: impl Fn(Node) -> bool)
     let chains = Chains::of(graph, part, counts);
     let totals = chains.totals();
     let place = chains.chain.iter().zip(&chains.height);
-    place
-        .map(|(&chain, &height)| totals[chain as usize] - chains.weight[chain as usize] + height)
-        .collect()
+    place.map(|(&chain, &height)| totals[chain as usize] - chains.weight[chain as usize] + height).collect()
 }
 
 /// A part of the graph, cut into maximal chains: inside one, every commit but the first has one
@@ -44,9 +42,7 @@ impl Chains {
             place[node as usize] = index as u32;
         }
         let inside = |node| {
-            let places = graph
-                .inner_parents(node)
-                .map(|parent| place[parent as usize]);
+            let places = graph.inner_parents(node).map(|parent| place[parent as usize]);
             places.filter(|&index| index != OUTSIDE)
         };
         for &node in part {
@@ -64,9 +60,7 @@ impl Chains {
             let mut parents = inside(node);
             let (first, second) = (parents.next(), parents.next());
             let chain = match (first, second) {
-                (Some(parent), None) if children[parent as usize] == 1 => {
-                    chains.chain[parent as usize]
-                }
+                (Some(parent), None) if children[parent as usize] == 1 => chains.chain[parent as usize],
                 _ => {
                     for parent in inside(node) {
                         chains.parents.push(chains.chain[parent as usize]);
@@ -126,9 +120,7 @@ impl Chains {
         for &parent in self.parents(chain) {
             if parent as usize >= first {
                 let below = &rows[parent as usize];
-                row.iter_mut()
-                    .zip(below)
-                    .for_each(|(word, below)| *word |= below);
+                row.iter_mut().zip(below).for_each(|(word, below)| *word |= below);
             }
         }
         if chain - first < BITS {
@@ -163,11 +155,7 @@ impl Block {
     fn of(weights: &[u32]) -> Self {
         let plane = |wanted: &dyn Fn(u32) -> bool| {
             let mut row = [0; WORDS];
-            for (bit, _) in weights
-                .iter()
-                .enumerate()
-                .filter(|(_, weight)| wanted(**weight))
-            {
+            for (bit, _) in weights.iter().enumerate().filter(|(_, weight)| wanted(**weight)) {
                 row[bit / 64] |= 1 << (bit % 64);
             }
             row
@@ -188,17 +176,9 @@ impl Block {
         } else if *row == [0; WORDS] {
             0
         } else {
-            let count = |plane: &Row| -> u32 {
-                plane
-                    .iter()
-                    .zip(row)
-                    .map(|(plane, word)| (plane & word).count_ones())
-                    .sum()
-            };
-            self.planes
-                .iter()
-                .map(|(digit, plane)| count(plane) << digit)
-                .sum()
+            let count =
+                |plane: &Row| -> u32 { plane.iter().zip(row).map(|(plane, word)| (plane & word).count_ones()).sum() };
+            self.planes.iter().map(|(digit, plane)| count(plane) << digit).sum()
         }
     }
 }
@@ -211,9 +191,7 @@ mod tests {
     fn slowly(graph: &Graph, part: &[Node], counts: impl Fn(Node) -> bool) -> Vec<u32> {
         let weight = |&node: &Node| {
             let below = graph.ancestors([node]);
-            part.iter()
-                .filter(|&&other| below[other as usize] && counts(other))
-                .count() as u32
+            part.iter().filter(|&&other| below[other as usize] && counts(other)).count() as u32
         };
         part.iter().map(weight).collect()
     }

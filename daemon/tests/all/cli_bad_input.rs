@@ -40,7 +40,13 @@ async fn a_request_that_leaves_nothing_to_search_is_refused() {
         ("an id of nothing", "c0", "0123456789012345678901234567890123456789", &[], &["0123456789"]),
         ("an option in the place of a ref", "c0", "c4", &["--good=--upload-pack=x"], &["`--upload-pack=x`"]),
         ("a tag that is no commit", "tree", "c4", &[], &["`tree`"]),
-        ("a branch and a tag of one name", "same", "c4", &[], &["`same`", "ambiguous", "refs/tags/same", "refs/heads/same"]),
+        (
+            "a branch and a tag of one name",
+            "same",
+            "c4",
+            &[],
+            &["`same`", "ambiguous", "refs/tags/same", "refs/heads/same"],
+        ),
         ("equal ends", "c1", "c1", &[], &["same commit", "older"]),
         ("equal ends by two names", "c4", "main", &[], &["same commit", "older"]),
         ("swapped ends", "c4", "c1", &[], &["nothing between", &c1, "older", "--fixed"]),
@@ -170,7 +176,8 @@ async fn a_database_that_cannot_be_used_is_refused() {
     );
     assert!(!ran.await.stderr.contains("s3cret"));
     let elsewhere = world.db.url().replacen("test_", "nowhere_test_", 1);
-    refused(&world, "no such database", bisect(&elsewhere), &["nowhere_test_", "DATABASE_URL", "cannot be reached"]).await;
+    refused(&world, "no such database", bisect(&elsewhere), &["nowhere_test_", "DATABASE_URL", "cannot be reached"])
+        .await;
     let empty = empty_database().await;
     refused(&world, "an empty schema", bisect(&empty.url()), &["no schema", "bisectd migrate up"]).await;
     let tables: (i64,) = sqlx::query_as("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
@@ -188,7 +195,8 @@ async fn a_schema_of_another_version_is_refused() {
     assert!(!world.data_dir().exists(), "`migrate` needs no DATA_DIR");
     refused(&world, "older", bisect(), &["older than this program", "bisectd migrate up"]).await;
     world.program().args(["migrate", "up"]).run().await.expect(0);
-    let half = "UPDATE _sqlx_migrations SET success = false WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    let half =
+        "UPDATE _sqlx_migrations SET success = false WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
     world.db.raw().await.execute(half).await.unwrap();
     refused(&world, "half migrated", bisect(), &["half migrated", "did not finish", "bisectd migrate status"]).await;
     let newer = "UPDATE _sqlx_migrations SET success = true; INSERT INTO _sqlx_migrations \

@@ -72,7 +72,9 @@ async fn every_exit_status_means_what_it_means_to_git() {
         ("kill -KILL $$", Aborted, Value::Null, 137),
         ("kill -SEGV $$", Aborted, Value::Null, 139),
     ];
-    let runs = cases.each_ref().map(|(end, ..)| judged(&world, &["--jobs", "1"], &format!("test $n -lt 5 && exit 0; {end}")).run());
+    let runs = cases
+        .each_ref()
+        .map(|(end, ..)| judged(&world, &["--jobs", "1"], &format!("test $n -lt 5 && exit 0; {end}")).run());
     for (ran, (end, result, verdict, code)) in join_all(runs).await.into_iter().zip(cases) {
         let ran = ended(ran, result);
         if result == Culprit {
@@ -154,7 +156,8 @@ async fn ends_without_a_culprit_have_their_own_results() {
         assert_eq!((ran.field("culprit"), ran.field("suspects")), (Value::Null, json!([])));
         assert_eq!(ran.field("confidence"), 0.0);
     }
-    let ran = ended(judged(&world, &[], "case $n in 3|4) exit 125;; esac; test $n -lt 5").run().await, ResultKind::Suspects);
+    let ran =
+        ended(judged(&world, &[], "case $n in 3|4) exit 125;; esac; test $n -lt 5").run().await, ResultKind::Suspects);
     assert_eq!(suspects(&world, &ran), BTreeSet::from([3, 4, 5]));
     let limit = ["--job-timeout", "1.5"];
     let ran = ended(judged(&world, &limit, "test $n = 0 || sleep 1000").run().await, ResultKind::TimedOut);
@@ -185,14 +188,20 @@ async fn a_machine_that_fails_is_infrastructure_and_no_verdict() {
 #[tokio::test]
 async fn the_object_on_standard_output_is_the_contract_s() {
     let world = World::new(Project::linear(9)).await;
-    let ran = ended(judged(&world, &["--jobs", "2"], "echo noise; echo noise >&2; test $n -lt 5").run().await, ResultKind::Culprit);
+    let ran = ended(
+        judged(&world, &["--jobs", "2"], "echo noise; echo noise >&2; test $n -lt 5").run().await,
+        ResultKind::Culprit,
+    );
     let object = ran.json();
     let names: Vec<&String> = object.as_object().unwrap().keys().collect();
     let mut wanted = ["result", "culprit", "suspects", "confidence", "probes", "candidates", "seconds", "replay"];
     wanted.sort_unstable();
     assert_eq!(names, wanted);
     assert_eq!(object["culprit"], world.project.sha("c5").to_string());
-    assert_eq!((&object["suspects"], &object["confidence"], &object["candidates"]), (&json!([]), &json!(1.0), &json!(8)));
+    assert_eq!(
+        (&object["suspects"], &object["confidence"], &object["candidates"]),
+        (&json!([]), &json!(1.0), &json!(8))
+    );
     assert!(object["seconds"].as_f64().unwrap() > 0.0);
     assert!(object["replay"].as_str().unwrap().starts_with("git bisect start"));
     let probes = object["probes"].as_array().unwrap();
@@ -220,7 +229,9 @@ async fn the_text_names_what_a_person_needs() {
     let script = "test $(cat n) -lt 5 || { echo it broke here; exit 1; }";
     let ran = world.bisect("c0", "main", &[]).args(["--", "sh", "-c", script]).run().await.expect(0);
     let sha = world.project.sha("c5");
-    for said in [&sha.to_string(), "Ada <ada@example.com>", "commit 5", "2023-11-14", "M n", "it broke here", "git checkout"] {
+    for said in
+        [&sha.to_string(), "Ada <ada@example.com>", "commit 5", "2023-11-14", "M n", "it broke here", "git checkout"]
+    {
         assert!(ran.stdout.contains(said), "no `{said}` in:\n{}", ran.stdout);
     }
     assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "no terminal, no colours");
@@ -253,7 +264,11 @@ fn merged() -> Project {
 #[case::skip(&["--skip", "c1", "--skip", "c5..c6"], "case $n in 3|7|8) exit 1;; esac", "c3")]
 #[case::skipped_by_the_command(&[], "case $n in 4) exit 125;; 6|7|8) exit 1;; esac", "c6")]
 #[tokio::test]
-async fn git_replays_the_search_to_the_same_culprit(#[case] options: &[&str], #[case] script: &str, #[case] name: &str) {
+async fn git_replays_the_search_to_the_same_culprit(
+    #[case] options: &[&str],
+    #[case] script: &str,
+    #[case] name: &str,
+) {
     let world = World::new(merged()).await;
     let ran = ended(judged(&world, options, script).run().await, ResultKind::Culprit);
     culprit(&world, &ran, name);
@@ -336,7 +351,9 @@ async fn ctrl_c_cancels_and_leaves_nothing() {
 
 #[rstest]
 #[tokio::test]
-async fn sigterm_gives_the_job_back_and_the_same_command_goes_on(#[values(Signal::SIGTERM, Signal::SIGHUP)] signal: Signal) {
+async fn sigterm_gives_the_job_back_and_the_same_command_goes_on(
+    #[values(Signal::SIGTERM, Signal::SIGHUP)] signal: Signal,
+) {
     let world = World::new(Project::linear(9)).await;
     // The ends are through, the first midpoint waits.
     let hold = world.path("hold");
@@ -421,7 +438,13 @@ async fn nobody_who_reads_is_no_failure() {
     let bisect = world.bisect("c0", "main", &[]).args(["--", "sh", "-c", "sleep 0.5; test $(cat n) -lt 1"]);
     let program = env!("CARGO_BIN_EXE_bisectd");
     let slowly = format!("sleep 0.5; {program}");
-    for words in [bisect.words(), format!("{slowly} migrate history"), format!("{slowly} completions bash"), format!("{slowly} man"), format!("{slowly} --help")] {
+    for words in [
+        bisect.words(),
+        format!("{slowly} migrate history"),
+        format!("{slowly} completions bash"),
+        format!("{slowly} man"),
+        format!("{slowly} --help"),
+    ] {
         let ran = piped_to_nobody(&words).await;
         assert_eq!((ran.stdout.trim(), ran.stderr.contains("panicked")), ("0", false), "{words}: {}", ran.stderr);
     }
@@ -470,6 +493,9 @@ async fn migrate_says_what_it_does() {
     assert_eq!(versions(&to_nothing.stdout), all[..1]);
     assert!(migrate(&["down"]).await.expect(0).stdout.contains("nothing to revert"));
     let unknown = migrate(&["down", "--to", "12345"]).await.expect(2);
-    assert!(unknown.stdout.is_empty() && unknown.stderr.contains("12345") && unknown.stderr.contains(&all[0]), "{unknown:?}");
+    assert!(
+        unknown.stdout.is_empty() && unknown.stderr.contains("12345") && unknown.stderr.contains(&all[0]),
+        "{unknown:?}"
+    );
     assert!(!world.data_dir().exists());
 }

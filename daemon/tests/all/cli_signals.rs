@@ -12,9 +12,7 @@ const SLEEP: [&str; 3] = ["--", "sleep", "1000"];
 
 #[rstest]
 #[tokio::test]
-async fn a_process_that_is_told_to_stop_gives_its_job_back(
-    #[values(Signal::SIGTERM, Signal::SIGHUP)] signal: Signal,
-) {
+async fn a_process_that_is_told_to_stop_gives_its_job_back(#[values(Signal::SIGTERM, Signal::SIGHUP)] signal: Signal) {
     let world = World::new(Project::linear(9)).await;
     let running = world.bisect("c0", "main", &["--json"]).args(SLEEP).start();
     eventually("a probe runs", async || (!world.processes().is_empty()).then_some(())).await;
@@ -53,7 +51,8 @@ async fn a_process_that_is_hurried_leaves_a_job_that_the_next_one_takes_at_once(
 #[tokio::test]
 async fn what_a_killed_process_left_is_removed_by_the_next_one_whatever_that_does() {
     let world = World::new(Project::linear(9)).await;
-    let commands = [world.bisect("c0", "main", &["--jobs", "1"]), world.bisect_in_docker("c0", "main", &["--jobs", "1"])];
+    let commands =
+        [world.bisect("c0", "main", &["--jobs", "1"]), world.bisect_in_docker("c0", "main", &["--jobs", "1"])];
     for (command, what) in commands.into_iter().zip(["process", "docker"]) {
         let running = command.args(SLEEP).start();
         eventually(what, async || {

@@ -87,9 +87,7 @@ impl Point {
                 let when = format!("NEW.epoch = 1 AND NEW.ending = 'exited' AND {ended} >= 2");
                 Some(Gate::close(world, "UPDATE", &when).await)
             }
-            Self::AfterAVerdict => {
-                Some(Gate::close(world, "INSERT", &format!("NEW.epoch = 1 AND {ended} >= 3")).await)
-            }
+            Self::AfterAVerdict => Some(Gate::close(world, "INSERT", &format!("NEW.epoch = 1 AND {ended} >= 3")).await),
             Self::DuringTheProof => Some(Gate::close(world, "INSERT", "NEW.epoch = 1 AND NEW.purpose = 'proof'").await),
         }
     }
@@ -193,10 +191,9 @@ async fn another_process_finishes_what_a_killed_one_began(
 
 /// Of two processes that were started at once, the one that works, and the other.
 async fn worker_of(world: &World, one: Running, other: Running) -> (Running, Running) {
-    let job = eventually("the job is claimed", async || {
-        world.jobs().await.into_iter().find(|job| job.worker.is_some())
-    })
-    .await;
+    let job =
+        eventually("the job is claimed", async || world.jobs().await.into_iter().find(|job| job.worker.is_some()))
+            .await;
     if works(&job, &one) { (one, other) } else { (other, one) }
 }
 
@@ -307,7 +304,8 @@ async fn many_processes_on_one_database_never_run_the_same_job() {
         assert_eq!(process.end().await.expect(0).field("culprit"), culprit);
     }
     for tested in &jobs {
-        let twice = tested.tally().into_iter().find(|(n, runs)| *runs > 1 + usize::from((CULPRIT - 1..=CULPRIT).contains(n)));
+        let twice =
+            tested.tally().into_iter().find(|(n, runs)| *runs > 1 + usize::from((CULPRIT - 1..=CULPRIT).contains(n)));
         assert_eq!(twice, None, "a commit ran more often than search and proof ask for");
     }
     let rows = world.jobs().await;
@@ -337,9 +335,10 @@ async fn a_crash_on_the_private_database_leaves_it_for_the_next_and_the_last_one
     // Which of the two works is in the private database; that one is killed which has a child.
     let is_worker = |process: &Running| {
         let children = format!("/proc/{0}/task", process.pid());
-        fs::read_dir(children).unwrap().flatten().any(|task| {
-            fs::read_to_string(task.path().join("children")).is_ok_and(|pids| !pids.trim().is_empty())
-        })
+        fs::read_dir(children)
+            .unwrap()
+            .flatten()
+            .any(|task| fs::read_to_string(task.path().join("children")).is_ok_and(|pids| !pids.trim().is_empty()))
     };
     let (worker, other) = if is_worker(&worker) { (worker, other) } else { (other, worker) };
     worker.kill().await;

@@ -40,134 +40,72 @@ async fn schema(raw: &mut PgConnection) -> BTreeSet<String> {
         RETURN QUERY EXECUTE 'SELECT tier, max_concurrent FROM rate_limits'; END IF; END $$";
     raw.execute(limits).await.unwrap();
     let sql = sql.replace("FROM limits()", "FROM pg_temp.limits()");
-    let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql))
-        .fetch_all(raw)
-        .await
-        .unwrap();
+    let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(raw).await.unwrap();
     // An empty list of rights is as good as none.
-    rows.into_iter()
-        .map(|(row,)| row.replace("{bisect=arwdDxt/bisect}", ""))
-        .collect()
+    rows.into_iter().map(|(row,)| row.replace("{bisect=arwdDxt/bisect}", "")).collect()
 }
 
 #[tokio::test]
 async fn every_migration_goes_up_and_down_and_up_over_sample_rows() {
     let world = empty_database().await;
     let mut raw = world.raw().await;
-    let versions: Vec<i64> = migrations::status(&world.settings)
-        .await
-        .unwrap()
-        .iter()
-        .map(|migration| migration.version)
-        .collect();
+    let versions: Vec<i64> =
+        migrations::status(&world.settings).await.unwrap().iter().map(|migration| migration.version).collect();
     // Up one by one, each with rows in its tables, and each once down and up again over them.
     let mut schemas = vec![schema(&mut raw).await];
     for &version in &versions {
-        migrations::up(&world.settings, Some(version))
-            .await
-            .unwrap();
+        migrations::up(&world.settings, Some(version)).await.unwrap();
         let after = schema(&mut raw).await;
         sample::insert(&mut raw, version).await;
         let left = migrations::down(&world.settings, None).await.unwrap();
-        assert_eq!(
-            left.iter()
-                .filter(|migration| migration.applied_at.is_some())
-                .count(),
-            schemas.len() - 1
-        );
+        assert_eq!(left.iter().filter(|migration| migration.applied_at.is_some()).count(), schemas.len() - 1);
         if schemas.len() > 1 {
-            assert_eq!(
-                schema(&mut raw).await,
-                schemas[schemas.len() - 1],
-                "down of {version}"
-            );
+            assert_eq!(schema(&mut raw).await, schemas[schemas.len() - 1], "down of {version}");
         }
-        migrations::up(&world.settings, Some(version))
-            .await
-            .unwrap();
-        assert_eq!(
-            schema(&mut raw).await,
-            after,
-            "up, down and up of {version}"
-        );
+        migrations::up(&world.settings, Some(version)).await.unwrap();
+        assert_eq!(schema(&mut raw).await, after, "up, down and up of {version}");
         sample::insert(&mut raw, version).await;
         schemas.push(after);
     }
     for table in sample::tables(&mut raw).await {
         let sql = format!("SELECT count(*) FROM {table}");
-        let (rows,): (i64,) = sqlx::query_as(AssertSqlSafe(sql))
-            .fetch_one(&mut raw)
-            .await
-            .unwrap();
+        let (rows,): (i64,) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut raw).await.unwrap();
         assert!(rows > 0, "{table} has a sample row");
     }
     // All the way down at once, and up again.
     migrations::down(&world.settings, Some(0)).await.unwrap();
     assert_eq!(sample::tables(&mut raw).await, BTreeSet::new());
-    assert_eq!(
-        migrations::check_schema(&world.db).await.unwrap(),
-        SchemaState::Empty
-    );
+    assert_eq!(migrations::check_schema(&world.db).await.unwrap(), SchemaState::Empty);
     migrations::up(&world.settings, None).await.unwrap();
     assert_eq!(Some(&schema(&mut raw).await), schemas.last());
-    assert_eq!(
-        migrations::history(&world.settings).await.unwrap().len(),
-        versions.len()
-    );
+    assert_eq!(migrations::history(&world.settings).await.unwrap().len(), versions.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_runners_at_once_migrate_once() {
     let world = empty_database().await;
-    let runs = [
-        migrations::up(&world.settings, None),
-        migrations::up(&world.settings, None),
-    ];
+    let runs = [migrations::up(&world.settings, None), migrations::up(&world.settings, None)];
     for run in futures::future::join_all(runs).await {
-        assert!(
-            run.unwrap()
-                .iter()
-                .all(|migration| migration.applied_at.is_some())
-        );
+        assert!(run.unwrap().iter().all(|migration| migration.applied_at.is_some()));
     }
 }
 
 #[tokio::test]
 async fn every_other_schema_is_told_apart_and_says_what_to_run() {
     let world = empty_database().await;
-    let versions: Vec<i64> = migrations::status(&world.settings)
-        .await
-        .unwrap()
-        .iter()
-        .map(|migration| migration.version)
-        .collect();
+    let versions: Vec<i64> =
+        migrations::status(&world.settings).await.unwrap().iter().map(|migration| migration.version).collect();
     let (first, newest) = (versions[0], versions[versions.len() - 1]);
     let state = async || migrations::check_schema(&world.db).await.unwrap();
     assert_eq!(state().await, SchemaState::Empty);
     migrations::up(&world.settings, Some(first)).await.unwrap();
-    assert_eq!(
-        state().await,
-        SchemaState::Older {
-            applied: first,
-            needed: newest
-        }
-    );
-    assert!(
-        state()
-            .await
-            .to_string()
-            .ends_with("run `bisectd migrate up`")
-    );
+    assert_eq!(state().await, SchemaState::Older { applied: first, needed: newest });
+    assert!(state().await.to_string().ends_with("run `bisectd migrate up`"));
     migrations::up(&world.settings, None).await.unwrap();
     assert_eq!(state().await, SchemaState::Current);
 
-    let unknown = migrations::down(&world.settings, Some(7))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(unknown, MigrationError::UnknownVersion { version: 7, .. }),
-        "{unknown}"
-    );
+    let unknown = migrations::down(&world.settings, Some(7)).await.unwrap_err();
+    assert!(matches!(unknown, MigrationError::UnknownVersion { version: 7, .. }), "{unknown}");
 
     let mut raw = world.raw().await;
     let meddle = async |raw: &mut PgConnection, sql: &'static str| {
@@ -176,51 +114,25 @@ async fn every_other_schema_is_told_apart_and_says_what_to_run() {
         undo.commit().await.unwrap();
         let state = migrations::check_schema(&world.db).await.unwrap();
         // Neither way is a schema touched that no migration leads to.
-        for refused in [
-            migrations::up(&world.settings, None).await,
-            migrations::down(&world.settings, None).await,
-        ] {
-            assert!(
-                matches!(refused, Err(MigrationError::Schema(_))),
-                "{refused:?}"
-            );
+        for refused in [migrations::up(&world.settings, None).await, migrations::down(&world.settings, None).await] {
+            assert!(matches!(refused, Err(MigrationError::Schema(_))), "{refused:?}");
         }
         state
     };
-    let newer = meddle(
-        &mut raw,
-        "INSERT INTO _sqlx_migrations SELECT 99990101000000, 'later', now(), true, '', 0",
-    );
-    assert_eq!(
-        newer.await,
-        SchemaState::Newer {
-            applied: 99_990_101_000_000,
-            known: newest
-        }
-    );
-    raw.execute("DELETE FROM _sqlx_migrations WHERE version = 99990101000000")
-        .await
-        .unwrap();
+    let newer = meddle(&mut raw, "INSERT INTO _sqlx_migrations SELECT 99990101000000, 'later', now(), true, '', 0");
+    assert_eq!(newer.await, SchemaState::Newer { applied: 99_990_101_000_000, known: newest });
+    raw.execute("DELETE FROM _sqlx_migrations WHERE version = 99990101000000").await.unwrap();
     for (sql, cause) in [
-        (
-            "UPDATE _sqlx_migrations SET success = false WHERE version = 20260101000002",
-            "did not finish",
-        ),
+        ("UPDATE _sqlx_migrations SET success = false WHERE version = 20260101000002", "did not finish"),
         (
             "UPDATE _sqlx_migrations SET success = true, checksum = '\\x00' WHERE version = 20260101000002",
             "another file",
         ),
-        (
-            "DELETE FROM _sqlx_migrations WHERE version = 20260101000002",
-            "is missing below",
-        ),
+        ("DELETE FROM _sqlx_migrations WHERE version = 20260101000002", "is missing below"),
         ("DROP TABLE _sqlx_migrations", "no record of migrations"),
     ] {
         let state = meddle(&mut raw, sql).await;
-        assert!(
-            matches!(&state, SchemaState::HalfMigrated { cause: found } if found.contains(cause)),
-            "{state:?}"
-        );
+        assert!(matches!(&state, SchemaState::HalfMigrated { cause: found } if found.contains(cause)), "{state:?}");
     }
 }
 
@@ -230,37 +142,20 @@ async fn a_database_that_cannot_be_reached_is_named_without_its_password() {
     let error = Database::connect(&settings).await.unwrap_err();
     assert!(error.is_unreachable());
     let text = error.to_string();
-    assert!(
-        text.contains("127.0.0.1:1/bisect (DATABASE_URL)") && !text.contains("hunter2"),
-        "{text}"
-    );
+    assert!(text.contains("127.0.0.1:1/bisect (DATABASE_URL)") && !text.contains("hunter2"), "{text}");
 
     let world = empty_database().await;
     settings.direct_url = Some(world.url().replace("/test_", "/no_such_").into());
-    let error = migrations::up(&settings, None)
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("(DATABASE_DIRECT_URL)") && error.contains("does not exist"),
-        "{error}"
-    );
+    let error = migrations::up(&settings, None).await.unwrap_err().to_string();
+    assert!(error.contains("(DATABASE_DIRECT_URL)") && error.contains("does not exist"), "{error}");
 
     let bad = DatabaseSettings::new("ada:hunter2@example.com");
     let error = Database::connect(&bad).await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("DATABASE_URL is not a database URL") && !error.contains("hunter2"),
-        "{error}"
-    );
+    assert!(error.starts_with("DATABASE_URL is not a database URL") && !error.contains("hunter2"), "{error}");
 }
 
 fn queue(db: Database) -> Queue {
-    Queue::new(
-        db,
-        InstanceId("a".to_owned()),
-        Clocks::default(),
-        "here".to_owned(),
-    )
+    Queue::new(db, InstanceId("a".to_owned()), Clocks::default(), "here".to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,15 +169,10 @@ async fn a_call_that_waits_for_too_long_ends_and_the_connection_is_good_again() 
     let (lease, _) = queue.claim(Claim::Any).await.unwrap().unwrap();
     let mut raw = world.raw().await;
     let mut lock = raw.begin().await.unwrap();
-    lock.execute("SELECT FROM bisect_jobs FOR UPDATE")
-        .await
-        .unwrap();
+    lock.execute("SELECT FROM bisect_jobs FOR UPDATE").await.unwrap();
     let began = Instant::now();
     let late = queue.renew(&lease).await;
-    assert!(
-        matches!(late, Err(LeaseError::Database(DbError::TimedOut { .. }))),
-        "{late:?}"
-    );
+    assert!(matches!(late, Err(LeaseError::Database(DbError::TimedOut { .. }))), "{late:?}");
     assert!(began.elapsed() < Duration::from_secs(5));
     lock.rollback().await.unwrap();
     queue.renew(&lease).await.unwrap();
@@ -292,9 +182,7 @@ async fn a_call_that_waits_for_too_long_ends_and_the_connection_is_good_again() 
 async fn connections_that_were_cut_are_replaced_without_an_error() {
     let world = database().await;
     let queue = queue(world.db.clone());
-    futures::future::try_join_all((0..6).map(|_| sample::enqueue(&queue)))
-        .await
-        .unwrap();
+    futures::future::try_join_all((0..6).map(|_| sample::enqueue(&queue))).await.unwrap();
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     world.raw().await.execute(cut).await.unwrap();
@@ -314,12 +202,7 @@ async fn a_transaction_that_is_dropped_is_undone_and_gives_its_connection_back()
     let (lease, _) = queue.claim(Claim::Any).await.unwrap().unwrap();
     for _ in 0..3 {
         let mut tx = db.begin().await.unwrap();
-        assert!(
-            queue
-                .finish_in(&mut tx, &lease, &bisectd::queue::Outcome::cancelled())
-                .await
-                .unwrap()
-        );
+        assert!(queue.finish_in(&mut tx, &lease, &bisectd::queue::Outcome::cancelled()).await.unwrap());
     }
     queue.renew(&lease).await.unwrap();
 }
@@ -335,10 +218,7 @@ async fn a_viewer_sees_what_row_level_security_allows() {
     .fetch_all(&mut raw)
     .await
     .unwrap();
-    assert!(
-        unprotected.is_empty(),
-        "row-level security on every table: {unprotected:?}"
-    );
+    assert!(unprotected.is_empty(), "row-level security on every table: {unprotected:?}");
 
     // Job 1 is of a private repository that user 1 may see; job 2 is local; job 3 is public.
     let sees = async |user: Option<i64>| {
@@ -355,15 +235,11 @@ async fn a_viewer_sees_what_row_level_security_allows() {
     assert_eq!(sees(Some(1)).await, [1, 3]);
     assert_eq!(sees(Some(2)).await, [3]);
     assert_eq!(sees(None).await, [3]);
-    raw.execute("UPDATE user_repositories SET expires_at = now()")
-        .await
-        .unwrap();
+    raw.execute("UPDATE user_repositories SET expires_at = now()").await.unwrap();
     assert_eq!(sees(Some(1)).await, [3], "what GitHub said is out of date");
 
     // Secrets and other people's rows are out of reach, and nothing can be written.
-    raw.execute("SET ROLE bisect_dashboard; SET app.user_id = '1'")
-        .await
-        .unwrap();
+    raw.execute("SET ROLE bisect_dashboard; SET app.user_id = '1'").await.unwrap();
     for forbidden in [
         "SELECT access_token FROM users",
         "SELECT 1 FROM sessions",
@@ -374,15 +250,9 @@ async fn a_viewer_sees_what_row_level_security_allows() {
         "INSERT INTO audit_events (actor, channel, action) VALUES ('ada', 'web', 'x')",
     ] {
         let refused = raw.execute(forbidden).await.unwrap_err().to_string();
-        assert!(
-            refused.contains("permission denied"),
-            "{forbidden}: {refused}"
-        );
+        assert!(refused.contains("permission denied"), "{forbidden}: {refused}");
     }
-    let (users,): (i64,) = sqlx::query_as("SELECT count(id) FROM users")
-        .fetch_one(&mut raw)
-        .await
-        .unwrap();
+    let (users,): (i64,) = sqlx::query_as("SELECT count(id) FROM users").fetch_one(&mut raw).await.unwrap();
     assert_eq!(users, 1);
 }
 
@@ -399,11 +269,7 @@ async fn migrations_and_viewers_need_no_superuser() {
     migrations::up(&settings, None).await.unwrap();
     let db = Database::connect(&settings).await.unwrap();
     assert!(!db.behind_transaction_pooler(), "found out by asking");
-    let id = queue(db.clone())
-        .enqueue(&sample::local_job())
-        .await
-        .unwrap()
-        .job;
+    let id = queue(db.clone()).enqueue(&sample::local_job()).await.unwrap().job;
     let mut tx = db.begin().await.unwrap();
     assert!(jobs::find(&mut tx, id).await.unwrap().is_some());
     let mut tx = db.begin_as_viewer(None).await.unwrap();
@@ -417,24 +283,12 @@ async fn deleting_an_installation_deletes_all_that_was_its() {
     let mut raw = world.raw().await;
     sample::insert_all(&mut raw).await;
     raw.execute("DELETE FROM installations").await.unwrap();
-    for table in [
-        "repositories",
-        "usage_stats",
-        "user_repositories",
-        "verdicts",
-        "outbox",
-    ] {
+    for table in ["repositories", "usage_stats", "user_repositories", "verdicts", "outbox"] {
         let sql = format!("SELECT count(*) FROM {table}");
-        let (rows,): (i64,) = sqlx::query_as(AssertSqlSafe(sql))
-            .fetch_one(&mut raw)
-            .await
-            .unwrap();
+        let (rows,): (i64,) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut raw).await.unwrap();
         assert_eq!(rows, 0, "{table}");
     }
-    let left: Vec<(i64,)> = sqlx::query_as("SELECT id FROM bisect_jobs")
-        .fetch_all(&mut raw)
-        .await
-        .unwrap();
+    let left: Vec<(i64,)> = sqlx::query_as("SELECT id FROM bisect_jobs").fetch_all(&mut raw).await.unwrap();
     assert_eq!(left, [(2,)], "the local job");
 }
 
@@ -449,15 +303,9 @@ async fn rocket_serves_from_the_same_pool() {
     let world = database().await;
     let queue = queue(world.db.clone());
     let id = queue.enqueue(&sample::local_job()).await.unwrap().job;
-    let figment = rocket::Config::figment()
-        .merge(("databases.bisect.url", world.url()))
-        .merge(("log_level", "off"));
-    let rocket = rocket::custom(figment)
-        .attach(RocketDb::init())
-        .mount("/", rocket::routes![job]);
-    let client = rocket::local::asynchronous::Client::tracked(rocket)
-        .await
-        .unwrap();
+    let figment = rocket::Config::figment().merge(("databases.bisect.url", world.url())).merge(("log_level", "off"));
+    let rocket = rocket::custom(figment).attach(RocketDb::init()).mount("/", rocket::routes![job]);
+    let client = rocket::local::asynchronous::Client::tracked(rocket).await.unwrap();
     for _ in 0..30 {
         let answer = client.get(format!("/job/{id}")).dispatch().await;
         assert_eq!(answer.into_string().await.as_deref(), Some("pending"));
@@ -480,35 +328,22 @@ async fn everything_but_migrations_works_through_a_transaction_pooler() {
     assert!(db.behind_transaction_pooler());
     let error = migrations::status(&settings).await.unwrap_err().to_string();
     assert!(
-        error.starts_with("DATABASE_URL leads to a transaction-mode pooler")
-            && error.contains("DATABASE_DIRECT_URL")
+        error.starts_with("DATABASE_URL leads to a transaction-mode pooler") && error.contains("DATABASE_DIRECT_URL")
     );
     // A session-mode pooler will do.
-    settings.direct_url = Some(
-        pooler
-            .settings("session")
-            .url
-            .expose_secret()
-            .to_owned()
-            .into(),
-    );
+    settings.direct_url = Some(pooler.settings("session").url.expose_secret().to_owned().into());
     migrations::status(&settings).await.unwrap();
 
     // Three servers' connections, and more clients than that.
     let queue = queue(db);
-    futures::future::try_join_all((0..40).map(|_| sample::enqueue(&queue)))
-        .await
-        .unwrap();
+    futures::future::try_join_all((0..40).map(|_| sample::enqueue(&queue))).await.unwrap();
     let workers = (0..8).map(|_| {
         let queue = queue.clone();
         tokio::spawn(async move {
             let mut claimed = 0;
             while let Some((lease, _)) = queue.claim(Claim::Any).await.unwrap() {
                 queue.renew(&lease).await.unwrap();
-                queue
-                    .finish(&lease, &bisectd::queue::Outcome::failed("done"))
-                    .await
-                    .unwrap();
+                queue.finish(&lease, &bisectd::queue::Outcome::failed("done")).await.unwrap();
                 claimed += 1;
             }
             claimed
@@ -519,8 +354,5 @@ async fn everything_but_migrations_works_through_a_transaction_pooler() {
         claimed += worker.await.unwrap();
     }
     assert_eq!(claimed, 40);
-    assert_eq!(
-        migrations::check_schema(queue.database()).await.unwrap(),
-        SchemaState::Current
-    );
+    assert_eq!(migrations::check_schema(queue.database()).await.unwrap(), SchemaState::Current);
 }

@@ -61,14 +61,7 @@ async fn it_is_made_found_shared_and_stopped_by_the_last_one_out() {
     // Unprivileged, for nobody else, on a socket only.
     let server = fs::metadata(format!("/proc/{}", postmaster(folder.path()))).unwrap();
     assert_ne!(server.uid(), 0);
-    assert_eq!(
-        fs::metadata(first.socket_folder())
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777,
-        0o700
-    );
+    assert_eq!(fs::metadata(first.socket_folder()).unwrap().permissions().mode() & 0o777, 0o700);
     let mut connection = connect(&first).await;
     let settings: Vec<(String, String)> = sqlx::query_as(
         "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'listen_addresses', 'synchronous_commit') ORDER BY 1",
@@ -76,27 +69,12 @@ async fn it_is_made_found_shared_and_stopped_by_the_last_one_out() {
     .fetch_all(&mut connection)
     .await
     .unwrap();
-    let settings: Vec<_> = settings
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    assert_eq!(
-        settings,
-        [
-            ("fsync", "on"),
-            ("listen_addresses", ""),
-            ("synchronous_commit", "on")
-        ]
-    );
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(settings, [("fsync", "on"), ("listen_addresses", ""), ("synchronous_commit", "on")]);
 
     // It holds our schema.
     migrations::up(&first.settings(), None).await.unwrap();
-    assert!(
-        !Database::connect(&first.settings())
-            .await
-            .unwrap()
-            .behind_transaction_pooler()
-    );
+    assert!(!Database::connect(&first.settings()).await.unwrap().behind_transaction_pooler());
 
     // Two users in one process, and a third in another.
     let began = Instant::now();
@@ -130,16 +108,10 @@ async fn it_survives_kill_9_with_everything_committed() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let postgres = start(folder.path()).await;
     let mut connection = connect(&postgres).await;
-    connection
-        .execute("CREATE TABLE kept AS SELECT 42 AS answer")
-        .await
-        .unwrap();
+    connection.execute("CREATE TABLE kept AS SELECT 42 AS answer").await.unwrap();
     kill(Pid::from_raw(postmaster(folder.path())), Signal::SIGKILL).unwrap();
     let again = start(folder.path()).await;
-    let answer: (i32,) = sqlx::query_as("SELECT answer FROM kept")
-        .fetch_one(&mut connect(&again).await)
-        .await
-        .unwrap();
+    let answer: (i32,) = sqlx::query_as("SELECT answer FROM kept").fetch_one(&mut connect(&again).await).await.unwrap();
     assert_eq!(answer, (42,));
     postgres.stop().await.unwrap();
     again.stop().await.unwrap();
@@ -159,30 +131,16 @@ async fn it_survives_kill_9_with_everything_committed() {
     // A cluster of another version is named, and left alone.
     fs::write(folder.path().join("postgres/data/PG_VERSION"), "12\n").unwrap();
     let error = PrivatePostgres::start(folder.path()).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            PrivatePostgresError::OtherVersion { made_by: 12, .. }
-        ),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains("apt-get install postgresql-12"),
-        "{error}"
-    );
+    assert!(matches!(error, PrivatePostgresError::OtherVersion { made_by: 12, .. }), "{error}");
+    assert!(error.to_string().contains("apt-get install postgresql-12"), "{error}");
 }
 
 #[tokio::test]
 async fn any_path_will_do() {
     let folder = TempDir::new().unwrap();
-    let data_dir = folder
-        .path()
-        .join(format!("it's \"$(a)\" {}", "long ".repeat(20)));
+    let data_dir = folder.path().join(format!("it's \"$(a)\" {}", "long ".repeat(20)));
     let postgres = start(&data_dir).await;
-    assert!(
-        postgres.socket_folder().starts_with("/tmp"),
-        "a socket's path has 107 bytes at most"
-    );
+    assert!(postgres.socket_folder().starts_with("/tmp"), "a socket's path has 107 bytes at most");
     connect(&postgres).await;
     let socket_folder = postgres.socket_folder().to_owned();
     postgres.stop().await.unwrap();
@@ -194,24 +152,13 @@ async fn a_data_dir_that_cannot_be_used_is_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let error = PrivatePostgres::start(&file.join("data"))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with(&format!("DATA_DIR cannot be used: {}", file.display())),
-        "{error}"
-    );
+    let error = PrivatePostgres::start(&file.join("data")).await.unwrap_err().to_string();
+    assert!(error.starts_with(&format!("DATA_DIR cannot be used: {}", file.display())), "{error}");
     // DATA_DIR itself is opened to the server's user; a folder above it is not ours to open.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
     if nix::unistd::geteuid().is_root() {
-        let error = PrivatePostgres::start(&folder.path().join("data"))
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(&error, PrivatePostgresError::Closed { path, .. } if path == folder.path()),
-            "{error}"
-        );
+        let error = PrivatePostgres::start(&folder.path().join("data")).await.unwrap_err();
+        assert!(matches!(&error, PrivatePostgresError::Closed { path, .. } if path == folder.path()), "{error}");
     }
 }
 
@@ -231,18 +178,12 @@ fn only_one_serves_from_a_data_dir() {
     let folder = TempDir::new().unwrap();
     let lock = ServeLock::acquire(folder.path()).unwrap();
     let error = ServeLock::acquire(folder.path()).unwrap_err().to_string();
-    assert!(
-        error.contains(&format!("(process {})", std::process::id())),
-        "{error}"
-    );
+    assert!(error.contains(&format!("(process {})", std::process::id())), "{error}");
     drop(lock);
     let mut other = Helper::start("private_postgres::server", folder.path());
     other.wait_for(&other.id().to_string());
     let error = ServeLock::acquire(folder.path()).unwrap_err().to_string();
-    assert!(
-        error.contains(&format!("(process {})", other.id())),
-        "{error}"
-    );
+    assert!(error.contains(&format!("(process {})", other.id())), "{error}");
     other.kill();
     ServeLock::acquire(folder.path()).unwrap();
 }

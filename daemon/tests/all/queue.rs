@@ -10,14 +10,9 @@ use bisectd::{
         job_events::{self, JobEventKind, JobEventRow},
         jobs,
         log_chunks::{append_log, log},
-        probes::{
-            NewProbe, ProbeState, probes, record_probe, set_verdicts, start_probes, stop_probe,
-        },
+        probes::{NewProbe, ProbeState, probes, record_probe, set_verdicts, start_probes, stop_probe},
     },
-    queue::{
-        Claim, Clocks, End, JobRow, Lease, LeaseError, NewJob, Origin, Outcome, Queue,
-        ReleaseReason,
-    },
+    queue::{Claim, Clocks, End, JobRow, Lease, LeaseError, NewJob, Origin, Outcome, Queue, ReleaseReason},
 };
 use serde_json::json;
 use sqlx::{Connection, Executor};
@@ -28,30 +23,13 @@ const PROGRESS: jobs::Progress = jobs::Progress { candidates_left: 8, expected_p
 
 fn job_of(installation: i64) -> NewJob {
     let repository = installation;
-    let origin = Origin::GitHub {
-        installation,
-        repository,
-        user: None,
-        issue: Some(7),
-        comment: None,
-    };
-    NewJob {
-        origin,
-        ..local_job()
-    }
+    let origin = Origin::GitHub { installation, repository, user: None, issue: Some(7), comment: None };
+    NewJob { origin, ..local_job() }
 }
 
 fn queue(world: &TestDb, worker: &str) -> Queue {
-    let clocks = Clocks {
-        stale_after: Duration::from_millis(500),
-        ..Clocks::default()
-    };
-    Queue::new(
-        world.db.clone(),
-        InstanceId(worker.to_owned()),
-        clocks,
-        HERE.to_owned(),
-    )
+    let clocks = Clocks { stale_after: Duration::from_millis(500), ..Clocks::default() };
+    Queue::new(world.db.clone(), InstanceId(worker.to_owned()), clocks, HERE.to_owned())
 }
 
 /// An installation with one repository, both of this number.
@@ -71,11 +49,7 @@ async fn installation(world: &TestDb, number: i64, tier: &str) {
 }
 
 async fn claim(queue: &Queue) -> (Lease, JobRow) {
-    queue
-        .claim(Claim::Any)
-        .await
-        .unwrap()
-        .expect("a job to claim")
+    queue.claim(Claim::Any).await.unwrap().expect("a job to claim")
 }
 
 async fn job(world: &TestDb, id: JobId) -> JobRow {
@@ -91,47 +65,29 @@ async fn history(world: &TestDb, id: JobId) -> Vec<JobEventRow> {
     }
     let ends = events.iter().filter(|event| event.kind.is_end()).count();
     assert!(ends <= 1, "one end per job: {events:?}");
-    let claims: Vec<_> = events
-        .iter()
-        .filter(|event| event.kind == JobEventKind::Claimed)
-        .map(|event| event.epoch)
-        .collect();
-    assert!(
-        claims.is_sorted_by(|one, next| one < next),
-        "epochs strictly rise: {claims:?}"
-    );
+    let claims: Vec<_> =
+        events.iter().filter(|event| event.kind == JobEventKind::Claimed).map(|event| event.epoch).collect();
+    assert!(claims.is_sorted_by(|one, next| one < next), "epochs strictly rise: {claims:?}");
     events
 }
 
 async fn kinds(world: &TestDb, id: JobId) -> Vec<JobEventKind> {
-    history(world, id)
-        .await
-        .into_iter()
-        .map(|event| event.kind)
-        .collect()
+    history(world, id).await.into_iter().map(|event| event.kind).collect()
 }
 
 /// As if the worker had not been heard of for a minute.
 async fn let_time_pass(world: &TestDb, id: JobId) {
     let mut raw = world.raw().await;
-    sqlx::query(
-        "UPDATE bisect_jobs SET heartbeat_at = heartbeat_at - interval '1 minute' WHERE id = $1",
-    )
-    .bind(id.0)
-    .execute(&mut raw)
-    .await
-    .unwrap();
+    sqlx::query("UPDATE bisect_jobs SET heartbeat_at = heartbeat_at - interval '1 minute' WHERE id = $1")
+        .bind(id.0)
+        .execute(&mut raw)
+        .await
+        .unwrap();
 }
 
 fn completed() -> Outcome {
     let report = Some(json!({ "probes": 9 }));
-    Outcome {
-        end: End::Completed,
-        result: Some(ResultKind::Culprit),
-        culprit: Some(sha(3)),
-        report,
-        error: None,
-    }
+    Outcome { end: End::Completed, result: Some(ResultKind::Culprit), culprit: Some(sha(3)), report, error: None }
 }
 
 #[tokio::test]
@@ -140,38 +96,15 @@ async fn a_job_goes_through_the_queue_unchanged() {
     let queue = queue(&world, "a");
     let id = queue.enqueue(&local_job()).await.unwrap().job;
     let (lease, row) = claim(&queue).await;
-    assert_eq!(
-        (row.id, row.status, lease.attempt(), lease.epoch().0),
-        (id, JobStatus::Running, 1, 1)
-    );
-    assert_eq!(
-        (row.good, row.more_good, row.bad),
-        (sha(1), vec![sha(2)], sha(3))
-    );
-    assert_eq!(
-        (row.command, row.lanes, row.timeout),
-        (local_job().command, 2, Some(Duration::from_millis(1500)))
-    );
+    assert_eq!((row.id, row.status, lease.attempt(), lease.epoch().0), (id, JobStatus::Running, 1, 1));
+    assert_eq!((row.good, row.more_good, row.bad), (sha(1), vec![sha(2)], sha(3)));
+    assert_eq!((row.command, row.lanes, row.timeout), (local_job().command, 2, Some(Duration::from_millis(1500))));
     assert_eq!(row.spec, json!({ "first_parent": true }));
 
     queue.finish(&lease, &completed()).await.unwrap();
     let row = job(&world, id).await;
-    assert_eq!(
-        (row.status, row.result, row.culprit),
-        (
-            JobStatus::Completed,
-            Some(ResultKind::Culprit),
-            Some(sha(3))
-        )
-    );
-    assert_eq!(
-        kinds(&world, id).await,
-        [
-            JobEventKind::Queued,
-            JobEventKind::Claimed,
-            JobEventKind::Completed
-        ]
-    );
+    assert_eq!((row.status, row.result, row.culprit), (JobStatus::Completed, Some(ResultKind::Culprit), Some(sha(3))));
+    assert_eq!(kinds(&world, id).await, [JobEventKind::Queued, JobEventKind::Claimed, JobEventKind::Completed]);
     assert!(queue.claim(Claim::Any).await.unwrap().is_none());
 }
 
@@ -183,11 +116,7 @@ async fn eight_workers_share_two_hundred_jobs_and_never_one() {
     }
     let enqueuer = queue(&world, "enqueuer");
     for number in 0..200 {
-        let new = if number % 5 == 0 {
-            local_job()
-        } else {
-            job_of(number % 5)
-        };
+        let new = if number % 5 == 0 { local_job() } else { job_of(number % 5) };
         enqueuer.enqueue(&new).await.unwrap();
     }
     let workers = (0..8).map(|worker| {
@@ -207,10 +136,7 @@ async fn eight_workers_share_two_hundred_jobs_and_never_one() {
     }
     claimed.sort();
     assert_eq!(claimed.len(), 200, "each was claimed");
-    assert!(
-        claimed.iter().all(|(_, epoch)| epoch.0 == 1),
-        "and once only"
-    );
+    assert!(claimed.iter().all(|(_, epoch)| epoch.0 == 1), "and once only");
     claimed.dedup_by_key(|(id, _)| *id);
     assert_eq!(claimed.len(), 200);
 }
@@ -233,10 +159,7 @@ async fn an_installation_runs_no_more_at_once_than_its_tier_allows() {
     }
     assert_eq!(leases.len(), 3, "pro: 3 at once");
     let waiting = JobId(6);
-    assert!(
-        enqueuer.claim(Claim::Job(waiting)).await.unwrap().is_none(),
-        "not by name either"
-    );
+    assert!(enqueuer.claim(Claim::Job(waiting)).await.unwrap().is_none(), "not by name either");
     enqueuer.finish(&leases[0].0, &completed()).await.unwrap();
     assert!(enqueuer.claim(Claim::Job(waiting)).await.unwrap().is_some());
     assert!(enqueuer.claim(Claim::Any).await.unwrap().is_none());
@@ -266,14 +189,10 @@ async fn a_suspended_installation_waits() {
     installation(&world, 1, "free").await;
     let id = queue.enqueue(&job_of(1)).await.unwrap().job;
     let mut raw = world.raw().await;
-    raw.execute("UPDATE installations SET suspended_at = now()")
-        .await
-        .unwrap();
+    raw.execute("UPDATE installations SET suspended_at = now()").await.unwrap();
     assert!(queue.claim(Claim::Any).await.unwrap().is_none());
     assert!(queue.claim(Claim::Job(id)).await.unwrap().is_none());
-    raw.execute("UPDATE installations SET suspended_at = NULL")
-        .await
-        .unwrap();
+    raw.execute("UPDATE installations SET suspended_at = NULL").await.unwrap();
     assert!(queue.claim(Claim::Any).await.unwrap().is_some());
 }
 
@@ -281,24 +200,9 @@ async fn a_suspended_installation_waits() {
 async fn a_job_on_a_local_path_stays_on_its_machine() {
     let world = database().await;
     let here = queue(&world, "a");
-    let elsewhere = Queue::new(
-        world.db.clone(),
-        InstanceId("b".to_owned()),
-        *here.clocks(),
-        "elsewhere".to_owned(),
-    );
-    let origin = Origin::Local {
-        source: "/src".to_owned(),
-        affinity: Some(HERE.to_owned()),
-    };
-    let id = here
-        .enqueue(&NewJob {
-            origin,
-            ..local_job()
-        })
-        .await
-        .unwrap()
-        .job;
+    let elsewhere = Queue::new(world.db.clone(), InstanceId("b".to_owned()), *here.clocks(), "elsewhere".to_owned());
+    let origin = Origin::Local { source: "/src".to_owned(), affinity: Some(HERE.to_owned()) };
+    let id = here.enqueue(&NewJob { origin, ..local_job() }).await.unwrap().job;
     assert!(elsewhere.claim(Claim::Any).await.unwrap().is_none());
     assert!(elsewhere.claim(Claim::Job(id)).await.unwrap().is_none());
     assert_eq!(claim(&here).await.1.id, id);
@@ -309,14 +213,7 @@ async fn a_higher_priority_comes_first() {
     let world = database().await;
     let queue = queue(&world, "a");
     queue.enqueue(&local_job()).await.unwrap();
-    let urgent = queue
-        .enqueue(&NewJob {
-            priority: 5,
-            ..local_job()
-        })
-        .await
-        .unwrap()
-        .job;
+    let urgent = queue.enqueue(&NewJob { priority: 5, ..local_job() }).await.unwrap().job;
     assert_eq!(claim(&queue).await.1.id, urgent);
 }
 
@@ -327,35 +224,20 @@ async fn a_job_is_taken_from_a_silent_worker_until_its_attempts_are_used_up() {
     let id = queue.enqueue(&local_job()).await.unwrap().job;
     for attempt in 1..=3 {
         let (lease, _) = claim(&queue).await;
-        assert_eq!(
-            (lease.attempt(), lease.epoch().0),
-            (attempt, i64::from(attempt))
-        );
-        assert!(
-            queue.reclaim_stale().await.unwrap().is_empty(),
-            "it is heard of"
-        );
+        assert_eq!((lease.attempt(), lease.epoch().0), (attempt, i64::from(attempt)));
+        assert!(queue.reclaim_stale().await.unwrap().is_empty(), "it is heard of");
         let_time_pass(&world, id).await;
         let reclaimed = queue.reclaim_stale().await.unwrap();
-        let wanted = if attempt < 3 {
-            JobStatus::Pending
-        } else {
-            JobStatus::Failed
-        };
+        let wanted = if attempt < 3 { JobStatus::Pending } else { JobStatus::Failed };
         assert_eq!(reclaimed.len(), 1);
         assert_eq!((reclaimed[0].job, reclaimed[0].status), (id, wanted));
     }
     let row = job(&world, id).await;
     assert_eq!(row.result, Some(ResultKind::Infrastructure));
-    assert_eq!(
-        row.error.unwrap(),
-        "attempt 3 of 3: its worker a stopped answering"
-    );
+    assert_eq!(row.error.unwrap(), "attempt 3 of 3: its worker a stopped answering");
     let wanted = {
         use JobEventKind::{Claimed, Failed, Queued, Reclaimed};
-        [
-            Queued, Claimed, Reclaimed, Claimed, Reclaimed, Claimed, Failed,
-        ]
+        [Queued, Claimed, Reclaimed, Claimed, Reclaimed, Claimed, Failed]
     };
     assert_eq!(kinds(&world, id).await, wanted);
 }
@@ -394,30 +276,13 @@ async fn several_recoveries_at_once_reclaim_each_job_once() {
 /// Every write of a worker, by its name in the refusal's event.
 async fn write(name: &str, queue: &Queue, lease: &Lease, probe: ProbeId) -> Result<(), LeaseError> {
     let db = queue.database();
-    let new = NewProbe {
-        commit: sha(9),
-        purpose: Purpose::Search,
-        lane: 0,
-    };
+    let new = NewProbe { commit: sha(9), purpose: Purpose::Search, lane: 0 };
     match name {
         "renew" => queue.renew(lease).await.map(drop),
-        "release" => queue
-            .release(lease, ReleaseReason::Shutdown)
-            .await
-            .map(drop),
+        "release" => queue.release(lease, ReleaseReason::Shutdown).await.map(drop),
         "finish" => queue.finish(lease, &completed()).await,
         "start_probes" => start_probes(db, lease, &[new], PROGRESS).await.map(drop),
-        "record_probe" => {
-            record_probe(
-                db,
-                lease,
-                probe,
-                Ending::Exited(0),
-                Some(Verdict::Good),
-                Duration::ZERO,
-            )
-            .await
-        }
+        "record_probe" => record_probe(db, lease, probe, Ending::Exited(0), Some(Verdict::Good), Duration::ZERO).await,
         "set_verdicts" => set_verdicts(db, lease, &[(probe, Verdict::Bad)]).await,
         "stop_probe" => stop_probe(db, lease, probe).await,
         "append_log" => append_log(db, lease, probe, 0, b"late").await,
@@ -425,16 +290,8 @@ async fn write(name: &str, queue: &Queue, lease: &Lease, probe: ProbeId) -> Resu
     }
 }
 
-const WRITES: [&str; 8] = [
-    "renew",
-    "release",
-    "finish",
-    "start_probes",
-    "record_probe",
-    "set_verdicts",
-    "stop_probe",
-    "append_log",
-];
+const WRITES: [&str; 8] =
+    ["renew", "release", "finish", "start_probes", "record_probe", "set_verdicts", "stop_probe", "append_log"];
 
 /// Everything that a worker could have changed.
 async fn state(world: &TestDb, id: JobId) -> String {
@@ -455,49 +312,27 @@ async fn every_write_of_an_old_epoch_is_refused_and_leaves_a_trace() {
     let (old, new) = (queue(&world, "old"), queue(&world, "new"));
     let id = old.enqueue(&local_job()).await.unwrap().job;
     let (lost, _) = claim(&old).await;
-    let commit = NewProbe {
-        commit: sha(4),
-        purpose: Purpose::Search,
-        lane: 0,
-    };
+    let commit = NewProbe { commit: sha(4), purpose: Purpose::Search, lane: 0 };
     let probe = start_probes(&world.db, &lost, &[commit], PROGRESS).await.unwrap()[0];
     let_time_pass(&world, id).await;
     new.reclaim_stale().await.unwrap();
     // Once while the job waits, once while another worker has it, once after it has ended.
     for stage in ["pending", "running", "completed"] {
-        let lease = if stage == "running" {
-            Some(claim(&new).await.0)
-        } else {
-            None
-        };
+        let lease = if stage == "running" { Some(claim(&new).await.0) } else { None };
         let before = state(&world, id).await;
         for name in WRITES {
             let refused = write(name, &old, &lost, probe).await;
-            assert!(
-                matches!(refused, Err(LeaseError::Lost)),
-                "{name} while {stage}: {refused:?}"
-            );
+            assert!(matches!(refused, Err(LeaseError::Lost)), "{name} while {stage}: {refused:?}");
         }
-        assert_eq!(
-            state(&world, id).await,
-            before,
-            "nothing changed while {stage}"
-        );
+        assert_eq!(state(&world, id).await, before, "nothing changed while {stage}");
         if let Some(lease) = lease {
             new.finish(&lease, &completed()).await.unwrap();
         }
     }
-    let refusals: Vec<_> = history(&world, id)
-        .await
-        .into_iter()
-        .filter(|event| event.kind == JobEventKind::WriteRefused)
-        .collect();
+    let refusals: Vec<_> =
+        history(&world, id).await.into_iter().filter(|event| event.kind == JobEventKind::WriteRefused).collect();
     assert_eq!(refusals.len(), 3 * WRITES.len());
-    assert!(
-        refusals
-            .iter()
-            .all(|event| event.epoch.0 == 1 && event.worker == Some(InstanceId("old".to_owned())))
-    );
+    assert!(refusals.iter().all(|event| event.epoch.0 == 1 && event.worker == Some(InstanceId("old".to_owned()))));
     assert_eq!(refusals[2].detail, json!({ "write": "finish" }));
 }
 
@@ -508,30 +343,19 @@ async fn a_write_that_meets_an_uncommitted_reclaim_waits_and_is_refused() {
         let queue = queue(&world, "a");
         let id = queue.enqueue(&local_job()).await.unwrap().job;
         let (lease, _) = claim(&queue).await;
-        let commit = NewProbe {
-            commit: sha(4),
-            purpose: Purpose::Search,
-            lane: 0,
-        };
+        let commit = NewProbe { commit: sha(4), purpose: Purpose::Search, lane: 0 };
         let probe = start_probes(&world.db, &lease, &[commit], PROGRESS).await.unwrap()[0];
 
         let mut raw = world.raw().await;
         let mut reclaim = raw.begin().await.unwrap();
         let sql = "UPDATE bisect_jobs SET status = 'pending' WHERE id = $1";
-        sqlx::query(sql)
-            .bind(id.0)
-            .execute(&mut *reclaim)
-            .await
-            .unwrap();
+        sqlx::query(sql).bind(id.0).execute(&mut *reclaim).await.unwrap();
         let late = tokio::spawn(async move { write(name, &queue, &lease, probe).await });
         wait_for_a_blocked_process(&world).await;
         assert!(!late.is_finished(), "{name} waits");
         reclaim.commit().await.unwrap();
         let refused = late.await.unwrap();
-        assert!(
-            matches!(refused, Err(LeaseError::Lost)),
-            "{name}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(LeaseError::Lost)), "{name}: {refused:?}");
         assert!(job(&world, id).await.status == JobStatus::Pending, "{name}");
     }
 }
@@ -546,12 +370,7 @@ async fn a_reclaim_passes_over_a_job_that_is_being_written() {
     let mut raw = world.raw().await;
     let mut writing = raw.begin().await.unwrap();
     let sql = "SELECT FROM bisect_jobs WHERE id = $1 AND claim_epoch = $2 FOR SHARE";
-    sqlx::query(sql)
-        .bind(id.0)
-        .bind(lease.epoch().0)
-        .execute(&mut *writing)
-        .await
-        .unwrap();
+    sqlx::query(sql).bind(id.0).bind(lease.epoch().0).execute(&mut *writing).await.unwrap();
     assert!(queue.reclaim_stale().await.unwrap().is_empty());
     writing.commit().await.unwrap();
     assert_eq!(queue.reclaim_stale().await.unwrap().len(), 1);
@@ -575,19 +394,10 @@ async fn a_job_given_back_starts_elsewhere_at_once_and_is_not_counted() {
     let (one, other) = (queue(&world, "a"), queue(&world, "b"));
     let id = one.enqueue(&local_job()).await.unwrap().job;
     let (lease, _) = claim(&one).await;
-    assert_eq!(
-        one.release(&lease, ReleaseReason::Shutdown).await.unwrap(),
-        JobStatus::Pending
-    );
+    assert_eq!(one.release(&lease, ReleaseReason::Shutdown).await.unwrap(), JobStatus::Pending);
     let (again, row) = claim(&other).await;
-    assert_eq!(
-        (row.id, again.attempt(), again.epoch().0, row.handovers),
-        (id, 1, 2, 1)
-    );
-    assert!(matches!(
-        one.release(&lease, ReleaseReason::Shutdown).await,
-        Err(LeaseError::Lost)
-    ));
+    assert_eq!((row.id, again.attempt(), again.epoch().0, row.handovers), (id, 1, 2, 1));
+    assert!(matches!(one.release(&lease, ReleaseReason::Shutdown).await, Err(LeaseError::Lost)));
 }
 
 #[tokio::test]
@@ -596,10 +406,7 @@ async fn a_job_that_lacks_something_waits_before_it_is_tried_again() {
     let queue = queue(&world, "a");
     queue.enqueue(&local_job()).await.unwrap();
     let (lease, _) = claim(&queue).await;
-    queue
-        .release(&lease, ReleaseReason::Unavailable)
-        .await
-        .unwrap();
+    queue.release(&lease, ReleaseReason::Unavailable).await.unwrap();
     assert!(queue.claim(Claim::Any).await.unwrap().is_none());
     let later = "UPDATE bisect_jobs SET available_at = available_at - interval '30 seconds'";
     world.raw().await.execute(later).await.unwrap();
@@ -612,23 +419,9 @@ async fn a_job_is_not_given_back_for_ever() {
     let queue = queue(&world, "a");
     let id = queue.enqueue(&local_job()).await.unwrap().job;
     let (lease, _) = claim(&queue).await;
-    world
-        .raw()
-        .await
-        .execute("UPDATE bisect_jobs SET handover_count = 50")
-        .await
-        .unwrap();
-    assert_eq!(
-        queue.release(&lease, ReleaseReason::Drain).await.unwrap(),
-        JobStatus::Failed
-    );
-    assert!(
-        job(&world, id)
-            .await
-            .error
-            .unwrap()
-            .starts_with("given back 50 times")
-    );
+    world.raw().await.execute("UPDATE bisect_jobs SET handover_count = 50").await.unwrap();
+    assert_eq!(queue.release(&lease, ReleaseReason::Drain).await.unwrap(), JobStatus::Failed);
+    assert!(job(&world, id).await.error.unwrap().starts_with("given back 50 times"));
 }
 
 #[tokio::test]
@@ -639,10 +432,7 @@ async fn cancelling_works_in_every_state() {
     let id = queue.enqueue(&local_job()).await.unwrap().job;
     assert!(queue.request_cancel(id, "ada").await.unwrap());
     let row = job(&world, id).await;
-    assert_eq!(
-        (row.status, row.result),
-        (JobStatus::Cancelled, Some(ResultKind::Cancelled))
-    );
+    assert_eq!((row.status, row.result), (JobStatus::Cancelled, Some(ResultKind::Cancelled)));
     assert_eq!(row.cancel_requested_by.as_deref(), Some("ada"));
     assert!(queue.claim(Claim::Any).await.unwrap().is_none());
     // Ended, or never there: nothing.
@@ -653,22 +443,9 @@ async fn cancelling_works_in_every_state() {
     let (lease, _) = claim(&queue).await;
     assert!(queue.request_cancel(id, "grace").await.unwrap());
     assert!(!queue.request_cancel(id, "ada").await.unwrap());
-    assert_eq!(
-        queue
-            .renew(&lease)
-            .await
-            .unwrap()
-            .cancel_requested_by
-            .as_deref(),
-        Some("grace")
-    );
+    assert_eq!(queue.renew(&lease).await.unwrap().cancel_requested_by.as_deref(), Some("grace"));
     queue.finish(&lease, &Outcome::cancelled()).await.unwrap();
-    let wanted = [
-        JobEventKind::Queued,
-        JobEventKind::Claimed,
-        JobEventKind::CancelRequested,
-        JobEventKind::Cancelled,
-    ];
+    let wanted = [JobEventKind::Queued, JobEventKind::Claimed, JobEventKind::CancelRequested, JobEventKind::Cancelled];
     assert_eq!(kinds(&world, id).await, wanted);
     // Given back or reclaimed after that: it ends instead of starting again.
     for lost in [false, true] {
@@ -677,18 +454,9 @@ async fn cancelling_works_in_every_state() {
         queue.request_cancel(id, "ada").await.unwrap();
         if lost {
             let_time_pass(&world, id).await;
-            assert_eq!(
-                queue.reclaim_stale().await.unwrap()[0].status,
-                JobStatus::Cancelled
-            );
+            assert_eq!(queue.reclaim_stale().await.unwrap()[0].status, JobStatus::Cancelled);
         } else {
-            assert_eq!(
-                queue
-                    .release(&lease, ReleaseReason::Shutdown)
-                    .await
-                    .unwrap(),
-                JobStatus::Cancelled
-            );
+            assert_eq!(queue.release(&lease, ReleaseReason::Shutdown).await.unwrap(), JobStatus::Cancelled);
         }
         assert!(queue.claim(Claim::Any).await.unwrap().is_none());
     }
@@ -701,27 +469,15 @@ async fn a_final_state_is_never_left() {
     queue.enqueue(&local_job()).await.unwrap();
     let (lease, _) = claim(&queue).await;
     queue.finish(&lease, &completed()).await.unwrap();
-    let meddled = world
-        .raw()
-        .await
-        .execute("UPDATE bisect_jobs SET status = 'pending', completed_at = NULL")
-        .await;
-    assert!(
-        meddled
-            .unwrap_err()
-            .to_string()
-            .contains("is completed, which is final")
-    );
+    let meddled = world.raw().await.execute("UPDATE bisect_jobs SET status = 'pending', completed_at = NULL").await;
+    assert!(meddled.unwrap_err().to_string().contains("is completed, which is final"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn identical_requests_join_the_one_that_is_not_finished() {
     let world = database().await;
     let one = queue(&world, "a");
-    let request = NewJob {
-        request_key: Some("ada/project 1..3 pytest".to_owned()),
-        ..local_job()
-    };
+    let request = NewJob { request_key: Some("ada/project 1..3 pytest".to_owned()), ..local_job() };
     let requests = (0..8).map(|number| {
         let (queue, request) = (queue(&world, &format!("intake {number}")), request.clone());
         tokio::spawn(async move { queue.enqueue(&request).await.unwrap() })
@@ -752,119 +508,48 @@ async fn probes_are_recorded_and_found_again_by_the_next_owner() {
     let (one, other) = (queue(&world, "a"), queue(&world, "b"));
     let id = one.enqueue(&local_job()).await.unwrap().job;
     let (lease, _) = claim(&one).await;
-    let new: Vec<_> = (0..5)
-        .map(|n| NewProbe {
-            commit: sha(10 + n),
-            purpose: Purpose::Search,
-            lane: n.into(),
-        })
-        .collect();
+    let new: Vec<_> =
+        (0..5).map(|n| NewProbe { commit: sha(10 + n), purpose: Purpose::Search, lane: n.into() }).collect();
     let ids = start_probes(&world.db, &lease, &new, PROGRESS).await.unwrap();
     let second = Duration::from_secs(1);
-    record_probe(
-        &world.db,
-        &lease,
-        ids[0],
-        Ending::Exited(1),
-        Some(Verdict::Bad),
-        second,
-    )
-    .await
-    .unwrap();
-    record_probe(&world.db, &lease, ids[1], Ending::TimedOut, None, second)
-        .await
-        .unwrap();
-    set_verdicts(&world.db, &lease, &[(ids[1], Verdict::Skip)])
-        .await
-        .unwrap();
+    record_probe(&world.db, &lease, ids[0], Ending::Exited(1), Some(Verdict::Bad), second).await.unwrap();
+    record_probe(&world.db, &lease, ids[1], Ending::TimedOut, None, second).await.unwrap();
+    set_verdicts(&world.db, &lease, &[(ids[1], Verdict::Skip)]).await.unwrap();
     stop_probe(&world.db, &lease, ids[2]).await.unwrap();
-    append_log(&world.db, &lease, ids[0], 0, b"\0\xff one")
-        .await
-        .unwrap();
-    append_log(&world.db, &lease, ids[0], 1, b"two")
-        .await
-        .unwrap();
-    append_log(&world.db, &lease, ids[0], 1, b"again")
-        .await
-        .unwrap();
+    append_log(&world.db, &lease, ids[0], 0, b"\0\xff one").await.unwrap();
+    append_log(&world.db, &lease, ids[0], 1, b"two").await.unwrap();
+    append_log(&world.db, &lease, ids[0], 1, b"again").await.unwrap();
 
     // An answer that was lost is asked for again: the same words are taken, and change nothing.
     record_probe(&world.db, &lease, ids[0], Ending::Exited(1), Some(Verdict::Bad), second).await.unwrap();
     stop_probe(&world.db, &lease, ids[2]).await.unwrap();
 
     // What has ended stays as it is, and what is not there is not written.
-    let twice = record_probe(
-        &world.db,
-        &lease,
-        ids[0],
-        Ending::Exited(0),
-        Some(Verdict::Good),
-        second,
-    )
-    .await;
-    assert_eq!(
-        twice.unwrap_err().to_string(),
-        format!("probe {} running under this claim does not exist", ids[0])
-    );
-    assert!(
-        append_log(&world.db, &lease, ProbeId(404), 0, b"")
-            .await
-            .is_err()
-    );
-    assert!(
-        set_verdicts(&world.db, &lease, &[(ids[2], Verdict::Good)])
-            .await
-            .is_err(),
-        "stopped: no verdict"
-    );
+    let twice = record_probe(&world.db, &lease, ids[0], Ending::Exited(0), Some(Verdict::Good), second).await;
+    assert_eq!(twice.unwrap_err().to_string(), format!("probe {} running under this claim does not exist", ids[0]));
+    assert!(append_log(&world.db, &lease, ProbeId(404), 0, b"").await.is_err());
+    assert!(set_verdicts(&world.db, &lease, &[(ids[2], Verdict::Good)]).await.is_err(), "stopped: no verdict");
 
     one.release(&lease, ReleaseReason::Shutdown).await.unwrap();
     let (lease, _) = claim(&other).await;
     let mut tx = world.db.begin().await.unwrap();
     let rows = probes(&mut tx, id).await.unwrap();
-    let found: Vec<_> = rows
-        .iter()
-        .map(|row| (row.id, row.commit, row.state, row.verdict))
-        .collect();
+    let found: Vec<_> = rows.iter().map(|row| (row.id, row.commit, row.state, row.verdict)).collect();
     let wanted = [
-        (
-            ids[0],
-            sha(10),
-            ProbeState::Ended(Ending::Exited(1)),
-            Some(Verdict::Bad),
-        ),
-        (
-            ids[1],
-            sha(11),
-            ProbeState::Ended(Ending::TimedOut),
-            Some(Verdict::Skip),
-        ),
+        (ids[0], sha(10), ProbeState::Ended(Ending::Exited(1)), Some(Verdict::Bad)),
+        (ids[1], sha(11), ProbeState::Ended(Ending::TimedOut), Some(Verdict::Skip)),
         (ids[2], sha(12), ProbeState::Stopped, None),
         (ids[3], sha(13), ProbeState::Stopped, None),
         (ids[4], sha(14), ProbeState::Stopped, None),
     ];
     assert_eq!(found, wanted);
     let chunks = log(&mut tx, id, ids[0], None, 10).await.unwrap();
-    let bytes: Vec<_> = chunks
-        .iter()
-        .map(|chunk| (chunk.seq, chunk.bytes.as_slice()))
-        .collect();
+    let bytes: Vec<_> = chunks.iter().map(|chunk| (chunk.seq, chunk.bytes.as_slice())).collect();
     assert_eq!(bytes, [(0, b"\0\xff one".as_slice()), (1, b"two")]);
-    assert_eq!(
-        log(&mut tx, id, ids[0], Some(0), 10).await.unwrap().len(),
-        1
-    );
-    assert!(
-        log(&mut tx, JobId(404), ids[0], None, 10)
-            .await
-            .unwrap()
-            .is_empty(),
-        "not under another job"
-    );
+    assert_eq!(log(&mut tx, id, ids[0], Some(0), 10).await.unwrap().len(), 1);
+    assert!(log(&mut tx, JobId(404), ids[0], None, 10).await.unwrap().is_empty(), "not under another job");
     // A new owner may judge what an old one recorded.
-    set_verdicts(&world.db, &lease, &[(ids[0], Verdict::Good)])
-        .await
-        .unwrap();
+    set_verdicts(&world.db, &lease, &[(ids[0], Verdict::Good)]).await.unwrap();
 }
 
 #[tokio::test]
@@ -872,28 +557,14 @@ async fn instances_live_until_they_retire_or_fall_silent() {
     let world = database().await;
     let (one, other) = (queue(&world, "a"), queue(&world, "b"));
     let row = one.heartbeat_instance(4).await.unwrap();
-    assert_eq!(
-        (row.max_jobs, row.drain_requested_by, row.retired_at),
-        (4, None, None)
-    );
+    assert_eq!((row.max_jobs, row.drain_requested_by, row.retired_at), (4, None, None));
     other.heartbeat_instance(2).await.unwrap();
-    let alive = |rows: Vec<bisectd::queue::InstanceRow>| {
-        rows.into_iter().map(|row| row.id.0).collect::<Vec<_>>()
-    };
+    let alive = |rows: Vec<bisectd::queue::InstanceRow>| rows.into_iter().map(|row| row.id.0).collect::<Vec<_>>();
     assert_eq!(alive(one.alive_instances().await.unwrap()), ["a", "b"]);
     one.retire_instance().await.unwrap();
     one.heartbeat_instance(4).await.unwrap();
-    assert_eq!(
-        alive(other.alive_instances().await.unwrap()),
-        ["b"],
-        "retired for good"
-    );
-    world
-        .raw()
-        .await
-        .execute("UPDATE instances SET heartbeat_at = now() - interval '1 minute'")
-        .await
-        .unwrap();
+    assert_eq!(alive(other.alive_instances().await.unwrap()), ["b"], "retired for good");
+    world.raw().await.execute("UPDATE instances SET heartbeat_at = now() - interval '1 minute'").await.unwrap();
     assert!(other.alive_instances().await.unwrap().is_empty());
 }
 
@@ -910,40 +581,17 @@ async fn unruly_worker(queue: Queue, seed: u64) {
                 queue.request_cancel(id, "ada").await.unwrap();
                 Ok(())
             }
-            (1, _) => queue
-                .reclaim_stale()
-                .await
-                .map(drop)
-                .map_err(LeaseError::from),
-            (2, _) => queue
-                .enqueue(&job_of(random.random_range(1..=3)))
-                .await
-                .map(drop)
-                .map_err(LeaseError::from),
-            (3, Some(lease)) => queue
-                .release(lease, ReleaseReason::Shutdown)
-                .await
-                .map(drop),
+            (1, _) => queue.reclaim_stale().await.map(drop).map_err(LeaseError::from),
+            (2, _) => queue.enqueue(&job_of(random.random_range(1..=3))).await.map(drop).map_err(LeaseError::from),
+            (3, Some(lease)) => queue.release(lease, ReleaseReason::Shutdown).await.map(drop),
             (4, Some(lease)) => queue.finish(lease, &completed()).await,
             (5, Some(lease)) => queue.renew(lease).await.map(drop),
             (6, Some(lease)) => {
-                let commit = NewProbe {
-                    commit: sha(4),
-                    purpose: Purpose::Search,
-                    lane: 0,
-                };
-                start_probes(queue.database(), lease, &[commit], PROGRESS)
-                    .await
-                    .map(drop)
+                let commit = NewProbe { commit: sha(4), purpose: Purpose::Search, lane: 0 };
+                start_probes(queue.database(), lease, &[commit], PROGRESS).await.map(drop)
             }
             _ => {
-                leases.extend(
-                    queue
-                        .claim(Claim::Any)
-                        .await
-                        .unwrap()
-                        .map(|(lease, _)| lease),
-                );
+                leases.extend(queue.claim(Claim::Any).await.unwrap().map(|(lease, _)| lease));
                 Ok(())
             }
         };
@@ -961,20 +609,11 @@ async fn whatever_workers_do_no_job_is_lost_or_ends_twice() {
     for (number, tier) in [(1, "free"), (2, "pro"), (3, "enterprise")] {
         installation(&world, number, tier).await;
     }
-    let clocks = Clocks {
-        stale_after: Duration::ZERO,
-        ..Clocks::default()
-    };
+    let clocks = Clocks { stale_after: Duration::ZERO, ..Clocks::default() };
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
-    let worker = |name: u64| {
-        Queue::new(
-            world.db.clone(),
-            InstanceId(format!("worker {name}")),
-            clocks,
-            HERE.to_owned(),
-        )
-    };
+    let worker =
+        |name: u64| Queue::new(world.db.clone(), InstanceId(format!("worker {name}")), clocks, HERE.to_owned());
     let workers = (0..6).map(|name| tokio::spawn(unruly_worker(worker(name), seed + name)));
     for worker in workers.collect::<Vec<_>>() {
         worker.await.unwrap();
@@ -989,27 +628,17 @@ async fn whatever_workers_do_no_job_is_lost_or_ends_twice() {
         }
     }
     let mut raw = world.raw().await;
-    let rows: Vec<(i64, String)> = sqlx::query_as("SELECT id, status FROM bisect_jobs")
-        .fetch_all(&mut raw)
-        .await
-        .unwrap();
+    let rows: Vec<(i64, String)> =
+        sqlx::query_as("SELECT id, status FROM bisect_jobs").fetch_all(&mut raw).await.unwrap();
     assert!(!rows.is_empty());
     for (id, status) in rows {
         let events = history(&world, JobId(id)).await;
-        assert!(
-            status.parse::<JobStatus>().unwrap().is_final(),
-            "job {id} is left {status}: {events:?}"
-        );
-        let end = events
-            .iter()
-            .rfind(|event| event.kind != JobEventKind::WriteRefused)
-            .unwrap();
+        assert!(status.parse::<JobStatus>().unwrap().is_final(), "job {id} is left {status}: {events:?}");
+        let end = events.iter().rfind(|event| event.kind != JobEventKind::WriteRefused).unwrap();
         assert!(end.kind.is_end(), "{events:?}");
     }
-    let open: (i64,) = sqlx::query_as("SELECT count(*) FROM probes WHERE ending IS NULL")
-        .fetch_one(&mut raw)
-        .await
-        .unwrap();
+    let open: (i64,) =
+        sqlx::query_as("SELECT count(*) FROM probes WHERE ending IS NULL").fetch_one(&mut raw).await.unwrap();
     assert_eq!(open, (0,), "no probe is left open");
 }
 
@@ -1027,16 +656,9 @@ async fn claim_time() {
         let sql = "INSERT INTO bisect_jobs (installation_id, repository_id, good_sha, bad_sha, command, status, completed_at) \
                    SELECT 1 + n % 100, 1 + n % 100, repeat('a', 40), repeat('b', 40), '{x}', $2, \
                           CASE $2 WHEN 'completed' THEN now() END FROM generate_series(1, $1) AS n";
-        raw.execute("DELETE FROM bisect_jobs WHERE status = 'pending'")
-            .await
-            .unwrap();
+        raw.execute("DELETE FROM bisect_jobs WHERE status = 'pending'").await.unwrap();
         for (rows, status) in [(finished, "completed"), (10_000, "pending")] {
-            sqlx::query(sql)
-                .bind(rows)
-                .bind(status)
-                .execute(&mut raw)
-                .await
-                .unwrap();
+            sqlx::query(sql).bind(rows).bind(status).execute(&mut raw).await.unwrap();
         }
         raw.execute("VACUUM ANALYZE bisect_jobs").await.unwrap();
         let mut times = Vec::new();
@@ -1050,10 +672,7 @@ async fn claim_time() {
         let began = std::time::Instant::now();
         assert!(queue.reclaim_stale().await.unwrap().is_empty());
         println!("a look for stale jobs: {:?}", began.elapsed());
-        println!(
-            "10,000 pending, {finished} finished: median {:?}, p99 {:?}",
-            times[250], times[494]
-        );
+        println!("10,000 pending, {finished} finished: median {:?}, p99 {:?}", times[250], times[494]);
     }
 }
 

@@ -12,11 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
 fn the_search_agrees_with_git() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|text| text.parse::<u64>().unwrap())
-    };
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let count = number("BISECT_HISTORIES").unwrap_or(300);
     let first = number("BISECT_SEED").unwrap_or(0);
     let seeds = AtomicU64::new(first);
@@ -41,14 +37,8 @@ fn the_search_agrees_with_git() {
     let tally = tally.into_inner().unwrap();
     let ratio = |[ours, git]: [usize; 2]| ours as f64 / git as f64;
     let whole = ratio([0, 1].map(|side| tally.plain[side] + tally.skipping[side]));
-    println!(
-        "{tally:?}: {whole:.4} times git's probes, {:.4} without skips",
-        ratio(tally.plain)
-    );
-    assert!(
-        count < 100 || whole <= 1.02,
-        "{whole:.4} times git's probes"
-    );
+    println!("{tally:?}: {whole:.4} times git's probes, {:.4} without skips", ratio(tally.plain));
+    assert!(count < 100 || whole <= 1.02, "{whole:.4} times git's probes");
 }
 
 /// What git said, and the probes (ours on one lane, ends and proof apart; git's).
@@ -72,11 +62,7 @@ impl Tally {
                 self.of_these_we_name += usize::from(named);
             }
         }
-        let probes = if skips {
-            &mut self.skipping
-        } else {
-            &mut self.plain
-        };
+        let probes = if skips { &mut self.skipping } else { &mut self.plain };
         probes[0] += ours;
         probes[1] += git.probes;
     }
@@ -115,10 +101,7 @@ impl Case {
         let search = |run: &&Run| run.purpose == Purpose::Search && !is_end(run.commit);
         let ours = alone.runs.iter().filter(search).count();
         let named = alone.conclusion.kind() == ResultKind::Culprit;
-        tally
-            .lock()
-            .unwrap()
-            .add(&git, ours, named, !self.0.planted.skipped.is_empty());
+        tally.lock().unwrap().add(&git, ours, named, !self.0.planted.skipped.is_empty());
     }
 
     fn compare(&self, git: &Answer, ours: &Conclusion) {
@@ -127,34 +110,19 @@ impl Case {
             (Answer::FixedBefore, Conclusion::FixedBefore { .. }) => true,
             // The bad merge base is skipped, and all commits since are bad: more than one answer is right.
             (Answer::Culprit(_) | Answer::Suspects, ours) if self.0.planted.fixed_before => {
-                let (Conclusion::Culprit {
-                    skipped_merge_bases,
-                    ..
-                }
-                | Conclusion::Suspects {
-                    skipped_merge_bases,
-                    ..
-                }) = ours
+                let (Conclusion::Culprit { skipped_merge_bases, .. }
+                | Conclusion::Suspects { skipped_merge_bases, .. }) = ours
                 else {
                     panic!("git says {git:?}, we say {ours:?}: {:?}", self.0.planted);
                 };
                 !skipped_merge_bases.is_empty()
             }
-            (
-                Answer::Culprit(git),
-                Conclusion::Culprit {
-                    culprit: ours,
-                    parents,
-                    ..
-                },
-            ) => {
+            (Answer::Culprit(git), Conclusion::Culprit { culprit: ours, parents, .. }) => {
                 let skipped = |parent: &Parent| parent.state == ParentState::Skipped;
                 let unproven = !self.is_consistent() && parents.iter().any(skipped);
                 git == ours && (unproven || *ours == culprit)
             }
-            (Answer::Suspects | Answer::Lost, Conclusion::Culprit { culprit: ours, .. }) => {
-                *ours == culprit
-            }
+            (Answer::Suspects | Answer::Lost, Conclusion::Culprit { culprit: ours, .. }) => *ours == culprit,
             // A skipped commit is no proof, so nothing can tell that the question was wrong.
             (Answer::Suspects, Conclusion::Suspects { suspects, .. }) => {
                 suspects.contains(&culprit) || !self.is_consistent()
@@ -165,11 +133,7 @@ impl Case {
             }
             _ => false,
         };
-        assert!(
-            agree,
-            "git says {git:?}, we say {ours:?}, planted {culprit}: {:?}",
-            self.0.planted
-        );
+        assert!(agree, "git says {git:?}, we say {ours:?}, planted {culprit}: {:?}", self.0.planted);
     }
 
     /// The first commit with the newer behaviour among those that the search goes by.
@@ -177,15 +141,9 @@ impl Case {
         let planted = &self.0.planted;
         let by_first = || {
             let line = self.0.history.first_parents(planted.bad);
-            line.into_iter()
-                .take_while(|commit| planted.newer.contains(commit))
-                .last()
+            line.into_iter().take_while(|commit| planted.newer.contains(commit)).last()
         };
-        let commit = if planted.first_parent {
-            by_first().unwrap()
-        } else {
-            planted.culprit
-        };
+        let commit = if planted.first_parent { by_first().unwrap() } else { planted.culprit };
         self.0.shas[commit]
     }
 

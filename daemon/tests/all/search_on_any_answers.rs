@@ -19,20 +19,14 @@ fn question(chance: &mut Chance, history: &History) -> Question {
     let bad = history.len() - 1;
     let first_parent = chance.once_in(5);
     let line: HashSet<usize> = history.first_parents(bad).into_iter().collect();
-    let rows = (1..=bad)
-        .rev()
-        .filter(|commit| !first_parent || line.contains(commit));
+    let rows = (1..=bad).rev().filter(|commit| !first_parent || line.contains(commit));
     let row = |commit: usize| {
-        let parents = history.parents[commit]
-            .iter()
-            .map(|parent| format!(" {}", sha(*parent)));
+        let parents = history.parents[commit].iter().map(|parent| format!(" {}", sha(*parent)));
         format!("{}{}\n", sha(commit), parents.collect::<String>())
     };
     let text: String = rows.map(row).collect();
     let whole = Graph::parse(text.as_bytes(), sha(bad), first_parent).unwrap();
-    let touching: Vec<usize> = (1..=bad - chance.below(2))
-        .filter(|_| chance.once_in(3))
-        .collect();
+    let touching: Vec<usize> = (1..=bad - chance.below(2)).filter(|_| chance.once_in(3)).collect();
     let row = |pair: &[usize]| format!("{} {}\n", sha(pair[1]), sha(pair[0]));
     let simplified: String = touching.windows(2).rev().map(row).collect();
     let path = chance.once_in(3);
@@ -42,9 +36,7 @@ fn question(chance: &mut Chance, history: &History) -> Question {
         real: path.then_some(whole),
         good: vec![sha(0)],
         bad: sha(bad),
-        merge_bases: (0..chance.one_of(&[0, 0, 0, 0, 1, 2]))
-            .map(|base| sha(1_000_000 + base))
-            .collect(),
+        merge_bases: (0..chance.one_of(&[0, 0, 0, 0, 1, 2])).map(|base| sha(1_000_000 + base)).collect(),
         skip: (0..bad).filter(|_| chance.once_in(10)).map(sha).collect(),
         fixed: chance.once_in(3),
         first_parent,
@@ -69,12 +61,9 @@ fn answers(seed: u64, question: &Question) -> impl Fn(InFlight) -> Ending {
         let surely = (run.commit == bad || run.commit == good) && !chance.once_in(20);
         match chance.below(100) {
             0 if odd > 0 && !surely => Ending::Exited(chance.one_of(&[126, 127, 130])),
-            dice if dice < odd && !surely => chance.one_of(&[
-                Ending::Exited(125),
-                Ending::SetupFailed(1),
-                Ending::TimedOut,
-                Ending::OutOfMemory,
-            ]),
+            dice if dice < odd && !surely => {
+                chance.one_of(&[Ending::Exited(125), Ending::SetupFailed(1), Ending::TimedOut, Ending::OutOfMemory])
+            }
             _ if surely => Ending::Exited(u8::from((run.commit == bad) != fixed)),
             dice => Ending::Exited(u8::from(dice % 2 == 0)),
         }
@@ -97,11 +86,7 @@ fn every_search_ends_and_depends_on_its_runs_alone() {
         for known in 0..=turned.len() {
             let (mut one, other) = (turned[known..].to_vec(), &turned[known..]);
             one.reverse();
-            assert_eq!(
-                next(&question, &one, &[], lanes),
-                next(&question, other, &[], lanes),
-                "seed {seed}"
-            );
+            assert_eq!(next(&question, &one, &[], lanes), next(&question, other, &[], lanes), "seed {seed}");
         }
     }
     println!("{kinds:?}");

@@ -19,10 +19,7 @@ fn sha(number: u32) -> Sha {
 
 /// The commits 1 to 1,000 in a row; 0 is good.
 fn question() -> Question {
-    let list: String = (1..=COMMITS)
-        .rev()
-        .map(|n| format!("{} {}\n", sha(n), sha(n - 1)))
-        .collect();
+    let list: String = (1..=COMMITS).rev().map(|n| format!("{} {}\n", sha(n), sha(n - 1))).collect();
     Question {
         graph: Graph::parse(list.as_bytes(), sha(COMMITS), false).unwrap(),
         real: None,
@@ -45,28 +42,17 @@ struct Mean {
 
 fn simulate(lanes: usize, seconds: &dyn Fn(u32, u32) -> f64) -> Mean {
     let question = question();
-    let mut mean = Mean {
-        seconds: 0.0,
-        git: 0.0,
-        work: 0.0,
-        longest: 0.0,
-    };
+    let mut mean = Mean { seconds: 0.0, git: 0.0, work: 0.0, longest: 0.0 };
     let culprits: Vec<u32> = (1..=COMMITS).step_by(3).collect();
     for &culprit in &culprits {
         let number = |commit: Sha| (0..=COMMITS).find(|&n| sha(n) == commit).unwrap();
         let ending = |run: InFlight| Ending::Exited(u8::from(run.commit >= sha(culprit)));
         let mut length = |run: InFlight| seconds(culprit, number(run.commit));
         let one = play(&question, 1, &ending, &mut length);
-        let hunt = one
-            .runs
-            .iter()
-            .filter(|run| run.purpose == Purpose::Search)
-            .skip(2);
+        let hunt = one.runs.iter().filter(|run| run.purpose == Purpose::Search).skip(2);
         let git: f64 = hunt.map(|run| seconds(culprit, number(run.commit))).sum();
         let played = play(&question, lanes, &ending, &mut length);
-        assert!(
-            matches!(played.conclusion, Conclusion::Culprit { culprit: found, .. } if found == sha(culprit))
-        );
+        assert!(matches!(played.conclusion, Conclusion::Culprit { culprit: found, .. } if found == sha(culprit)));
         let share = 1.0 / culprits.len() as f64;
         mean.seconds += played.seconds * share;
         mean.git += git * share;

@@ -36,26 +36,17 @@ impl FileLock {
         }
     }
 
-    fn wait(
-        path: &Path,
-        lock: impl Fn(&File) -> Result<(), TryLockError>,
-    ) -> Result<Self, PrivatePostgresError> {
+    fn wait(path: &Path, lock: impl Fn(&File) -> Result<(), TryLockError>) -> Result<Self, PrivatePostgresError> {
         let file = open(path).map_err(unwritable(path))?;
         let start = Instant::now();
         loop {
             match lock(&file) {
                 Ok(()) => {
-                    return Ok(Self {
-                        file,
-                        path: path.to_owned(),
-                    });
+                    return Ok(Self { file, path: path.to_owned() });
                 }
                 Err(TryLockError::Error(cause)) => return Err(unwritable(path)(cause)),
                 Err(TryLockError::WouldBlock) if start.elapsed() > PATIENCE => {
-                    return Err(PrivatePostgresError::Busy {
-                        seconds: PATIENCE.as_secs(),
-                        lock: path.to_owned(),
-                    });
+                    return Err(PrivatePostgresError::Busy { seconds: PATIENCE.as_secs(), lock: path.to_owned() });
                 }
                 Err(TryLockError::WouldBlock) => pause(Duration::from_millis(10)),
             }
@@ -113,32 +104,20 @@ impl ServeLock {
     /// [`ServeLockError::Taken`], naming the process that holds it.
     pub fn acquire(data_dir: &Path) -> Result<Self, ServeLockError> {
         let path = data_dir.join("serve.lock");
-        let unwritable = |cause| ServeLockError::Unwritable {
-            path: path.clone(),
-            cause,
-        };
+        let unwritable = |cause| ServeLockError::Unwritable { path: path.clone(), cause };
         fs::create_dir_all(data_dir).map_err(unwritable)?;
         let mut file = open(&path).map_err(unwritable)?;
         match file.try_lock() {
             Ok(()) => {
-                file.set_len(0)
-                    .and_then(|()| file.rewind())
-                    .map_err(unwritable)?;
+                file.set_len(0).and_then(|()| file.rewind()).map_err(unwritable)?;
                 writeln!(file, "{}", std::process::id()).map_err(unwritable)?;
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder).map_err(unwritable)?;
-                let holder = if holder.trim().is_empty() {
-                    "unknown"
-                } else {
-                    holder.trim()
-                };
-                Err(ServeLockError::Taken {
-                    data_dir: data_dir.to_owned(),
-                    holder: holder.to_owned(),
-                })
+                let holder = if holder.trim().is_empty() { "unknown" } else { holder.trim() };
+                Err(ServeLockError::Taken { data_dir: data_dir.to_owned(), holder: holder.to_owned() })
             }
             Err(TryLockError::Error(cause)) => Err(unwritable(cause)),
         }
@@ -146,10 +125,5 @@ impl ServeLock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    File::options().read(true).write(true).create(true).truncate(false).open(path)
 }

@@ -130,14 +130,7 @@ impl PrivatePostgres {
         let start = FileLock::exclusive(&start_lock)?;
         let users = FileLock::shared(&home.join("users.lock"))?;
         let server = Server::locate(data_dir, &home)?;
-        Ok((
-            Self {
-                server,
-                start_lock,
-                users: Some(users),
-            },
-            start,
-        ))
+        Ok((Self { server, start_lock, users: Some(users) }, start))
     }
 
     /// How to connect to it.
@@ -204,10 +197,7 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(PrivatePostgresError::Failed {
-                what: "starting a thread",
-                output: error.to_string(),
-            }),
+            Err(error) => Err(PrivatePostgresError::Failed { what: "starting a thread", output: error.to_string() }),
         },
     }
 }

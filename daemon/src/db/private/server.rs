@@ -57,12 +57,7 @@ impl Server {
             run = PathBuf::from(format!("/tmp/bisect-bot-{name}"));
         }
         user.own_folder(&run)?;
-        Ok(Self {
-            home: home.to_owned(),
-            cluster,
-            run,
-            user,
-        })
+        Ok(Self { home: home.to_owned(), cluster, run, user })
     }
 
     pub(super) fn socket_folder(&self) -> &Path {
@@ -134,9 +129,7 @@ impl Server {
                 Ok(connection) => return close(connection, &place).await,
                 Err(error) => match code(&error).as_deref() {
                     // cannot_connect_now: it recovers from a crash
-                    Some("57P03") if began.elapsed() < PATIENCE => {
-                        sleep(Duration::from_millis(50)).await
-                    }
+                    Some("57P03") if began.elapsed() < PATIENCE => sleep(Duration::from_millis(50)).await,
                     // invalid_catalog_name
                     Some("3D000") => break,
                     _ => return Err(DbError::unreachable(&place, error)),
@@ -158,15 +151,7 @@ impl Server {
         }
         self.user.own_folder(&new)?;
         let mut initdb = self.user.command(&binaries.join("initdb"));
-        initdb.current_dir(&self.home).args([
-            "-D",
-            "data.new",
-            "-U",
-            NAME,
-            "-E",
-            "UTF8",
-            "--locale=C",
-        ]);
+        initdb.current_dir(&self.home).args(["-D", "data.new", "-U", NAME, "-E", "UTF8", "--locale=C"]);
         // Who may enter the socket's folder is the owner; nobody else gets that far.
         initdb.args(["--auth-local=trust", "--auth-host=reject"]);
         run("initdb", &mut initdb)?;
@@ -186,27 +171,12 @@ impl Server {
     /// names below its working folder, and one of our own making.
     fn pg_ctl(&self, binaries: &Path, action: &str) -> Result<(), PrivatePostgresError> {
         let inside = self.run.starts_with(&self.home);
-        let run_folder = if inside {
-            "../run".to_owned()
-        } else {
-            self.run.display().to_string()
-        };
-        let log = if inside {
-            "run/server.log".to_owned()
-        } else {
-            format!("{run_folder}/server.log")
-        };
+        let run_folder = if inside { "../run".to_owned() } else { self.run.display().to_string() };
+        let log = if inside { "run/server.log".to_owned() } else { format!("{run_folder}/server.log") };
         let mut command = self.user.command(&binaries.join("pg_ctl"));
-        command
-            .current_dir(&self.home)
-            .args([action, "-D", "data", "-s", "-w", "-t", "60"]);
+        command.current_dir(&self.home).args([action, "-D", "data", "-s", "-w", "-t", "60"]);
         if action == "start" {
-            command.args([
-                "-l",
-                &log,
-                "-o",
-                &format!("{OPTIONS} -c unix_socket_directories={run_folder}"),
-            ]);
+            command.args(["-l", &log, "-o", &format!("{OPTIONS} -c unix_socket_directories={run_folder}")]);
             run("pg_ctl start", &mut command)
         } else {
             command.args(["-m", "fast"]);
@@ -221,11 +191,7 @@ impl Server {
         let Ok(text) = fs::read_to_string(&path) else {
             return Ok(false);
         };
-        let Some(pid) = text
-            .lines()
-            .next()
-            .and_then(|line| line.trim().parse::<u32>().ok())
-        else {
+        let Some(pid) = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok()) else {
             return Ok(false);
         };
         match fs::read_to_string(format!("/proc/{pid}/comm")) {
@@ -252,51 +218,32 @@ impl Server {
             return error;
         };
         let log = fs::read(self.run.join("server.log")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..])
-            .trim()
-            .to_owned();
-        PrivatePostgresError::Failed {
-            what,
-            output: format!("{output}\n{log}"),
-        }
+        let log = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).trim().to_owned();
+        PrivatePostgresError::Failed { what, output: format!("{output}\n{log}") }
     }
 }
 
 fn run(what: &'static str, command: &mut Command) -> Result<(), PrivatePostgresError> {
     let failed = |output: String| PrivatePostgresError::Failed { what, output };
-    let output = command
-        .output()
-        .map_err(|error| failed(format!("{}: {error}", command.get_program().display())))?;
+    let output = command.output().map_err(|error| failed(format!("{}: {error}", command.get_program().display())))?;
     if output.status.success() {
         return Ok(());
     }
     let said = [output.stdout, output.stderr].concat();
-    Err(failed(format!(
-        "{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&said).trim()
-    )))
+    Err(failed(format!("{}\n{}", output.status, String::from_utf8_lossy(&said).trim())))
 }
 
 async fn close(connection: PgConnection, place: &Place) -> Result<(), DbError> {
-    connection
-        .close()
-        .await
-        .map_err(|error| DbError::from_sqlx(error, place))
+    connection.close().await.map_err(|error| DbError::from_sqlx(error, place))
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {
-    error
-        .as_database_error()
-        .and_then(|refusal| refusal.code())
-        .map(|code| code.into_owned())
+    error.as_database_error().and_then(|refusal| refusal.code()).map(|code| code.into_owned())
 }
 
 fn percent_encoded(byte: u8) -> String {
     match byte {
-        b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-            char::from(byte).to_string()
-        }
+        b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(byte).to_string(),
         other => format!("%{other:02X}"),
     }
 }

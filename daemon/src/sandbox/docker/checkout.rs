@@ -48,22 +48,11 @@ type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>>;
 
 impl Checkout {
     /// Starts it and waits until the lane's volumes are ready.
-    pub(super) async fn start(
-        engine: &Engine,
-        name: String,
-        body: ContainerCreateBody,
-    ) -> Result<Self, SandboxError> {
+    pub(super) async fn start(engine: &Engine, name: String, body: ContainerCreateBody) -> Result<Self, SandboxError> {
         let (sender, ready) = oneshot::channel();
         let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::from([(0, sender)]))));
-        let container = engine
-            .launch("starting a checkout container", name, body)
-            .await?;
-        let Attached {
-            mut input,
-            output,
-            presence,
-            ..
-        } = container;
+        let container = engine.launch("starting a checkout container", name, body).await?;
+        let Attached { mut input, output, presence, .. } = container;
         let reader = tokio::spawn(read_answers(output, waiting.clone()));
         let (requests, mut to_send) = mpsc::channel::<String>(16);
         tokio::spawn(async move {
@@ -79,13 +68,8 @@ impl Checkout {
                 }
             }
         });
-        let checkout = Self {
-            requests,
-            waiting,
-            next_tag: AtomicU64::new(1),
-            reader: reader.abort_handle(),
-            _presence: presence,
-        };
+        let checkout =
+            Self { requests, waiting, next_tag: AtomicU64::new(1), reader: reader.abort_handle(), _presence: presence };
         answer_of(ready, "preparing a workspace").await?;
         Ok(checkout)
     }
@@ -121,10 +105,7 @@ impl Checkout {
             None => drop(sender),
         }
         let line = format!("{tag} {request}\n");
-        self.requests
-            .send(line)
-            .await
-            .map_err(|_| engine::failed(doing, "the checkout container ended"))?;
+        self.requests.send(line).await.map_err(|_| engine::failed(doing, "the checkout container ended"))?;
         answer_of(answer, doing).await
     }
 }
@@ -135,9 +116,7 @@ impl Drop for Checkout {
     }
 }
 
-fn lock(
-    waiting: &Waiting,
-) -> std::sync::MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Answer>>>> {
+fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Answer>>>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -188,16 +167,9 @@ mod tests {
         let (one, first) = oneshot::channel();
         let (two, second) = oneshot::channel();
         let (three, never) = oneshot::channel();
-        let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::from([
-            (1, one),
-            (2, two),
-            (3, three),
-        ]))));
-        let frames = ["2 failed no ", "such commit\nnoise\n9 ok\n1 o", "k 10 20\n"].map(|text| {
-            Ok(bollard::container::LogOutput::StdOut {
-                message: text.into(),
-            })
-        });
+        let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::from([(1, one), (2, two), (3, three)]))));
+        let frames = ["2 failed no ", "such commit\nnoise\n9 ok\n1 o", "k 10 20\n"]
+            .map(|text| Ok(bollard::container::LogOutput::StdOut { message: text.into() }));
         read_answers(Box::pin(futures::stream::iter(frames)), waiting).await;
         assert_eq!(first.await.unwrap(), Ok("10 20".to_owned()));
         assert_eq!(second.await.unwrap(), Err("no such commit".to_owned()));

@@ -3,8 +3,7 @@
 use super::{DockerConfig, image::Image, labels::Labels};
 use crate::sandbox::{Network, ProbeSpec};
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
-    ResourcesUlimits,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions, ResourcesUlimits,
 };
 use std::{collections::HashMap, time::Duration};
 
@@ -101,10 +100,7 @@ pub(super) fn powerless(
         host_config: Some(HostConfig {
             auto_remove: Some(true),
             // Seven megabytes of `yes` a second must not go to a log file that nobody reads.
-            log_config: Some(HostConfigLogConfig {
-                typ: Some("none".to_owned()),
-                config: None,
-            }),
+            log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
             network_mode: Some("none".to_owned()),
             readonly_rootfs: Some(true),
             cap_drop: Some(vec!["ALL".to_owned()]),
@@ -114,11 +110,7 @@ pub(super) fn powerless(
             memory: Some(256 << 20),
             memory_swap: Some(256 << 20),
             pids_limit: Some(64),
-            ulimits: Some(vec![ResourcesUlimits {
-                name: Some("core".to_owned()),
-                soft: Some(0),
-                hard: Some(0),
-            }]),
+            ulimits: Some(vec![ResourcesUlimits { name: Some("core".to_owned()), soft: Some(0), hard: Some(0) }]),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
@@ -126,12 +118,7 @@ pub(super) fn powerless(
 }
 
 /// A lane's checkout container.
-pub(super) fn checkout(
-    config: &DockerConfig,
-    spec: &ProbeSpec,
-    place: &Place,
-    fill_home: bool,
-) -> ContainerCreateBody {
+pub(super) fn checkout(config: &DockerConfig, spec: &ProbeSpec, place: &Place, fill_home: bool) -> ContainerCreateBody {
     let home = if fill_home { "archive" } else { "bare" };
     let args = [place.uid.to_string(), home.to_owned()];
     let script = include_str!("checkout.sh");
@@ -171,18 +158,7 @@ pub(super) fn checkout(
     host.tmpfs = Some(HashMap::from([("/tmp".to_owned(), "size=16m".to_owned())]));
     // To give fresh volumes to the lane's user, to become that user, and to measure and empty what
     // that user made unreadable. No tested code ever holds them.
-    host.cap_add = Some(
-        [
-            "CHOWN",
-            "DAC_OVERRIDE",
-            "FOWNER",
-            "SETGID",
-            "SETUID",
-            "SETPCAP",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    );
+    host.cap_add = Some(["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "SETPCAP"].map(str::to_owned).to_vec());
     let memory = signed(spec.limits.memory.max(512 << 20));
     host.memory = Some(memory);
     host.memory_swap = Some(memory);
@@ -213,10 +189,8 @@ pub(super) fn test(
     body.env = Some(environment(spec, image));
     let host = body.host_config.get_or_insert_default();
     host.mounts = Some(place.mounts(spec, true));
-    host.tmpfs = Some(HashMap::from([(
-        "/tmp".to_owned(),
-        format!("rw,exec,nosuid,nodev,mode=1777,size={}", spec.limits.tmp),
-    )]));
+    host.tmpfs =
+        Some(HashMap::from([("/tmp".to_owned(), format!("rw,exec,nosuid,nodev,mode=1777,size={}", spec.limits.tmp))]));
     host.network_mode = Some(match spec.network {
         Network::None => "none".to_owned(),
         Network::Egress => config.egress_network.clone(),
@@ -248,11 +222,7 @@ fn environment(spec: &ProbeSpec, image: &Image) -> Vec<String> {
         .filter(|(name, _)| !spec.env.iter().any(|(own, _)| own == name))
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    variables.extend(
-        spec.env
-            .iter()
-            .map(|(name, value)| format!("{name}={value}")),
-    );
+    variables.extend(spec.env.iter().map(|(name, value)| format!("{name}={value}")));
     variables
 }
 

@@ -42,11 +42,7 @@ pub(super) struct Egress {
 
 impl Egress {
     /// Refuses while a container in the network can reach this host.
-    pub(super) async fn check(
-        &self,
-        engine: &Engine,
-        spec: &ProbeSpec,
-    ) -> Result<(), SandboxError> {
+    pub(super) async fn check(&self, engine: &Engine, spec: &ProbeSpec) -> Result<(), SandboxError> {
         // Held to the end: jobs that start together need one test.
         let mut passed = self.passed.lock().await;
         if passed.is_some_and(|passed| passed.elapsed() < BELIEVED) {
@@ -80,18 +76,13 @@ async fn ensure_network(engine: &Engine) -> Result<(), SandboxError> {
         return Ok(());
     }
     let options = [
-        (
-            "com.docker.network.bridge.name",
-            engine.config.egress_bridge.as_str(),
-        ),
+        ("com.docker.network.bridge.name", engine.config.egress_bridge.as_str()),
         ("com.docker.network.bridge.enable_icc", "false"),
     ];
     let request = NetworkCreateRequest {
         name: name.clone(),
         driver: Some("bridge".to_owned()),
-        options: Some(HashMap::from(
-            options.map(|(key, value)| (key.to_owned(), value.to_owned())),
-        )),
+        options: Some(HashMap::from(options.map(|(key, value)| (key.to_owned(), value.to_owned())))),
         ..NetworkCreateRequest::default()
     };
     let create = async {
@@ -110,11 +101,8 @@ async fn reached(engine: &Engine, spec: &ProbeSpec) -> Result<Vec<String>, Sandb
     // Ports that certainly answer, were it not for the rules.
     let open = async |address| TcpListener::bind((address, 0)).await;
     let listeners = [open("0.0.0.0").await, open("::").await];
-    let ports: BTreeSet<u16> = listeners
-        .iter()
-        .flatten()
-        .filter_map(|listener| Some(listener.local_addr().ok()?.port()))
-        .collect();
+    let ports: BTreeSet<u16> =
+        listeners.iter().flatten().filter_map(|listener| Some(listener.local_addr().ok()?.port())).collect();
     if ports.is_empty() {
         return Err(engine::failed(doing, "this host gave no port to try"));
     }
@@ -144,16 +132,10 @@ async fn reached(engine: &Engine, spec: &ProbeSpec) -> Result<Vec<String>, Sandb
         .map_err(|_| engine::failed(doing, "it did not answer in time"))?
         .map_err(|error| engine::failed(doing, error))?;
     if !answer.lines().any(|line| line == "tried") {
-        return Err(engine::failed(
-            doing,
-            format!("its answer was `{}`", answer.trim()),
-        ));
+        return Err(engine::failed(doing, format!("its answer was `{}`", answer.trim())));
     }
-    let reached: BTreeSet<_> = answer
-        .lines()
-        .filter_map(|line| line.strip_prefix("reached "))
-        .map(str::to_owned)
-        .collect();
+    let reached: BTreeSet<_> =
+        answer.lines().filter_map(|line| line.strip_prefix("reached ")).map(str::to_owned).collect();
     Ok(reached.into_iter().collect())
 }
 

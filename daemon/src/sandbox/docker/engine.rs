@@ -36,10 +36,7 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(config: DockerConfig) -> Result<Self, SandboxError> {
         client(&config)?;
-        Ok(Self {
-            config: Arc::new(config),
-            engine: Arc::default(),
-        })
+        Ok(Self { config: Arc::new(config), engine: Arc::default() })
     }
 
     /// The engine; once it answered it is only asked again when there is work for it.
@@ -66,18 +63,14 @@ fn client(config: &DockerConfig) -> Result<Option<Docker>, SandboxError> {
 
 fn away(config: &DockerConfig, reason: &str) -> SandboxError {
     let host = config.host.clone();
-    let host = host
-        .or_else(|| std::env::var("DOCKER_HOST").ok())
-        .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+    let host =
+        host.or_else(|| std::env::var("DOCKER_HOST").ok()).unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
     let way_out = if reason.to_lowercase().contains("permission denied") {
         "this user may not use it: `sudo usermod -aG docker $USER`, then log in again"
     } else {
         "start it (`make setup`, or `sudo systemctl start docker`), or let DOCKER_HOST name one that runs"
     };
-    SandboxError::Engine {
-        doing: format!("reaching Docker at {host}"),
-        reason: format!("{reason}; {way_out}"),
-    }
+    SandboxError::Engine { doing: format!("reaching Docker at {host}"), reason: format!("{reason}; {way_out}") }
 }
 
 /// An error with all that caused it: the outermost one rarely says what is wrong.
@@ -88,9 +81,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -151,9 +142,7 @@ impl Engine {
     ) -> Result<Attached, SandboxError> {
         let engine = self.clone();
         let launching = tokio::spawn(async move { engine.launch_here(doing, name, body).await });
-        launching
-            .await
-            .unwrap_or_else(|error| Err(failed(doing, error)))
+        launching.await.unwrap_or_else(|error| Err(failed(doing, error)))
     }
 
     async fn launch_here(
@@ -166,22 +155,11 @@ impl Engine {
         let create = self.docker.create_container(Some(options), body);
         let presence = Presence::new(self.clone(), name.clone());
         let id = self.call(doing, create).await?.id;
-        let options = AttachContainerOptionsBuilder::new()
-            .stream(true)
-            .stdin(true)
-            .stdout(true)
-            .stderr(true)
-            .build();
+        let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).stderr(true).build();
         let attach = self.docker.attach_container(&name, Some(options));
         let pipes = self.call(doing, attach).await?;
-        self.call(doing, self.docker.start_container(&name, None))
-            .await?;
-        Ok(Attached {
-            id,
-            input: pipes.input,
-            output: pipes.output,
-            presence,
-        })
+        self.call(doing, self.docker.start_container(&name, None)).await?;
+        Ok(Attached { id, input: pipes.input, output: pipes.output, presence })
     }
 
     /// Kills a container at once. One that is already gone is fine; a refusal is tried again.
@@ -205,9 +183,7 @@ impl Engine {
     /// Removes a container, whatever it does.
     pub(super) async fn remove_container(&self, container: &str) -> Result<(), SandboxError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
-        let remove = self
-            .docker
-            .remove_container(container, Some(options.build()));
+        let remove = self.docker.remove_container(container, Some(options.build()));
         self.call_unless_gone("removing a container", remove).await
     }
 
@@ -221,9 +197,7 @@ impl Engine {
             match removed {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) if status(&error) == Some(404) => return Ok(()),
-                Ok(Err(error))
-                    if status(&error) != Some(409) || pause > self.config.call_timeout =>
-                {
+                Ok(Err(error)) if status(&error) != Some(409) || pause > self.config.call_timeout => {
                     return Err(failed("removing a volume", error));
                 }
                 Err(_) => return Err(failed("removing a volume", "Docker did not answer in time")),
@@ -236,10 +210,7 @@ impl Engine {
 
 /// An error of the engine, told with what was being done.
 pub(super) fn failed(doing: &str, reason: impl fmt::Display) -> SandboxError {
-    SandboxError::Engine {
-        doing: doing.to_owned(),
-        reason: reason.to_string(),
-    }
+    SandboxError::Engine { doing: doing.to_owned(), reason: reason.to_string() }
 }
 
 /// The HTTP status of an answer that says no.
@@ -284,10 +255,7 @@ pub(super) struct Presence {
 
 impl Presence {
     fn new(engine: Engine, name: String) -> Self {
-        Self {
-            engine,
-            name: Some(name),
-        }
+        Self { engine, name: Some(name) }
     }
 
     /// The container was seen to end, and removes itself.
@@ -298,8 +266,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        let (Some(name), Ok(runtime)) = (self.name.take(), tokio::runtime::Handle::try_current())
-        else {
+        let (Some(name), Ok(runtime)) = (self.name.take(), tokio::runtime::Handle::try_current()) else {
             return;
         };
         let engine = self.engine.clone();

@@ -37,10 +37,7 @@ impl Events {
         let (sender, seen) = watch::channel(Seen::default());
         // From the beginning: the engine keeps the latest, and the label is this lane's alone, so
         // nothing is missed between this and the moment when the request arrives.
-        let options = EventsOptionsBuilder::new()
-            .since("1")
-            .filters(&labels::filter(&[(labels::LANE, lane)]))
-            .build();
+        let options = EventsOptionsBuilder::new().since("1").filters(&labels::filter(&[(labels::LANE, lane)])).build();
         let docker = engine.docker.clone();
         let follower = tokio::spawn(async move {
             let mut messages = Box::pin(docker.events(Some(options)));
@@ -53,18 +50,12 @@ impl Events {
             };
             sender.send_modify(|seen| seen.lost = Some(reason.into()));
         });
-        Self {
-            seen,
-            follower: follower.abort_handle(),
-        }
+        Self { seen, follower: follower.abort_handle() }
     }
 
     /// The fate of one container.
     pub(super) fn of(&self, container: &str) -> FateWatch {
-        FateWatch {
-            seen: self.seen.clone(),
-            container: container.to_owned(),
-        }
+        FateWatch { seen: self.seen.clone(), container: container.to_owned() }
     }
 }
 
@@ -75,8 +66,7 @@ impl Drop for Events {
 }
 
 fn note(seen: &mut Seen, message: EventMessage) {
-    let (Some(action), Some(id)) = (message.action, message.actor.and_then(|actor| actor.id))
-    else {
+    let (Some(action), Some(id)) = (message.action, message.actor.and_then(|actor| actor.id)) else {
         return;
     };
     let fate = seen.fates.entry(id).or_default();
@@ -99,9 +89,7 @@ impl FateWatch {
     pub(super) async fn ended(&mut self) -> Result<Fate, Arc<str>> {
         let lost = || Arc::from("the list of Docker's events is no longer followed");
         let container = &self.container;
-        let over = |seen: &Seen| {
-            seen.lost.is_some() || seen.fates.get(container).is_some_and(|fate| fate.ended)
-        };
+        let over = |seen: &Seen| seen.lost.is_some() || seen.fates.get(container).is_some_and(|fate| fate.ended);
         let seen = self.seen.wait_for(over).await.map_err(|_| lost())?;
         match (seen.fates.get(container), &seen.lost) {
             (Some(fate), _) if fate.ended => Ok(*fate),

@@ -39,11 +39,7 @@ impl Images {
     }
 
     /// As [`Images::find`], and runs a shell in it once.
-    pub(super) async fn check(
-        &self,
-        engine: &Engine,
-        spec: &ProbeSpec,
-    ) -> Result<Image, SandboxError> {
+    pub(super) async fn check(&self, engine: &Engine, spec: &ProbeSpec) -> Result<Image, SandboxError> {
         let image = self.find(engine, &spec.image).await?;
         let usable = || self.usable.lock().unwrap_or_else(PoisonError::into_inner);
         if !usable().contains(&image.id) {
@@ -58,9 +54,7 @@ async fn inspect(engine: &Engine, name: &str) -> Result<Image, SandboxError> {
     // Docker's answer to anything else is one about URLs.
     let is_name = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
     if name.is_empty() || !name.chars().all(is_name) {
-        return Err(SandboxError::Unusable(format!(
-            "`{name}` is not the name of an image"
-        )));
+        return Err(SandboxError::Unusable(format!("`{name}` is not the name of an image")));
     }
     let absent = async {
         match engine.docker.inspect_image(name).await {
@@ -74,19 +68,12 @@ async fn inspect(engine: &Engine, name: &str) -> Result<Image, SandboxError> {
         } else {
             format!("`docker pull {name}` fetches it")
         };
-        return Err(SandboxError::Unusable(format!(
-            "there is no image `{name}` on this machine; {way_out}"
-        )));
+        return Err(SandboxError::Unusable(format!("there is no image `{name}` on this machine; {way_out}")));
     };
-    let variables = found
-        .config
-        .and_then(|config| config.env)
-        .unwrap_or_default();
+    let variables = found.config.and_then(|config| config.env).unwrap_or_default();
     Ok(Image {
         id: found.id.unwrap_or_default(),
-        path: variables
-            .iter()
-            .find_map(|variable| variable.strip_prefix("PATH=").map(str::to_owned)),
+        path: variables.iter().find_map(|variable| variable.strip_prefix("PATH=").map(str::to_owned)),
         is_runner: false,
     })
 }
@@ -121,21 +108,12 @@ async fn run_a_shell(engine: &Engine, spec: &ProbeSpec, image: &Image) -> Result
         .await
         .map_err(|_| engine::failed(doing, "it did not answer in time"))?
         .map_err(|error| engine::failed(doing, error))?;
-    if answer == "usable\n" {
-        Ok(())
-    } else {
-        Err(no_shell(&answer))
-    }
+    if answer == "usable\n" { Ok(()) } else { Err(no_shell(&answer)) }
 }
 
 /// Whether a container's start failed for the program, and not for the engine.
 fn names_the_program(reason: &str) -> bool {
-    [
-        "executable file not found",
-        "no such file or directory",
-        "exec format error",
-        "permission denied",
-    ]
-    .iter()
-    .any(|text| reason.contains(text))
+    ["executable file not found", "no such file or directory", "exec format error", "permission denied"]
+        .iter()
+        .any(|text| reason.contains(text))
 }

@@ -41,10 +41,7 @@ impl Labels {
             (INSTANCE, self.instance.to_string()),
             (LANE, self.lane.clone()),
         ];
-        labels
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+        labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// A name for one more container or volume of the lane.
@@ -56,9 +53,6 @@ impl Labels {
 
 /// A filter for the engine's lists and events: everything that carries all of `labels`.
 pub(super) fn filter(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
-    let wanted = labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let wanted = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     HashMap::from([("label".to_owned(), wanted)])
 }

@@ -52,14 +52,7 @@ impl DockerLane {
         number: u32,
         purpose: Purpose,
     ) -> Result<Self, SandboxError> {
-        let plan = Arc::new(Plan {
-            engine,
-            spec,
-            image,
-            number,
-            purpose,
-            opened: Instant::now(),
-        });
+        let plan = Arc::new(Plan { engine, spec, image, number, purpose, opened: Instant::now() });
         let parts = Some(Parts::make(&plan).await?);
         Ok(Self { plan, parts })
     }
@@ -133,9 +126,7 @@ impl Parts {
     async fn make(plan: &Arc<Plan>) -> Result<Self, SandboxError> {
         let doing = "opening a lane";
         let making = tokio::spawn(Self::make_here(plan.clone()));
-        making
-            .await
-            .unwrap_or_else(|error| Err(engine::failed(doing, error)))
+        making.await.unwrap_or_else(|error| Err(engine::failed(doing, error)))
     }
 
     async fn make_here(plan: Arc<Plan>) -> Result<Self, SandboxError> {
@@ -208,13 +199,7 @@ impl Parts {
             if plan.opened.elapsed() >= plan.spec.deadline {
                 return Ok(RunEnd::Ended(Ending::TimedOut, 0.0));
             }
-            let run = prepared.run(
-                &plan.engine,
-                &plan.spec,
-                self.checkout()?,
-                output.clone(),
-                stop,
-            );
+            let run = prepared.run(&plan.engine, &plan.spec, self.checkout()?, output.clone(), stop);
             if let Some(end) = run.await? {
                 return Ok(end);
             }
@@ -270,10 +255,7 @@ impl Drop for Parts {
     }
 }
 
-async fn patiently<T>(
-    doing: &str,
-    work: impl Future<Output = Result<T, SandboxError>>,
-) -> Result<T, SandboxError> {
+async fn patiently<T>(doing: &str, work: impl Future<Output = Result<T, SandboxError>>) -> Result<T, SandboxError> {
     let in_time = tokio::time::timeout(PATIENCE, work).await;
     in_time.unwrap_or_else(|_| Err(engine::failed(doing, "it took too long")))
 }

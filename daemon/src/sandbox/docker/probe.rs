@@ -80,9 +80,7 @@ impl Prepared {
             Err(error) => (Some(Err(error)), run.end_now(engine).await?),
         };
         let seconds = run.control.ended_at.unwrap_or_else(Instant::now);
-        let seconds = run
-            .begun
-            .map_or(0.0, |begun| (seconds - begun).as_secs_f64());
+        let seconds = run.begun.map_or(0.0, |begun| (seconds - begun).as_secs_f64());
         let ending = match why {
             Some(Err(error)) => return Err(error),
             Some(Ok(Cut::Stopped)) => return Ok(Some(RunEnd::Stopped)),
@@ -146,9 +144,7 @@ impl Run {
                 Some(begun) => begun + spec.timeout,
                 None => started + BEGINNING,
             };
-            let silence = spec
-                .silence
-                .filter(|_| self.begun.is_some() && self.unsent.is_none());
+            let silence = spec.silence.filter(|_| self.begun.is_some() && self.unsent.is_none());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Over::Cut(Cut::Stopped)),
@@ -189,13 +185,7 @@ impl Run {
         if let Some(unsent) = self.unsent.take() {
             pass_on(&self.forward, unsent);
         }
-        let Self {
-            container,
-            fate,
-            forward,
-            control,
-            ..
-        } = self;
+        let Self { container, fate, forward, control, .. } = self;
         let drain = async {
             while let Some(Ok(frame)) = container.output.next().await {
                 match frame {
@@ -312,13 +302,7 @@ impl Control {
     const LONGEST: usize = 128;
 
     fn new(nonce: &str) -> Self {
-        Self {
-            nonce: nonce.to_owned(),
-            line: Vec::new(),
-            begun: false,
-            ended_at: None,
-            word: None,
-        }
+        Self { nonce: nonce.to_owned(), line: Vec::new(), begun: false, ended_at: None, word: None }
     }
 
     /// Takes the script's words out of a piece of its stream. What is left is the shell's own
@@ -367,24 +351,13 @@ impl Control {
             return Err(engine::failed(DOING, reason));
         }
         match self.word {
-            Some(Word {
-                code: 0,
-                of_setup: false,
-                ..
-            }) => Ok(Ending::Exited(0)),
+            Some(Word { code: 0, of_setup: false, .. }) => Ok(Ending::Exited(0)),
             _ if fate.out_of_memory => Ok(Ending::OutOfMemory),
             Some(word) if word.guarded => Ok(Ending::TimedOut),
             Some(word) if word.full => Ok(Ending::OutOfDisk),
-            Some(Word {
-                code,
-                of_setup: true,
-                ..
-            }) => Ok(Ending::SetupFailed(code)),
+            Some(Word { code, of_setup: true, .. }) => Ok(Ending::SetupFailed(code)),
             Some(Word { code, .. }) => Ok(Ending::Exited(code)),
-            None => Err(engine::failed(
-                DOING,
-                "the test container ended without its last word",
-            )),
+            None => Err(engine::failed(DOING, "the test container ended without its last word")),
         }
     }
 }
@@ -404,18 +377,10 @@ mod tests {
 
     #[test]
     fn words_are_understood_however_they_are_split() {
-        let (control, rest) = control(&[
-            "5ec",
-            "2e7 be",
-            "gin\nSegmentation fault\n5ec2e7 end com",
-            "mand 139 0 0\n",
-        ]);
+        let (control, rest) = control(&["5ec", "2e7 be", "gin\nSegmentation fault\n5ec2e7 end com", "mand 139 0 0\n"]);
         assert!(control.begun);
         assert_eq!(rest, b"Segmentation fault\n");
-        assert_eq!(
-            control.ending(Fate::default()).unwrap(),
-            Ending::Exited(139)
-        );
+        assert_eq!(control.ending(Fate::default()).unwrap(), Ending::Exited(139));
     }
 
     #[test]
@@ -428,16 +393,8 @@ mod tests {
 
     #[test]
     fn memory_is_told_by_the_engine_and_only_when_the_command_failed() {
-        let oom = Fate {
-            out_of_memory: true,
-            ..Fate::default()
-        };
-        let ended = |word: &str| {
-            control(&[&format!("5ec2e7 end {word}\n")])
-                .0
-                .ending(oom)
-                .unwrap()
-        };
+        let oom = Fate { out_of_memory: true, ..Fate::default() };
+        let ended = |word: &str| control(&[&format!("5ec2e7 end {word}\n")]).0.ending(oom).unwrap();
         assert_eq!(ended("command 0 0 0"), Ending::Exited(0));
         assert_eq!(ended("command 1 0 0"), Ending::OutOfMemory);
         assert_eq!(ended("setup 137 0 0"), Ending::OutOfMemory);
@@ -446,15 +403,7 @@ mod tests {
 
     #[test]
     fn a_code_that_arrives_while_docker_signals_the_container_is_discarded() {
-        let signalled = Fate {
-            signalled: true,
-            ..Fate::default()
-        };
-        assert!(
-            control(&["5ec2e7 end command 0 0 0\n"])
-                .0
-                .ending(signalled)
-                .is_err()
-        );
+        let signalled = Fate { signalled: true, ..Fate::default() };
+        assert!(control(&["5ec2e7 end command 0 0 0\n"]).0.ending(signalled).is_err());
     }
 }

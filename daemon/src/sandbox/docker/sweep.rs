@@ -24,14 +24,9 @@ type Labelled = (String, HashMap<String, String>);
 /// Removes what earlier claims of a job left.
 pub(super) async fn job(engine: &Engine, job: JobId, below: Epoch) -> Result<(), SandboxError> {
     let job = job.to_string();
-    let wanted = [
-        (labels::OWNER, engine.config.owner.as_str()),
-        (labels::JOB, &job),
-    ];
+    let wanted = [(labels::OWNER, engine.config.owner.as_str()), (labels::JOB, &job)];
     remove(engine, &wanted, |labels| {
-        let epoch = labels
-            .get(labels::EPOCH)
-            .and_then(|epoch| epoch.parse().ok());
+        let epoch = labels.get(labels::EPOCH).and_then(|epoch| epoch.parse().ok());
         epoch.is_some_and(|epoch: i64| epoch < below.0)
     })
     .await

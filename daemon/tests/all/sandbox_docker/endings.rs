@@ -28,9 +28,7 @@ async fn the_commands_own_code_is_reported_whatever_it_is() {
         "kill -INT $PPID; exit 9",
         "kill -KILL -1; exit 8",
     ];
-    let mut script =
-        "mkdir -p build; n=$(cat build/n || echo 0); echo $((n + 1)) >build/n\ncase $n in\n"
-            .to_owned();
+    let mut script = "mkdir -p build; n=$(cat build/n || echo 0); echo $((n + 1)) >build/n\ncase $n in\n".to_owned();
     for (number, ending) in endings.iter().enumerate() {
         script.push_str(&format!("{number}) {ending} ;;\n"));
     }
@@ -41,9 +39,7 @@ async fn the_commands_own_code_is_reported_whatever_it_is() {
         let tag = if number % 2 == 0 { "calm" } else { "quiet" };
         seen.push(probe(&mut *lane, commit(tag)).await.ending());
     }
-    let expected = [
-        0, 1, 2, 124, 125, 126, 127, 128, 129, 137, 255, 137, 139, 143, 9, 8,
-    ];
+    let expected = [0, 1, 2, 124, 125, 126, 127, 128, 129, 137, 255, 137, 139, 143, 9, 8];
     assert_eq!(seen, expected.map(Ending::Exited));
     world.end(lane).await;
 }
@@ -54,12 +50,7 @@ async fn a_command_that_cannot_run_ends_as_a_shell_says() {
     for (command, code) in [("no-such-command", 127), ("./calm.txt", 126), ("cd", 127)] {
         let mut lane = world.lane(world.spec(&[command, "x"])).await;
         let probed = probe(&mut *lane, commit("calm")).await;
-        assert_eq!(
-            probed.ending(),
-            Ending::Exited(code),
-            "{command}: {}",
-            probed.text()
-        );
+        assert_eq!(probed.ending(), Ending::Exited(code), "{command}: {}", probed.text());
         assert!(probed.text().contains(command), "{}", probed.text());
         world.end(lane).await;
     }
@@ -97,15 +88,9 @@ async fn setup_runs_before_the_command_and_its_failure_is_its_own() {
     let mut spec = world.spec(&["sh", "-c", "cat made; exit 3"]);
     spec.setup = Some("test ! -e evil || exit 7; echo made >made".to_owned());
     let mut lane = world.lane(spec).await;
-    assert_eq!(
-        probe(&mut *lane, commit("evil-0")).await.ending(),
-        Ending::SetupFailed(7)
-    );
+    assert_eq!(probe(&mut *lane, commit("evil-0")).await.ending(), Ending::SetupFailed(7));
     let probed = probe(&mut *lane, commit("quiet")).await;
-    assert_eq!(
-        (probed.ending(), probed.text().as_str()),
-        (Ending::Exited(3), "made\n")
-    );
+    assert_eq!((probed.ending(), probed.text().as_str()), (Ending::Exited(3), "made\n"));
     world.end(lane).await;
 }
 
@@ -118,12 +103,7 @@ async fn a_python_package_installs_and_is_tested_offline_on_a_read_only_root() {
     let mut lane = world.lane(spec).await;
     for (tag, code) in [("package-good", 0), ("package-bad", 1), ("package-good", 0)] {
         let probed = probe(&mut *lane, commit(tag)).await;
-        assert_eq!(
-            probed.ending(),
-            Ending::Exited(code),
-            "{tag}: {}",
-            probed.text()
-        );
+        assert_eq!(probed.ending(), Ending::Exited(code), "{tag}: {}", probed.text());
     }
     world.end(lane).await;
 }
@@ -141,31 +121,21 @@ async fn timeout_and_silence_end_what_ignores_every_signal() {
     let silent = |spec: &mut ProbeSpec| spec.silence = Some(Duration::from_secs(1));
     let at_deadline = |spec: &mut ProbeSpec| spec.deadline = Duration::from_secs(4);
     let attacked = slow(&timed_out).await;
-    assert_eq!(
-        (attacked.ending, attacked.output.as_str()),
-        (Ending::TimedOut, "deaf\n")
-    );
+    assert_eq!((attacked.ending, attacked.output.as_str()), (Ending::TimedOut, "deaf\n"));
     assert_eq!(slow(&silent).await.ending, Ending::Silent);
     // Inside, without the server's help.
     let mut spec = world.attack(deaf, "exit 0");
     at_deadline(&mut spec);
     let mut lane = world.lane(spec).await;
-    assert_eq!(
-        probe(&mut *lane, commit("evil-0")).await.ending(),
-        Ending::TimedOut
-    );
+    assert_eq!(probe(&mut *lane, commit("evil-0")).await.ending(), Ending::TimedOut);
     world.end(lane).await;
 }
 
 #[tokio::test]
 async fn a_stop_ends_the_run_at_once_and_the_lane_goes_on() {
     let world = World::new();
-    let mut lane = world
-        .lane(world.attack(
-            "echo up; mkdir build; touch build/kept; sleep 600",
-            "test -e build/kept",
-        ))
-        .await;
+    let mut lane =
+        world.lane(world.attack("echo up; mkdir build; touch build/kept; sleep 600", "test -e build/kept")).await;
     let stop = CancellationToken::new();
     let mut cancelled = None;
     let probed = probe_until(&mut *lane, commit("evil-0"), stop.clone(), |output| {
@@ -175,11 +145,7 @@ async fn a_stop_ends_the_run_at_once_and_the_lane_goes_on() {
         }
     })
     .await;
-    assert!(
-        matches!(probed.end, Ok(RunEnd::Stopped)),
-        "{:?}",
-        probed.end
-    );
+    assert!(matches!(probed.end, Ok(RunEnd::Stopped)), "{:?}", probed.end);
     // Docker itself takes its time on a busy machine; the command would take ten minutes.
     assert!(cancelled.unwrap().elapsed() < Duration::from_secs(30));
     // Already cancelled: nothing runs.
@@ -203,17 +169,12 @@ async fn overhead_of_a_probe() {
         let tag = if number % 2 == 0 { "calm" } else { "quiet" };
         let begun = Instant::now();
         let probed = probe(&mut *lane, commit(tag)).await;
-        let Ok(RunEnd::Ended(Ending::Exited(0), seconds)) = probed.end else {
-            panic!("{probed:?}")
-        };
+        let Ok(RunEnd::Ended(Ending::Exited(0), seconds)) = probed.end else { panic!("{probed:?}") };
         overheads.push((begun.elapsed().as_secs_f64() - 0.5, seconds - 0.5));
     }
     overheads.remove(0);
     overheads.sort_by(|a, b| a.0.total_cmp(&b.0));
-    println!(
-        "overhead: median {:?}, worst {:?} (all, within the container)",
-        overheads[10], overheads[19]
-    );
+    println!("overhead: median {:?}, worst {:?} (all, within the container)", overheads[10], overheads[19]);
     let closing = Instant::now();
     world.end(lane).await;
     println!("close {:?}", closing.elapsed());

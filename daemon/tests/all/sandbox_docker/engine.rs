@@ -31,10 +31,7 @@ async fn refusal(world: &World, change: impl FnOnce(&mut ProbeSpec)) -> String {
 async fn check_names_the_image_by_what_it_is() {
     let world = World::new();
     let found = world.sandbox.check(&world.spec(&["true"])).await.unwrap();
-    assert_eq!(
-        vec![found],
-        docker(&["image", "inspect", "-f", "{{.Id}}", "bisect-runner:latest"])
-    );
+    assert_eq!(vec![found], docker(&["image", "inspect", "-f", "{{.Id}}", "bisect-runner:latest"]));
     world.left_nothing_soon().await;
 }
 
@@ -44,33 +41,20 @@ async fn an_image_that_is_missing_or_has_no_shell_is_refused() {
     let message = refusal(&world, |spec| spec.image = "no-such-image:1".to_owned()).await;
     assert!(message.contains("docker pull no-such-image:1"), "{message}");
     let message = refusal(&world, |spec| spec.image = "a image".to_owned()).await;
-    assert!(
-        message.contains("`a image` is not the name of an image"),
-        "{message}"
-    );
+    assert!(message.contains("`a image` is not the name of an image"), "{message}");
 
     let name = format!("bisect-test-no-shell:{}", std::process::id());
     let made = Command::new("sh")
-        .args([
-            "-c",
-            "printf x >file && tar -c file | docker import - \"$1\"",
-            "sh",
-            &name,
-        ])
+        .args(["-c", "printf x >file && tar -c file | docker import - \"$1\"", "sh", &name])
         .current_dir(tempfile::tempdir().unwrap().path())
         .output();
     assert!(made.unwrap().status.success());
     let message = refusal(&world, |spec| spec.image.clone_from(&name)).await;
     docker(&["image", "rm", &name]);
-    assert!(
-        message.contains(&name) && message.contains("cannot run `sh`"),
-        "{message}"
-    );
+    assert!(message.contains(&name) && message.contains("cannot run `sh`"), "{message}");
 
-    let runner_missing = World::with(DockerConfig {
-        runner_image: "no-such-runner".to_owned(),
-        ..DockerConfig::default()
-    });
+    let runner_missing =
+        World::with(DockerConfig { runner_image: "no-such-runner".to_owned(), ..DockerConfig::default() });
     let message = refusal(&runner_missing, |_| {}).await;
     assert!(message.contains("make setup"), "{message}");
     world.left_nothing_soon().await;
@@ -79,19 +63,13 @@ async fn an_image_that_is_missing_or_has_no_shell_is_refused() {
 #[tokio::test]
 async fn an_image_without_git_or_python_is_enough() {
     let world = World::new();
-    let mut spec = world.spec(&[
-        "sh",
-        "-c",
-        "test ! -e ~/venv && ! command -v git python3 && cat calm.txt && touch ~/x",
-    ]);
+    let mut spec =
+        world.spec(&["sh", "-c", "test ! -e ~/venv && ! command -v git python3 && cat calm.txt && touch ~/x"]);
     spec.image = "debian:bookworm-slim".to_owned();
     world.sandbox.check(&spec).await.unwrap();
     let mut lane = world.lane(spec).await;
     let probed = probe(&mut *lane, commit("quiet")).await;
-    assert_eq!(
-        (probed.ending(), probed.text().as_str()),
-        (Ending::Exited(0), "quiet\n")
-    );
+    assert_eq!((probed.ending(), probed.text().as_str()), (Ending::Exited(0), "quiet\n"));
     world.end(lane).await;
 }
 
@@ -110,54 +88,28 @@ async fn another_image_gets_a_python_environment_of_its_own() {
     let probed = probe(&mut *lane, commit("quiet")).await;
     world.end(lane).await;
     docker(&["image", "rm", &name]);
-    assert_eq!(
-        (probed.ending(), probed.text().as_str()),
-        (Ending::Exited(0), "/bisect/home/venv\n")
-    );
+    assert_eq!((probed.ending(), probed.text().as_str()), (Ending::Exited(0), "/bisect/home/venv\n"));
 }
 
 #[tokio::test]
 async fn docker_that_is_away_is_an_error_with_a_way_out() {
-    let config = DockerConfig {
-        host: Some("unix:///nonexistent/docker.sock".to_owned()),
-        ..DockerConfig::default()
-    };
+    let config = DockerConfig { host: Some("unix:///nonexistent/docker.sock".to_owned()), ..DockerConfig::default() };
     let world = World::with(config);
     let spec = world.spec(&["true"]);
     let errors = [
         world.sandbox.check(&spec).await.map(drop).unwrap_err(),
-        world
-            .sandbox
-            .open_lane(Arc::new(spec), 0, Purpose::Search)
-            .await
-            .map(drop)
-            .unwrap_err(),
-        world
-            .sandbox
-            .sweep_job(JobId(1), Epoch(2))
-            .await
-            .unwrap_err(),
+        world.sandbox.open_lane(Arc::new(spec), 0, Purpose::Search).await.map(drop).unwrap_err(),
+        world.sandbox.sweep_job(JobId(1), Epoch(2)).await.unwrap_err(),
         world.sandbox.ping().await.map(drop).unwrap_err(),
     ];
     for error in errors {
-        let SandboxError::Engine { doing, reason } = &error else {
-            panic!("{error:?}")
-        };
+        let SandboxError::Engine { doing, reason } = &error else { panic!("{error:?}") };
         assert!(doing.contains("unix:///nonexistent/docker.sock"), "{error}");
-        assert!(
-            reason.contains("make setup") && reason.contains("DOCKER_HOST"),
-            "{error}"
-        );
+        assert!(reason.contains("make setup") && reason.contains("DOCKER_HOST"), "{error}");
     }
-    let config = DockerConfig {
-        host: Some("gopher://x".to_owned()),
-        ..DockerConfig::default()
-    };
+    let config = DockerConfig { host: Some("gopher://x".to_owned()), ..DockerConfig::default() };
     let error = DockerSandbox::connect(config).unwrap_err();
-    assert!(
-        error.to_string().contains("DOCKER_HOST must be like"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("DOCKER_HOST must be like"), "{error}");
 }
 
 #[tokio::test]
@@ -166,14 +118,9 @@ async fn a_commit_that_the_mirror_lacks_is_an_error() {
     let mut lane = world.lane(world.spec(&["true"])).await;
     let absent = "00ff10aa00ff10aa00ff10aa00ff10aa00ff10aa".parse().unwrap();
     let probed = probe(&mut *lane, absent).await;
-    let Err(SandboxError::Engine { reason, .. }) = &probed.end else {
-        panic!("{probed:?}")
-    };
+    let Err(SandboxError::Engine { reason, .. }) = &probed.end else { panic!("{probed:?}") };
     assert!(reason.contains("00ff10aa"), "{reason}");
-    assert_eq!(
-        probe(&mut *lane, commit("calm")).await.ending(),
-        Ending::Exited(0)
-    );
+    assert_eq!(probe(&mut *lane, commit("calm")).await.ending(), Ending::Exited(0));
     world.end(lane).await;
 }
 
@@ -187,37 +134,22 @@ async fn a_container_ended_from_outside_is_no_verdict_and_the_lane_recovers() {
         let hostile = "echo up; while [ ! -e ~/now ]; do sleep 0.1; done; exit 1";
         let mut lane = world.lane(world.attack(hostile, "exit 0")).await;
         let mut signalled = false;
-        let probed = probe_until(
-            &mut *lane,
-            commit("evil-0"),
-            CancellationToken::new(),
-            |output| {
-                if output == b"up\n" && !signalled {
-                    signalled = true;
-                    let all = docker(&["ps", "-q", "--filter", &label, "--filter", "name=-test-"]);
-                    for container in &all {
-                        // The one that only waits may be gone by now.
-                        let kill = Command::new("docker")
-                            .args(["kill", "-s", signal, container])
-                            .output();
-                        assert!(kill.is_ok());
-                        let now = Command::new("docker")
-                            .args(["exec", container, "touch", "/bisect/home/now"])
-                            .output();
-                        assert!(now.is_ok());
-                    }
+        let probed = probe_until(&mut *lane, commit("evil-0"), CancellationToken::new(), |output| {
+            if output == b"up\n" && !signalled {
+                signalled = true;
+                let all = docker(&["ps", "-q", "--filter", &label, "--filter", "name=-test-"]);
+                for container in &all {
+                    // The one that only waits may be gone by now.
+                    let kill = Command::new("docker").args(["kill", "-s", signal, container]).output();
+                    assert!(kill.is_ok());
+                    let now = Command::new("docker").args(["exec", container, "touch", "/bisect/home/now"]).output();
+                    assert!(now.is_ok());
                 }
-            },
-        )
+            }
+        })
         .await;
-        assert!(
-            matches!(probed.end, Err(SandboxError::Engine { .. })),
-            "{signal}: {probed:?}"
-        );
-        assert_eq!(
-            probe(&mut *lane, commit("quiet")).await.ending(),
-            Ending::Exited(0)
-        );
+        assert!(matches!(probed.end, Err(SandboxError::Engine { .. })), "{signal}: {probed:?}");
+        assert_eq!(probe(&mut *lane, commit("quiet")).await.ending(), Ending::Exited(0));
         world.end(lane).await;
     }
 }
@@ -228,59 +160,31 @@ async fn a_docker_that_goes_away_is_no_verdict_and_is_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
     let mut road = Road::open(&socket);
-    let config = DockerConfig {
-        host: Some(format!("unix://{}", socket.display())),
-        ..DockerConfig::default()
-    };
+    let config = DockerConfig { host: Some(format!("unix://{}", socket.display())), ..DockerConfig::default() };
     let world = World::with(config);
-    let mut lane = world
-        .lane(world.attack("echo up; sleep 600", "exit 0"))
-        .await;
+    let mut lane = world.lane(world.attack("echo up; sleep 600", "exit 0")).await;
     let mut up = false;
-    let probed = probe_until(
-        &mut *lane,
-        commit("evil-0"),
-        CancellationToken::new(),
-        |_| {
-            if !up {
-                up = true;
-                road.cut();
-            }
-        },
-    )
+    let probed = probe_until(&mut *lane, commit("evil-0"), CancellationToken::new(), |_| {
+        if !up {
+            up = true;
+            road.cut();
+        }
+    })
     .await;
-    assert!(
-        matches!(probed.end, Err(SandboxError::Engine { .. })),
-        "{probed:?}"
-    );
+    assert!(matches!(probed.end, Err(SandboxError::Engine { .. })), "{probed:?}");
     // Its input ended, so the container ends without anybody's help.
-    let running = || {
-        docker(&[
-            "ps",
-            "-q",
-            "--filter",
-            &format!("label=bisectd.owner={}", world.owner),
-        ])
-    };
+    let running = || docker(&["ps", "-q", "--filter", &format!("label=bisectd.owner={}", world.owner)]);
     let ended = async {
         while !running().is_empty() {
             tokio::task::yield_now().await
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), ended)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
     let away = probe(&mut *lane, commit("quiet")).await;
-    assert!(
-        matches!(away.end, Err(SandboxError::Engine { .. })),
-        "{away:?}"
-    );
+    assert!(matches!(away.end, Err(SandboxError::Engine { .. })), "{away:?}");
 
     road = Road::open(&socket);
-    assert_eq!(
-        probe(&mut *lane, commit("quiet")).await.ending(),
-        Ending::Exited(0)
-    );
+    assert_eq!(probe(&mut *lane, commit("quiet")).await.ending(), Ending::Exited(0));
     lane.close().await.unwrap();
     world.left_nothing_soon().await;
     drop(road);
@@ -306,10 +210,7 @@ impl Road {
                 });
             }
         });
-        Self {
-            socket: socket.to_owned(),
-            traffic: Some(traffic),
-        }
+        Self { socket: socket.to_owned(), traffic: Some(traffic) }
     }
 
     fn cut(&mut self) {
@@ -322,27 +223,18 @@ impl Road {
 #[tokio::test]
 async fn a_dropped_run_and_a_dropped_lane_leave_nothing() {
     let world = World::new();
-    let mut lane = world
-        .lane(world.attack("echo up; trap '' TERM; sleep 600", "exit 0"))
-        .await;
+    let mut lane = world.lane(world.attack("echo up; trap '' TERM; sleep 600", "exit 0")).await;
     let up = std::sync::Arc::new(tokio::sync::Notify::new());
     tokio::select! {
         probed = probe_until(&mut *lane, commit("evil-0"), CancellationToken::new(), |_| up.notify_one()) => panic!("{probed:?}"),
         () = up.notified() => {}
     }
-    assert_eq!(
-        probe(&mut *lane, commit("quiet")).await.ending(),
-        Ending::Exited(0)
-    );
+    assert_eq!(probe(&mut *lane, commit("quiet")).await.ending(), Ending::Exited(0));
     drop(lane);
     world.left_nothing_soon().await;
 
     let opening = world.sandbox.open_lane(Arc::new(world.spec(&["true"])), 1, Purpose::Search);
-    assert!(
-        tokio::time::timeout(Duration::from_millis(30), opening)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(30), opening).await.is_err());
     // Until what was under way is there, and then is not.
     tokio::time::timeout(Duration::from_secs(20), async {
         while world.left().is_empty() {
@@ -358,13 +250,7 @@ async fn a_dropped_run_and_a_dropped_lane_leave_nothing() {
 #[test]
 fn a_killed_servers_containers_end_and_its_volumes_are_swept() {
     let world = World::new();
-    let runtime = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap()
-    };
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let dying = runtime();
     dying.block_on(async {
         let mut lane = world.lane(world.attack("echo up; sleep 600", "exit 0")).await;
@@ -379,11 +265,8 @@ fn a_killed_servers_containers_end_and_its_volumes_are_swept() {
     dying.shutdown_background();
 
     runtime().block_on(async {
-        let fresh = DockerSandbox::connect(DockerConfig {
-            owner: world.owner.clone(),
-            ..DockerConfig::default()
-        })
-        .unwrap();
+        let fresh =
+            DockerSandbox::connect(DockerConfig { owner: world.owner.clone(), ..DockerConfig::default() }).unwrap();
         let (mine, another) = (InstanceId("tester".to_owned()), InstanceId("another".to_owned()));
         assert_eq!(fresh.instances().await.unwrap(), std::slice::from_ref(&mine));
         fresh.sweep_instances(&[another]).await.unwrap();
@@ -405,11 +288,7 @@ async fn a_sweep_removes_lower_epochs_of_its_own_job_only() {
     let mut current = world.lane(of(1, 2)).await;
     let mut other = world.lane(of(2, 1)).await;
     let elsewhere = World::new();
-    elsewhere
-        .sandbox
-        .sweep_job(JobId(1), Epoch(9))
-        .await
-        .unwrap();
+    elsewhere.sandbox.sweep_job(JobId(1), Epoch(9)).await.unwrap();
 
     let sweep = || world.sandbox.sweep_job(JobId(1), Epoch(2));
     let (first, second) = tokio::join!(sweep(), sweep());
@@ -422,15 +301,9 @@ async fn a_sweep_removes_lower_epochs_of_its_own_job_only() {
         "--filter",
         &format!("label=bisectd.owner={}", world.owner),
     ]);
-    assert!(
-        !left.is_empty() && !left.contains(&"1-1".to_owned()),
-        "{left:?}"
-    );
+    assert!(!left.is_empty() && !left.contains(&"1-1".to_owned()), "{left:?}");
     for lane in [&mut current, &mut other] {
-        assert_eq!(
-            probe(&mut **lane, commit("calm")).await.ending(),
-            Ending::Exited(0)
-        );
+        assert_eq!(probe(&mut **lane, commit("calm")).await.ending(), Ending::Exited(0));
     }
     current.close().await.unwrap();
     other.close().await.unwrap();

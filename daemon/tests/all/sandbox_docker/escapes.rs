@@ -9,19 +9,12 @@ async fn succeeded(tries: &str) -> Vec<String> {
     let world = World::new();
     let mut hostile = String::new();
     for line in tries.lines().filter(|line| !line.trim().is_empty()) {
-        hostile.push_str(&format!(
-            "if ( {line} ) </dev/null; then echo 'succeeded: {line}'; fi\n"
-        ));
+        hostile.push_str(&format!("if ( {line} ) </dev/null; then echo 'succeeded: {line}'; fi\n"));
     }
-    let attacked = world
-        .survives(world.attack(&format!("{hostile}exit 0"), "exit 0"))
-        .await;
+    let attacked = world.survives(world.attack(&format!("{hostile}exit 0"), "exit 0")).await;
     assert_eq!(attacked.ending, Ending::Exited(0), "{}", attacked.output);
     let lines = attacked.output.lines();
-    lines
-        .filter_map(|line| line.strip_prefix("succeeded: "))
-        .map(str::to_owned)
-        .collect()
+    lines.filter_map(|line| line.strip_prefix("succeeded: ")).map(str::to_owned).collect()
 }
 
 #[tokio::test]

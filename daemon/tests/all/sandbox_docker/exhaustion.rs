@@ -32,10 +32,7 @@ except BlockingIOError:
     os._exit(5)";
     let spec = world.attack(&format!("exec python3 -c \"{hostile}\""), "sleep 0");
     let attacked = world.survives(spec).await;
-    assert_eq!(
-        (attacked.ending, attacked.output.as_str()),
-        (Ending::Exited(5), "used up\n")
-    );
+    assert_eq!((attacked.ending, attacked.output.as_str()), (Ending::Exited(5), "used up\n"));
 }
 
 /// Each attack must end as it says beside it.
@@ -59,10 +56,7 @@ async fn memory_is_told_from_a_code_of_the_same_number() {
         // The command passed all the same.
         ("tail /dev/zero || exit 0", Ending::Exited(0)),
         // Many at once: the kernel must not choose the supervising shell.
-        (
-            "for i in 1 2 3 4; do tail /dev/zero & done; wait; exit 4",
-            Ending::OutOfMemory,
-        ),
+        ("for i in 1 2 3 4; do tail /dev/zero & done; wait; exit 4", Ending::OutOfMemory),
         ("kill -KILL $$", Ending::Exited(137)),
     ];
     end_as(&attacks, "exit 0", |spec| spec.limits.memory = 32 << 20).await;
@@ -71,19 +65,10 @@ async fn memory_is_told_from_a_code_of_the_same_number() {
 #[tokio::test]
 async fn a_full_workspace_ends_the_probe_and_is_made_anew() {
     let attacks = [
-        (
-            "mkdir build; head -c 100m /dev/zero >build/big; sleep 600",
-            Ending::OutOfDisk,
-        ),
-        (
-            "head -c 100m /dev/zero >~/big; sleep 600",
-            Ending::OutOfDisk,
-        ),
+        ("mkdir build; head -c 100m /dev/zero >build/big; sleep 600", Ending::OutOfDisk),
+        ("head -c 100m /dev/zero >~/big; sleep 600", Ending::OutOfDisk),
         // Where no other user may look.
-        (
-            "mkdir d; exec 9>d/big; chmod 0 d; head -c 100m /dev/zero >&9; sleep 600",
-            Ending::OutOfDisk,
-        ),
+        ("mkdir d; exec 9>d/big; chmod 0 d; head -c 100m /dev/zero >&9; sleep 600", Ending::OutOfDisk),
     ];
     let check = "test ! -e build; test -x ~/venv/bin/pytest; test \"$(git config --global safe.directory)\" = '*'";
     end_as(&attacks, check, |spec| spec.limits.disk = 96 << 20).await;
@@ -93,17 +78,10 @@ async fn a_full_workspace_ends_the_probe_and_is_made_anew() {
 async fn a_full_tmp_is_told_apart_when_the_command_fails_for_it() {
     let attacks = [
         ("head -c 100m /dev/zero >/tmp/big", Ending::OutOfDisk),
-        (
-            "head -c 100m /dev/zero >/tmp/big; exit 0",
-            Ending::Exited(0),
-        ),
-        (
-            "head -c 100m /dev/zero >/tmp/big || { rm /tmp/big; exit 3; }",
-            Ending::Exited(3),
-        ),
+        ("head -c 100m /dev/zero >/tmp/big; exit 0", Ending::Exited(0)),
+        ("head -c 100m /dev/zero >/tmp/big || { rm /tmp/big; exit 3; }", Ending::Exited(3)),
     ];
-    let check =
-        "test -z \"$(ls -A /tmp)\"; printf '#!/bin/sh\\n' >/tmp/x; chmod 755 /tmp/x; /tmp/x";
+    let check = "test -z \"$(ls -A /tmp)\"; printf '#!/bin/sh\\n' >/tmp/x; chmod 755 /tmp/x; /tmp/x";
     end_as(&attacks, check, |_| {}).await;
 }
 
@@ -114,11 +92,7 @@ async fn endless_output_is_passed_on_until_the_timeout() {
     spec.timeout = Duration::from_secs(1);
     for attacked in world.survives_all(spec, 2).await {
         assert_eq!(attacked.ending, Ending::TimedOut);
-        assert!(
-            attacked.output.len() >= 1 << 20,
-            "{}",
-            attacked.output.len()
-        );
+        assert!(attacked.output.len() >= 1 << 20, "{}", attacked.output.len());
     }
 }
 
@@ -131,20 +105,12 @@ async fn a_reader_that_never_reads_costs_no_memory() {
     let mut lane = world.lane(spec).await;
     let before = resident();
     let (sender, receiver) = mpsc::channel(1);
-    let end = lane
-        .run(commit("evil-0"), sender, CancellationToken::new())
-        .await;
-    assert!(
-        matches!(end, Ok(RunEnd::Ended(Ending::TimedOut, _))),
-        "{end:?}"
-    );
+    let end = lane.run(commit("evil-0"), sender, CancellationToken::new()).await;
+    assert!(matches!(end, Ok(RunEnd::Ended(Ending::TimedOut, _))), "{end:?}");
     let grown = resident().saturating_sub(before);
     assert!(grown < 64 << 20, "grown by {grown} bytes");
     drop(receiver);
-    assert_eq!(
-        probe(&mut *lane, commit("quiet")).await.ending(),
-        Ending::Exited(0)
-    );
+    assert_eq!(probe(&mut *lane, commit("quiet")).await.ending(), Ending::Exited(0));
     world.end(lane).await;
 }
 
@@ -154,13 +120,8 @@ async fn nobody_listening_is_no_reason_to_stop() {
     let mut lane = world.lane(world.spec(&["seq", "100000"])).await;
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
-    let end = lane
-        .run(commit("calm"), sender, CancellationToken::new())
-        .await;
-    assert!(
-        matches!(end, Ok(RunEnd::Ended(Ending::Exited(0), _))),
-        "{end:?}"
-    );
+    let end = lane.run(commit("calm"), sender, CancellationToken::new()).await;
+    assert!(matches!(end, Ok(RunEnd::Ended(Ending::Exited(0), _))), "{end:?}");
     world.end(lane).await;
 }
 
@@ -180,10 +141,7 @@ print(count, flush=True)";
     spec.timeout = Duration::from_secs(2);
     let attacked = world.survives(spec).await;
     assert_eq!(attacked.ending, Ending::TimedOut);
-    assert!(
-        attacked.output.trim().parse::<u32>().unwrap() > 8,
-        "{attacked:?}"
-    );
+    assert!(attacked.output.trim().parse::<u32>().unwrap() > 8, "{attacked:?}");
 }
 
 /// Resident memory of this process, in bytes.

@@ -30,14 +30,8 @@ sys.exit(len(found))
 
 /// Two ports of this host that answer, were it not for the sandbox.
 fn listening() -> (Vec<TcpListener>, Vec<String>) {
-    let listeners = vec![
-        TcpListener::bind("0.0.0.0:0").unwrap(),
-        TcpListener::bind("[::]:0").unwrap(),
-    ];
-    let ports = listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap().port().to_string())
-        .collect();
+    let listeners = vec![TcpListener::bind("0.0.0.0:0").unwrap(), TcpListener::bind("[::]:0").unwrap()];
+    let ports = listeners.iter().map(|listener| listener.local_addr().unwrap().port().to_string()).collect();
     (listeners, ports)
 }
 
@@ -81,12 +75,7 @@ async fn egress_is_refused_while_the_host_can_be_reached() {
     let mut spec = world.spec(&["true"]);
     spec.network = Network::Egress;
     let refused = world.sandbox.check(&spec).await;
-    let Err(SandboxError::Unusable(message)) = refused else {
-        panic!("{refused:?}")
-    };
-    assert!(
-        message.contains("docker/egress-rules.sh up docker0"),
-        "{message}"
-    );
+    let Err(SandboxError::Unusable(message)) = refused else { panic!("{refused:?}") };
+    assert!(message.contains("docker/egress-rules.sh up docker0"), "{message}");
     world.left_nothing_soon().await;
 }

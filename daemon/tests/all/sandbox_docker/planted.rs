@@ -15,23 +15,19 @@ test ! -L src";
 
 async fn leaves_nothing(hostile: &str) {
     let world = World::new();
-    let attacked = world
-        .survives(world.attack(&format!("set -e\n{hostile}\nexit 0"), PRISTINE))
-        .await;
+    let attacked = world.survives(world.attack(&format!("set -e\n{hostile}\nexit 0"), PRISTINE)).await;
     assert_eq!(attacked.ending, Ending::Exited(0), "{}", attacked.output);
 }
 
 #[tokio::test]
 async fn a_survivor_writes_nothing_into_the_next_probe() {
     let world = World::new();
-    let hostile = "echo 'while :; do echo poison >poison; echo poison >calm.txt; echo poison >>src/a.txt; done' >build.sh
+    let hostile =
+        "echo 'while :; do echo poison >poison; echo poison >calm.txt; echo poison >>src/a.txt; done' >build.sh
 for i in 1 2 3 4; do (setsid nohup sh build.sh >/dev/null 2>&1 & ) ; done
 until [ -e poison ]; do :; done
 exit 0";
-    let check = format!(
-        "for i in 1 2 3 4 5 6 7 8; do sh -ec '{}'; sleep 0.05; done",
-        PRISTINE.replace('\'', "'\\''")
-    );
+    let check = format!("for i in 1 2 3 4 5 6 7 8; do sh -ec '{}'; sleep 0.05; done", PRISTINE.replace('\'', "'\\''"));
     let attacked = world.survives(world.attack(hostile, &check)).await;
     assert_eq!(attacked.ending, Ending::Exited(0));
 }
@@ -114,11 +110,7 @@ git gc --force";
     let before = listing(mirror());
     let attacked = world.survives(world.attack(&hostile, PRISTINE)).await;
     assert_eq!(attacked.ending, Ending::Exited(0));
-    assert!(
-        !attacked.output.contains("succeeded:"),
-        "{}",
-        attacked.output
-    );
+    assert!(!attacked.output.contains("succeeded:"), "{}", attacked.output);
     assert_eq!(listing(mirror()), before);
 }
 
@@ -160,20 +152,9 @@ else
 fi
 if ls ~/*-ran; then exit 1; fi";
     let mut lane = world.lane(world.spec(&["sh", "-c", script])).await;
-    for tag in [
-        "hostile-tree",
-        "hostile-tree",
-        "quiet",
-        "hostile-tree",
-        "calm",
-    ] {
+    for tag in ["hostile-tree", "hostile-tree", "quiet", "hostile-tree", "calm"] {
         let probed = probe(&mut *lane, commit(tag)).await;
-        assert_eq!(
-            probed.ending(),
-            Ending::Exited(0),
-            "{tag}: {}",
-            probed.text()
-        );
+        assert_eq!(probed.ending(), Ending::Exited(0), "{tag}: {}", probed.text());
     }
     world.end(lane).await;
 }
@@ -182,27 +163,18 @@ if ls ~/*-ran; then exit 1; fi";
 #[tokio::test]
 async fn two_checkouts_of_a_file_never_share_a_second() {
     let world = World::new();
-    let mut lane = world
-        .lane(world.spec(&["stat", "-c", "%Y", "calm.txt", "src/a.txt"]))
-        .await;
+    let mut lane = world.lane(world.spec(&["stat", "-c", "%Y", "calm.txt", "src/a.txt"])).await;
     let mut changed = Vec::new();
     let mut unchanged = Vec::new();
     for tag in ["calm", "quiet", "calm", "quiet", "calm"] {
         let probed = probe(&mut *lane, commit(tag)).await;
         assert_eq!(probed.ending(), Ending::Exited(0));
-        let seconds: Vec<u64> = probed
-            .text()
-            .lines()
-            .map(|line| line.parse().unwrap())
-            .collect();
+        let seconds: Vec<u64> = probed.text().lines().map(|line| line.parse().unwrap()).collect();
         changed.push(seconds[0]);
         unchanged.push(seconds[1]);
     }
     assert!(changed.is_sorted_by(|a, b| a < b), "{changed:?}");
-    assert!(
-        unchanged.iter().all(|second| *second == unchanged[0]),
-        "{unchanged:?}"
-    );
+    assert!(unchanged.iter().all(|second| *second == unchanged[0]), "{unchanged:?}");
     world.end(lane).await;
 }
 
@@ -214,12 +186,7 @@ fn listing(folder: &Path) -> BTreeMap<String, String> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let meta = fs::symlink_metadata(&path).unwrap();
-            let facts = format!(
-                "{:?} {:?} {:?}",
-                meta.len(),
-                meta.modified().unwrap(),
-                meta.permissions()
-            );
+            let facts = format!("{:?} {:?} {:?}", meta.len(), meta.modified().unwrap(), meta.permissions());
             found.insert(path.to_string_lossy().into_owned(), facts);
             if meta.is_dir() {
                 folders.push(path);

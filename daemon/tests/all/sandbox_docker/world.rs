@@ -30,10 +30,7 @@ pub fn mirror() -> &'static Path {
         let kept = tmp.join(format!("sandbox-history-{:016x}", hasher.finish()));
         if !kept.exists() {
             let fresh = tempfile::tempdir_in(tmp).unwrap();
-            let made = Command::new("sh")
-                .args(["-c", HISTORY, "history"])
-                .arg(fresh.path())
-                .status();
+            let made = Command::new("sh").args(["-c", HISTORY, "history"]).arg(fresh.path()).status();
             assert!(made.unwrap().success(), "history.sh failed");
             // Another process may have been faster.
             drop(std::fs::rename(fresh.path(), &kept));
@@ -44,17 +41,9 @@ pub fn mirror() -> &'static Path {
 
 /// The commit that a tag of the history names.
 pub fn commit(tag: &str) -> Sha {
-    let git = Command::new("git")
-        .arg("-C")
-        .arg(mirror())
-        .args(["rev-parse", &format!("{tag}^{{commit}}")])
-        .output()
-        .unwrap();
-    String::from_utf8(git.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
+    let git =
+        Command::new("git").arg("-C").arg(mirror()).args(["rev-parse", &format!("{tag}^{{commit}}")]).output().unwrap();
+    String::from_utf8(git.stdout).unwrap().trim().parse().unwrap()
 }
 
 /// One line of `docker` output a thing.
@@ -84,15 +73,8 @@ impl World {
         static NEXT: AtomicI64 = AtomicI64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let owner = format!("test-{}-{number}", std::process::id());
-        let config = DockerConfig {
-            owner: owner.clone(),
-            ..config
-        };
-        Self {
-            sandbox: DockerSandbox::connect(config).unwrap(),
-            owner,
-            job: JobId(number),
-        }
+        let config = DockerConfig { owner: owner.clone(), ..config };
+        Self { sandbox: DockerSandbox::connect(config).unwrap(), owner, job: JobId(number) }
     }
 
     /// Small limits: what is tested is that they hold, not how large they are.
@@ -110,13 +92,7 @@ impl World {
             timeout: Duration::from_secs(60),
             silence: None,
             deadline: Duration::from_secs(300),
-            limits: Limits {
-                memory: 256 << 20,
-                cpus: 2.0,
-                pids: 64,
-                tmp: 8 << 20,
-                disk: 256 << 20,
-            },
+            limits: Limits { memory: 256 << 20, cpus: 2.0, pids: 64, tmp: 8 << 20, disk: 256 << 20 },
         }
     }
 
@@ -183,10 +159,7 @@ impl World {
                 probed.end,
                 next.text()
             );
-            attacked.push(Attacked {
-                ending: probed.ending(),
-                output: probed.text(),
-            });
+            attacked.push(Attacked { ending: probed.ending(), output: probed.text() });
         }
         self.end(lane).await;
         attacked

@@ -86,9 +86,7 @@ impl History {
     }
 
     fn touched(chance: &mut Chance) -> Vec<usize> {
-        (0..FILES)
-            .filter(|file| chance.once_in(2 + 3 * file))
-            .collect()
+        (0..FILES).filter(|file| chance.once_in(2 + 3 * file)).collect()
     }
 
     pub fn len(&self) -> usize {
@@ -110,10 +108,7 @@ impl History {
     pub fn descendants(&self, commit: usize) -> HashSet<usize> {
         let mut found = HashSet::from([commit]);
         for child in commit + 1..self.len() {
-            if self.parents[child]
-                .iter()
-                .any(|parent| found.contains(parent))
-            {
+            if self.parents[child].iter().any(|parent| found.contains(parent)) {
                 found.insert(child);
             }
         }
@@ -134,11 +129,8 @@ impl History {
         for (commit, parents) in self.parents.iter().enumerate() {
             let mark = commit + 1;
             let when = 1_700_000_000 + 60 * commit;
-            write!(
-                stream,
-                "commit refs/heads/main\nmark :{mark}\ncommitter A <a@b> {when} +0000\ndata 1\nx\n"
-            )
-            .unwrap();
+            write!(stream, "commit refs/heads/main\nmark :{mark}\ncommitter A <a@b> {when} +0000\ndata 1\nx\n")
+                .unwrap();
             for (place, parent) in parents.iter().enumerate() {
                 let word = if place == 0 { "from" } else { "merge" };
                 writeln!(stream, "{word} :{}", parent + 1).unwrap();
@@ -151,17 +143,10 @@ impl History {
                 if self.touches[commit].contains(&file) {
                     union(content, &single(commit));
                 }
-                let changed = parents
-                    .first()
-                    .is_none_or(|first| contents[*first][file] != *content);
+                let changed = parents.first().is_none_or(|first| contents[*first][file] != *content);
                 if changed && !content.is_empty() {
                     let text: String = content.iter().map(|word| format!("{word:x}.")).collect();
-                    writeln!(
-                        stream,
-                        "M 100644 inline f{file}\ndata {}\n{text}",
-                        text.len()
-                    )
-                    .unwrap();
+                    writeln!(stream, "M 100644 inline f{file}\ndata {}\n{text}", text.len()).unwrap();
                 }
             }
             contents.push(files);
@@ -178,7 +163,5 @@ fn single(commit: usize) -> Vec<u64> {
 
 fn union(into: &mut Vec<u64>, other: &[u64]) {
     into.resize(into.len().max(other.len()), 0);
-    into.iter_mut()
-        .zip(other)
-        .for_each(|(word, other)| *word |= other);
+    into.iter_mut().zip(other).for_each(|(word, other)| *word |= other);
 }

@@ -29,40 +29,25 @@ impl Planted {
     pub fn plant(chance: &mut Chance, history: &History) -> Option<Self> {
         let head = history.len() - 1;
         let aside = chance.once_in(4);
-        let bad = if aside {
-            head / 2 + chance.below(head / 2 + 1)
-        } else {
-            head
-        };
+        let bad = if aside { head / 2 + chance.below(head / 2 + 1) } else { head };
         let path = chance.once_in(4);
         let astray = path && chance.once_in(6);
         let below = history.ancestors(bad);
         let fits = |commit: &usize| !path || astray || history.touches[*commit].contains(&0);
-        let culprit = (0..50)
-            .map(|_| 1 + chance.below(bad))
-            .filter(fits)
-            .find(|c| below.contains(c))?;
+        let culprit = (0..50).map(|_| 1 + chance.below(bad)).filter(fits).find(|c| below.contains(c))?;
         let mut newer = history.descendants(culprit);
-        let possible: Vec<usize> = (0..head)
-            .filter(|c| !newer.contains(c) && (aside || below.contains(c)))
-            .collect();
+        let possible: Vec<usize> = (0..head).filter(|c| !newer.contains(c) && (aside || below.contains(c))).collect();
         let wanted = chance.one_of(&[1, 1, 1, 2, 3]);
         let picked: Vec<usize> = (0..wanted).map(|_| chance.one_of(&possible)).collect();
         let mut good = picked.clone();
         good.sort_unstable();
         good.dedup();
-        let hidden = |one: &usize| {
-            picked
-                .iter()
-                .any(|o| o != one && history.ancestors(*o).contains(one))
-        };
+        let hidden = |one: &usize| picked.iter().any(|o| o != one && history.ancestors(*o).contains(one));
         good.retain(|one| !hidden(one));
         let fixed_before = aside && chance.once_in(4);
         if fixed_before {
             let fixed: HashSet<usize> = good.iter().flat_map(|g| history.ancestors(*g)).collect();
-            newer = (0..history.len())
-                .filter(|c| below.contains(c) || !fixed.contains(c))
-                .collect();
+            newer = (0..history.len()).filter(|c| below.contains(c) || !fixed.contains(c)).collect();
             good.retain(|one| !below.contains(one));
             if good.is_empty() {
                 return None;
@@ -72,18 +57,7 @@ impl Planted {
         let first_parent = chance.once_in(5);
         let fixed = chance.once_in(5);
         let told = chance.once_in(3);
-        Some(Self {
-            good,
-            bad,
-            culprit,
-            newer,
-            skipped,
-            told,
-            fixed_before,
-            first_parent,
-            fixed,
-            path,
-        })
+        Some(Self { good, bad, culprit, newer, skipped, told, fixed_before, first_parent, fixed, path })
     }
 }
 

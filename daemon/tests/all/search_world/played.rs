@@ -28,30 +28,16 @@ pub fn play(
         match next(question, &played.runs, &played.in_flight(), lanes) {
             Step::Done(conclusion) => {
                 let (runs, seconds) = (played.runs, played.now);
-                return Played {
-                    conclusion,
-                    runs,
-                    seconds,
-                    lane_seconds: played.spent,
-                };
+                return Played { conclusion, runs, seconds, lane_seconds: played.spent };
             }
-            Step::Go {
-                start,
-                stop,
-                progress,
-                ..
-            } => {
+            Step::Go { start, stop, progress, .. } => {
                 assert!(progress.candidates_left > 0 && progress.expected_probes >= 0.0);
                 played.stop(&stop);
                 for run in start {
                     let length = seconds(run);
                     played.start(run, length);
                 }
-                assert!(
-                    (1..=lanes).contains(&played.flying.len()),
-                    "{} in flight",
-                    played.flying.len()
-                );
+                assert!((1..=lanes).contains(&played.flying.len()), "{} in flight", played.flying.len());
                 played.finish_first(ending);
             }
         }
@@ -81,9 +67,7 @@ impl Lanes {
     fn stop(&mut self, runs: &[InFlight]) {
         for run in runs {
             let lane = self.flying.iter().position(|flying| flying.run == *run);
-            let flying = self
-                .flying
-                .swap_remove(lane.expect("only what is in flight is stopped"));
+            let flying = self.flying.swap_remove(lane.expect("only what is in flight is stopped"));
             self.spent += self.now - flying.since;
         }
     }
@@ -91,27 +75,17 @@ impl Lanes {
     fn start(&mut self, run: InFlight, seconds: f64) {
         assert!(!self.finished.contains(&run), "{run:?} a second time");
         assert!(!self.in_flight().contains(&run), "{run:?} twice at once");
-        self.flying.push(Flying {
-            run,
-            since: self.now,
-            until: self.now + seconds,
-        });
+        self.flying.push(Flying { run, since: self.now, until: self.now + seconds });
     }
 
     fn finish_first(&mut self, ending: &dyn Fn(InFlight) -> Ending) {
         let lanes = self.flying.iter().enumerate();
-        let (first, _) = lanes
-            .min_by(|one, other| one.1.until.total_cmp(&other.1.until))
-            .unwrap();
+        let (first, _) = lanes.min_by(|one, other| one.1.until.total_cmp(&other.1.until)).unwrap();
         let Flying { run, since, until } = self.flying.swap_remove(first);
         self.now = until;
         self.spent += until - since;
         self.finished.insert(run);
         let InFlight { commit, purpose } = run;
-        self.runs.push(Run {
-            commit,
-            purpose,
-            ending: ending(run),
-        });
+        self.runs.push(Run { commit, purpose, ending: ending(run) });
     }
 }

@@ -50,14 +50,7 @@ impl Repository {
         };
         let folder = tempfile::tempdir().unwrap();
         let (shas, numbers) = (Vec::new(), HashMap::new());
-        let mut repository = Self {
-            seed,
-            planted,
-            history,
-            shas,
-            numbers,
-            folder,
-        };
+        let mut repository = Self { seed, planted, history, shas, numbers, folder };
         repository.import();
         repository
     }
@@ -69,13 +62,7 @@ impl Repository {
     fn import(&mut self) {
         run(
             Path::new("."),
-            &[
-                "init",
-                "--quiet",
-                "--bare",
-                "--initial-branch=main",
-                self.folder.path().to_str().unwrap(),
-            ],
+            &["init", "--quiet", "--bare", "--initial-branch=main", self.folder.path().to_str().unwrap()],
         );
         let marks = self.path("marks");
         let mut import = command(self.folder.path(), &["fast-import", "--quiet", "--force"])
@@ -84,12 +71,7 @@ impl Repository {
             .spawn()
             .unwrap();
         let stream = self.history.fast_import();
-        import
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(stream.as_bytes())
-            .unwrap();
+        import.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
         assert!(import.wait().unwrap().success());
         self.shas = vec![Sha::from_bytes([0; 20]); self.history.len()];
         for line in fs::read_to_string(marks).unwrap().lines() {
@@ -101,18 +83,12 @@ impl Repository {
     }
 
     fn names(&self, commits: impl IntoIterator<Item = usize>) -> Vec<String> {
-        commits
-            .into_iter()
-            .map(|commit| self.shas[commit].to_string())
-            .collect()
+        commits.into_iter().map(|commit| self.shas[commit].to_string()).collect()
     }
 
     /// The test's exit code.
     pub fn code(&self, commit: usize) -> u8 {
-        match (
-            self.planted.skipped.contains(&commit),
-            self.planted.newer.contains(&commit),
-        ) {
+        match (self.planted.skipped.contains(&commit), self.planted.newer.contains(&commit)) {
             (true, _) => 125,
             (false, newer) => u8::from(newer != self.planted.fixed),
         }
@@ -148,58 +124,34 @@ impl Repository {
         let mut answer = answer(&first);
         if self.planted.told && !self.planted.skipped.is_empty() && answer.is_none() {
             let skipped = self.names(self.planted.skipped.iter().copied());
-            let skip = ["bisect", "skip"]
-                .into_iter()
-                .chain(skipped.iter().map(|name| &name[..]));
+            let skip = ["bisect", "skip"].into_iter().chain(skipped.iter().map(|name| &name[..]));
             let skip: Vec<&str> = skip.collect();
             answer = self::answer(&command(self.folder.path(), &skip).output().unwrap());
         }
         while answer.is_none() {
             let script = script.to_str().unwrap();
-            let said = command(self.folder.path(), &["bisect", "run", script])
-                .output()
-                .unwrap();
+            let said = command(self.folder.path(), &["bisect", "run", script]).output().unwrap();
             answer = self::answer(&said);
             // git 2.47 takes a second merge base to test for the end of the run.
-            let goes_on =
-                String::from_utf8_lossy(&said.stdout).contains("a merge base must be tested");
-            assert!(
-                answer.is_some() || goes_on,
-                "git says {first:?}, then {said:?} to {:?}",
-                self.planted
-            );
+            let goes_on = String::from_utf8_lossy(&said.stdout).contains("a merge base must be tested");
+            assert!(answer.is_some() || goes_on, "git says {first:?}, then {said:?} to {:?}", self.planted);
         }
-        Git {
-            answer: answer.unwrap(),
-            probes: fs::read_to_string(&log).unwrap().lines().count(),
-        }
+        Git { answer: answer.unwrap(), probes: fs::read_to_string(&log).unwrap().lines().count() }
     }
 
     fn paths(&self) -> &'static [&'static str] {
-        if self.planted.path {
-            &["--", "f0"]
-        } else {
-            &[]
-        }
+        if self.planted.path { &["--", "f0"] } else { &[] }
     }
 
     pub fn question(&self) -> Question {
         let planted = &self.planted;
-        let (bad, good) = (
-            self.names([planted.bad]),
-            self.names(planted.good.iter().copied()),
-        );
+        let (bad, good) = (self.names([planted.bad]), self.names(planted.good.iter().copied()));
         let mut list = vec!["rev-list", "--topo-order", "--parents", &bad[0], "--not"];
         list.extend(good.iter().map(String::as_str));
         list.extend(planted.first_parent.then_some("--first-parent"));
         let read = |list: &[&str]| {
             let text = run(self.folder.path(), list);
-            Graph::parse(
-                text.as_slice(),
-                self.shas[planted.bad],
-                planted.first_parent,
-            )
-            .unwrap()
+            Graph::parse(text.as_slice(), self.shas[planted.bad], planted.first_parent).unwrap()
         };
         let real = planted.path.then(|| read(&list));
         list.extend(self.paths().iter().map(|path| &path[..]));
@@ -208,26 +160,14 @@ impl Repository {
         let aside = planted.good.iter().any(|good| !below.contains(good));
         let mut bases = vec!["merge-base", "--all", &bad[0]];
         bases.extend(good.iter().map(String::as_str));
-        let bases = if aside {
-            command(self.folder.path(), &bases).output().unwrap().stdout
-        } else {
-            vec![]
-        };
+        let bases = if aside { command(self.folder.path(), &bases).output().unwrap().stdout } else { vec![] };
         Question {
             graph: read(&list),
             real,
             good: planted.good.iter().map(|good| self.shas[*good]).collect(),
             bad: self.shas[planted.bad],
-            merge_bases: String::from_utf8(bases)
-                .unwrap()
-                .lines()
-                .map(|s| s.parse().unwrap())
-                .collect(),
-            skip: if planted.told {
-                skipped.collect()
-            } else {
-                HashSet::new()
-            },
+            merge_bases: String::from_utf8(bases).unwrap().lines().map(|s| s.parse().unwrap()).collect(),
+            skip: if planted.told { skipped.collect() } else { HashSet::new() },
             fixed: planted.fixed,
             first_parent: planted.first_parent,
         }
@@ -240,27 +180,19 @@ fn answer(said: &Output) -> Option<Answer> {
     if text.contains("There are only 'skip'ped commits left to test") {
         return Some(Answer::Suspects);
     }
-    if text
-        .lines()
-        .any(|line| line.starts_with("The merge base") && line.ends_with("is bad."))
-    {
+    if text.lines().any(|line| line.starts_with("The merge base") && line.ends_with("is bad.")) {
         return Some(Answer::FixedBefore);
     }
     if text.contains("was both good and bad") || text.contains("No testable commit found") {
         return Some(Answer::Lost);
     }
-    let named = text
-        .lines()
-        .find_map(|line| line.strip_suffix(" is the first bad commit"))?;
+    let named = text.lines().find_map(|line| line.strip_suffix(" is the first bad commit"))?;
     Some(Answer::Culprit(named.parse().unwrap()))
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
-    command
-        .current_dir(folder)
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command.current_dir(folder).args(arguments).env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env("GIT_CONFIG_NOSYSTEM", "1").env("LC_ALL", "C");
     command
 }

@@ -16,9 +16,7 @@ impl Helper {
     /// Starts the ignored test of this name, which reads its folder with [`Helper::folder`].
     pub fn start(test: &str, folder: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["--exact", test, "--ignored", "--nocapture"])
-            .env("BISECT_TEST_HELPER", folder);
+        command.args(["--exact", test, "--ignored", "--nocapture"]).env("BISECT_TEST_HELPER", folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -30,10 +28,7 @@ impl Helper {
         let mut line = String::new();
         while !line.ends_with(&format!("{word}\n")) {
             line.clear();
-            assert!(
-                self.output.read_line(&mut line).unwrap() > 0,
-                "the helper ended before `{word}`"
-            );
+            assert!(self.output.read_line(&mut line).unwrap() > 0, "the helper ended before `{word}`");
         }
     }
 

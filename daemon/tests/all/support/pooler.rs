@@ -26,8 +26,7 @@ impl Pooler {
         let program = program.expect("pgbouncer is not installed; `docker/setup.sh --tests` does that");
         let folder = TempDir::new().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let url: sqlx::postgres::PgConnectOptions =
-            world.settings.url.expose_secret().parse().unwrap();
+        let url: sqlx::postgres::PgConnectOptions = world.settings.url.expose_secret().parse().unwrap();
         let server = format!(
             "host={} port=5432 user=bisect dbname={}",
             url.get_socket().unwrap().display(),
@@ -46,19 +45,10 @@ impl Pooler {
             // It refuses to be root, and only the server's user may enter the server's folder.
             command.args(["-u", "postgres"]);
         }
-        let process = command
-            .arg("-q")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let process = command.arg("-q").arg(&file).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut pooler = Self { process, folder };
         while UnixStream::connect(pooler.folder.path().join(format!(".s.PGSQL.{PORT}"))).is_err() {
-            assert!(
-                pooler.process.try_wait().unwrap().is_none(),
-                "pgbouncer ended"
-            );
+            assert!(pooler.process.try_wait().unwrap().is_none(), "pgbouncer ended");
             std::thread::yield_now();
         }
         pooler
@@ -67,9 +57,7 @@ impl Pooler {
     /// How to reach the database through it, in `transaction` or in `session` mode.
     pub fn settings(&self, mode: &str) -> DatabaseSettings {
         let folder = self.folder.path().display();
-        DatabaseSettings::new(format!(
-            "postgresql:///{mode}?host={folder}&port={PORT}&user=bisect"
-        ))
+        DatabaseSettings::new(format!("postgresql:///{mode}?host={folder}&port={PORT}&user=bisect"))
     }
 }
 

@@ -50,14 +50,7 @@ impl Drop for TestDb {
         // In a runtime of its own: the test's may be about to end.
         let dropped = std::thread::spawn(move || {
             let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-            runtime().block_on(async {
-                server
-                    .admin()
-                    .await
-                    .execute(AssertSqlSafe(sql))
-                    .await
-                    .map(drop)
-            })
+            runtime().block_on(async { server.admin().await.execute(AssertSqlSafe(sql)).await.map(drop) })
         });
         let result = dropped.join().unwrap();
         if !std::thread::panicking() {
@@ -79,26 +72,12 @@ pub async fn empty_database() -> TestDb {
 
 async fn new_database(server: &Server, template: &str) -> TestDb {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!(
-        "test_{}_{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    );
+    let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
-    server
-        .admin()
-        .await
-        .execute(AssertSqlSafe(sql))
-        .await
-        .unwrap();
+    server.admin().await.execute(AssertSqlSafe(sql)).await.unwrap();
     let settings = server.settings(&name);
     let db = Database::connect(&settings).await.unwrap();
-    TestDb {
-        db,
-        settings,
-        name,
-        server: server.clone(),
-    }
+    TestDb { db, settings, name, server: server.clone() }
 }
 
 #[derive(Clone)]
@@ -117,30 +96,20 @@ async fn server() -> &'static Server {
         in_use.lock_shared().unwrap();
         let postgres = PrivatePostgres::start(&folder).await.unwrap();
         start_keeper(&folder);
-        (
-            Server {
-                url: postgres.url(),
-                folder,
-            },
-            postgres,
-            in_use,
-        )
+        (Server { url: postgres.url(), folder }, postgres, in_use)
     });
     &started.await.0
 }
 
 impl Server {
     fn settings(&self, database: &str) -> DatabaseSettings {
-        let mut settings =
-            DatabaseSettings::new(self.url.replacen("/bisect?", &format!("/{database}?"), 1));
+        let mut settings = DatabaseSettings::new(self.url.replacen("/bisect?", &format!("/{database}?"), 1));
         settings.transaction_pooler = Some(false);
         settings
     }
 
     async fn admin(&self) -> PgConnection {
-        PgConnection::connect(self.settings("postgres").url.expose_secret())
-            .await
-            .unwrap()
+        PgConnection::connect(self.settings("postgres").url.expose_secret()).await.unwrap()
     }
 
     /// A migrated database to copy, made once for each state of the migrations.
@@ -163,9 +132,7 @@ impl Server {
             ] {
                 admin.execute(sql).await.unwrap();
             }
-            migrations::up(&self.settings("test_new"), None)
-                .await
-                .unwrap();
+            migrations::up(&self.settings("test_new"), None).await.unwrap();
             let sql = format!("ALTER DATABASE test_new RENAME TO {name}");
             admin.execute(AssertSqlSafe(sql)).await.unwrap();
         }
@@ -181,19 +148,11 @@ fn folder() -> PathBuf {
 }
 
 fn lock_file(folder: &Path, name: &str) -> File {
-    File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(folder.join(name))
-        .unwrap()
+    File::options().create(true).truncate(false).write(true).open(folder.join(name)).unwrap()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 #[expect(clippy::zombie_processes, reason = "it outlives this process")]
@@ -203,13 +162,8 @@ fn start_keeper(folder: &Path) {
     }
     // Two may be started at once: the second finds the lock taken and ends.
     let mut keeper = Command::new(std::env::current_exe().unwrap());
-    keeper
-        .args(["--exact", "support::postgres::keeper", "--ignored"])
-        .env(KEEPER, "1");
-    keeper
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    keeper.args(["--exact", "support::postgres::keeper", "--ignored"]).env(KEEPER, "1");
+    keeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     std::os::unix::process::CommandExt::process_group(&mut keeper, 0);
     keeper.spawn().unwrap();
 }
@@ -240,10 +194,7 @@ fn keeper() {
         }
     }
     runtime.block_on(async {
-        let server = Server {
-            url: postgres.url(),
-            folder,
-        };
+        let server = Server { url: postgres.url(), folder };
         remove_left_overs(&server).await;
         postgres.stop().await.unwrap();
     });
@@ -256,11 +207,7 @@ async fn remove_left_overs(server: &Server) {
     let mut admin = server.admin().await;
     let sql = "SELECT datname::text FROM pg_database WHERE datname LIKE 'test\\_%' OR (datname LIKE 'template\\_%' AND datname <> $1)";
     let template = format!("template_{}", migrations::fingerprint());
-    let names: Vec<(String,)> = sqlx::query_as(sql)
-        .bind(template)
-        .fetch_all(&mut admin)
-        .await
-        .unwrap();
+    let names: Vec<(String,)> = sqlx::query_as(sql).bind(template).fetch_all(&mut admin).await.unwrap();
     for (name,) in names {
         let sql = format!("DROP DATABASE {name} WITH (FORCE)");
         admin.execute(AssertSqlSafe(sql)).await.unwrap();

@@ -140,9 +140,8 @@ impl Ran {
     /// Standard output, which is one JSON object and nothing else.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
-            panic!("{error} in standard output:\n{}\nstderr:\n{}", self.stdout, self.stderr)
-        })
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error} in standard output:\n{}\nstderr:\n{}", self.stdout, self.stderr))
     }
 
     /// One field of that object.

@@ -25,9 +25,8 @@ impl Project {
     /// `count` commits in a row.
     pub fn linear(count: usize) -> Self {
         let parents: Vec<[usize; 1]> = (0..count).map(|n| [n.saturating_sub(1)]).collect();
-        let commits: Vec<Commit> = (0..count)
-            .map(|n| Commit { parents: if n == 0 { &[] } else { &parents[n] }, files: &[] })
-            .collect();
+        let commits: Vec<Commit> =
+            (0..count).map(|n| Commit { parents: if n == 0 { &[] } else { &parents[n] }, files: &[] }).collect();
         Self::of(&commits)
     }
 

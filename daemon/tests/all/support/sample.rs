@@ -17,10 +17,7 @@ pub fn sha(number: u8) -> Sha {
 /// A request without an installation.
 pub fn local_job() -> NewJob {
     NewJob {
-        origin: Origin::Local {
-            source: "/src/project".to_owned(),
-            affinity: None,
-        },
+        origin: Origin::Local { source: "/src/project".to_owned(), affinity: None },
         request_key: None,
         requested_by: Some("ada".to_owned()),
         retry_of: None,

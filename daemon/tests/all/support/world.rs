@@ -64,9 +64,7 @@ impl World {
 
     /// `bisectd bisect <project> <good> <bad> --sandbox process <options>`, without the command.
     pub fn bisect(&self, good: &str, bad: &str, options: &[&str]) -> Program {
-        self.program()
-            .args(["bisect", &self.project.text(), good, bad, "--sandbox", "process"])
-            .args(options)
+        self.program().args(["bisect", &self.project.text(), good, bad, "--sandbox", "process"]).args(options)
     }
 
     /// The same in containers.

@@ -1,0 +1,321 @@
+//! The conductor of one job: asks the search what to run, keeps the lanes busy, records what they
+//! answer, and stops what an answer made useless. It judges nothing and runs nothing by itself.
+
+use super::{
+    Runner,
+    finding::{Finding, RecordedRun},
+    keeper::Keeper,
+    lanes::{Lanes, OpenLane, Slot},
+    log,
+    patience::Patience,
+    persist::persist,
+};
+use crate::{
+    db::{self, jobs, probes::NewProbe},
+    queue::{Lease, LeaseError},
+    sandbox::{RunEnd, SandboxError},
+    search::{Conclusion, InFlight, Progress, Question, Run, Step, judge, next},
+};
+use bisect_shared::{ProbeId, Purpose, Sha, Verdict};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Lanes for the proof that are prepared when it is near: for the culprit and for its parent.
+const FRESH_LANES: usize = 2;
+
+/// What a job leaves to be removed: its lanes, and the probes that still run on them.
+#[derive(Default)]
+pub(super) struct Leftovers {
+    lanes: Option<Lanes>,
+    tasks: JoinSet<Answer>,
+}
+
+impl Leftovers {
+    /// Waits for the stopped probes to end and removes every lane.
+    pub(super) async fn close(&mut self) {
+        let Some(mut lanes) = self.lanes.take() else { return };
+        while let Some(answer) = self.tasks.join_next().await {
+            if let Ok(Answer { lane: Some(lane), .. }) = answer {
+                lanes.give_back(lane);
+            }
+        }
+        lanes.close().await;
+    }
+}
+
+/// One probe under way.
+pub(super) struct Flight {
+    commit: Sha,
+    purpose: Purpose,
+    stop: CancellationToken,
+}
+
+/// What a probe's task answers.
+pub(super) struct Answer {
+    probe: ProbeId,
+    lane: Option<OpenLane>,
+    end: Result<RunEnd, SandboxError>,
+}
+
+/// One job's search under way: what runs, on which lanes, and what was recorded.
+pub(super) struct Conductor<'a> {
+    pub(super) runner: &'a Runner,
+    pub(super) lease: &'a Arc<Lease>,
+    pub(super) keeper: &'a Keeper,
+    pub(super) lanes: Lanes,
+    pub(super) wanted: usize,
+    pub(super) question: &'a Question,
+    pub(super) runs: Vec<RecordedRun>,
+    pub(super) in_flight: HashMap<ProbeId, Flight>,
+    pub(super) tasks: JoinSet<Answer>,
+    pub(super) patience: Patience,
+    pub(super) wait_until: Option<Instant>,
+    pub(super) deadline: Instant,
+    pub(super) stopping: &'a CancellationToken,
+}
+
+impl Conductor<'_> {
+    pub(super) async fn search(&mut self) -> Finding {
+        loop {
+            match self.advance().await {
+                Ok(None) => {}
+                Ok(Some(conclusion)) => return Finding::Concluded(conclusion),
+                Err(error) => return error.into(),
+            }
+            let pause = self.wait_until;
+            tokio::select! {
+                biased;
+                // Before the answers: a run that the job's end cut short says nothing about its commit.
+                finding = self.interrupted() => return finding,
+                Some(answer) = self.tasks.join_next() => match answer {
+                    Ok(answer) => match self.take_answer(answer).await {
+                        Ok(None) => {}
+                        Ok(Some(reason)) => return Finding::Infrastructure(reason),
+                        Err(error) => return error.into(),
+                    },
+                    Err(error) => return Finding::Infrastructure(format!("a probe's task failed: {error}")),
+                },
+                () = tokio::time::sleep_until(pause.unwrap_or(self.deadline)), if pause.is_some() => self.wait_until = None,
+            }
+        }
+    }
+
+    /// Resolves when the job is to end before its search does.
+    fn interrupted(&self) -> impl Future<Output = Finding> + use<> {
+        let (lost, cancelled) = (self.keeper.lost.clone(), self.keeper.cancelled.clone());
+        let (stopping, deadline) = (self.stopping.clone(), self.deadline);
+        async move {
+            tokio::select! {
+                biased;
+                () = lost.cancelled() => Finding::LeaseLost,
+                () = cancelled.cancelled() => Finding::Cancelled,
+                () = stopping.cancelled() => Finding::Stopping,
+                () = tokio::time::sleep_until(deadline) => Finding::TimedOut,
+            }
+        }
+    }
+
+    /// Asks the search for its next step and takes it.
+    async fn advance(&mut self) -> Result<Option<Conclusion>, LeaseError> {
+        let runs: Vec<Run> = self.runs.iter().map(|recorded| recorded.run).collect();
+        let going: Vec<InFlight> = self
+            .in_flight
+            .values()
+            .filter(|flight| !flight.stop.is_cancelled())
+            .map(|flight| InFlight { commit: flight.commit, purpose: flight.purpose })
+            .collect();
+        // A lane whose probe is being stopped is not free yet.
+        let ending = self.in_flight.len() - going.len();
+        let lanes = self.wanted.saturating_sub(ending).max(going.len());
+        match next(self.question, &runs, &going, lanes) {
+            Step::Done(conclusion) => Ok(Some(conclusion)),
+            Step::Go { start, stop, progress, prepare_proof } => {
+                for useless in stop {
+                    self.stop(&useless);
+                }
+                if prepare_proof && self.wait_until.is_none() {
+                    self.lanes.prepare_fresh(FRESH_LANES);
+                }
+                self.start(start, progress).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn stop(&self, useless: &InFlight) {
+        for flight in self.in_flight.values() {
+            if flight.commit == useless.commit && flight.purpose == useless.purpose {
+                flight.stop.cancel();
+            }
+        }
+    }
+
+    /// Starts probes: their rows first, so that a crash at any moment leaves a trace of each run.
+    async fn start(&mut self, wanted: Vec<InFlight>, progress: Progress) -> Result<(), LeaseError> {
+        if wanted.is_empty() || self.wait_until.is_some() {
+            return Ok(());
+        }
+        let mut permits = Vec::new();
+        for _ in &wanted {
+            match self.permit(permits.is_empty()).await {
+                Some(permit) => permits.push(permit),
+                None => break,
+            }
+        }
+        if permits.is_empty() {
+            return Ok(());
+        }
+        let wanted = &wanted[..permits.len()];
+        let slots: Vec<Slot> = wanted.iter().map(|probe| self.lanes.take(probe.purpose)).collect();
+        let told = jobs::Progress {
+            candidates_left: progress.candidates_left as u64,
+            expected_probes: progress.expected_probes,
+        };
+        let rows: Vec<NewProbe> = wanted
+            .iter()
+            .zip(&slots)
+            .map(|(probe, slot)| NewProbe { commit: probe.commit, purpose: probe.purpose, lane: slot.number() })
+            .collect();
+        let probes =
+            persist(self.keeper, || db::probes::start_probes(&self.runner.db, self.lease, &rows, told)).await?;
+        for (((probe, wanted), slot), permit) in probes.into_iter().zip(wanted).zip(slots).zip(permits) {
+            let stop = CancellationToken::new();
+            let flight = Flight { commit: wanted.commit, purpose: wanted.purpose, stop: stop.clone() };
+            self.in_flight.insert(probe, flight);
+            let (output, received) = mpsc::channel(64);
+            let stored =
+                tokio::spawn(log::store(self.runner.db.clone(), Arc::clone(self.lease), probe, received, stop.clone()));
+            let commit = wanted.commit;
+            self.tasks.spawn(async move {
+                let (lane, end) = run_probe(slot, commit, output, stop).await;
+                drop(permit);
+                if let Err(error) = stored.await {
+                    tracing::warn!(probe.id = %probe, error = %error, "the output of a probe was not stored");
+                }
+                Answer { probe, lane, end }
+            });
+        }
+        Ok(())
+    }
+
+    /// A slot of this process. Without any probe under way the job waits for one; more are taken
+    /// only if they are free.
+    async fn permit(&self, first: bool) -> Option<OwnedSemaphorePermit> {
+        let slots = Arc::clone(&self.runner.slots);
+        if first && self.in_flight.is_empty() {
+            tokio::select! {
+                permit = slots.acquire_owned() => permit.ok(),
+                _ = self.interrupted() => None,
+            }
+        } else {
+            slots.try_acquire_owned().ok()
+        }
+    }
+
+    /// Records what a probe answered. The answer is a reason to give up, where there is one.
+    async fn take_answer(&mut self, answer: Answer) -> Result<Option<String>, LeaseError> {
+        let Some(flight) = self.in_flight.remove(&answer.probe) else { return Ok(None) };
+        match (answer.end, answer.lane) {
+            (Ok(RunEnd::Ended(ending, seconds)), lane) => {
+                self.patience.succeeded();
+                let run = Run { commit: flight.commit, purpose: flight.purpose, ending };
+                let took = Duration::from_secs_f64(seconds);
+                self.runs.push(RecordedRun { probe: answer.probe, run, verdict: None, took });
+                self.record().await?;
+                if let Some(lane) = lane {
+                    self.lanes.give_back(lane);
+                }
+            }
+            (Ok(RunEnd::Stopped), lane) => {
+                persist(self.keeper, || db::probes::stop_probe(&self.runner.db, self.lease, answer.probe)).await?;
+                if let Some(lane) = lane {
+                    self.lanes.give_back(lane);
+                }
+            }
+            (Err(error), lane) => return self.take_failure(answer.probe, error, lane).await,
+        }
+        Ok(None)
+    }
+
+    /// Writes the newest run, and the verdicts of earlier ones that it decides.
+    async fn record(&mut self) -> Result<(), LeaseError> {
+        let runs: Vec<Run> = self.runs.iter().map(|recorded| recorded.run).collect();
+        let verdicts = judge(self.question, &runs);
+        let (newest, earlier) = (self.runs.len() - 1, &self.runs);
+        let last = &earlier[newest];
+        let (db, lease) = (&self.runner.db, self.lease);
+        persist(self.keeper, || {
+            db::probes::record_probe(db, lease, last.probe, last.run.ending, verdicts[newest], last.took)
+        })
+        .await?;
+        let decided: Vec<(ProbeId, Verdict)> = earlier[..newest]
+            .iter()
+            .zip(&verdicts)
+            .filter(|(recorded, verdict)| recorded.verdict != **verdict)
+            .filter_map(|(recorded, verdict)| Some((recorded.probe, (*verdict)?)))
+            .collect();
+        if !decided.is_empty() {
+            persist(self.keeper, || db::probes::set_verdicts(db, lease, &decided)).await?;
+        }
+        for (recorded, verdict) in self.runs.iter_mut().zip(verdicts) {
+            recorded.verdict = verdict;
+        }
+        Ok(())
+    }
+
+    /// A sandbox that failed says nothing about the commit: its lane is given up, and the search
+    /// asks for the commit again after a wait.
+    async fn take_failure(
+        &mut self,
+        probe: ProbeId,
+        error: SandboxError,
+        lane: Option<OpenLane>,
+    ) -> Result<Option<String>, LeaseError> {
+        persist(self.keeper, || db::probes::stop_probe(&self.runner.db, self.lease, probe)).await?;
+        if let Some(lane) = lane {
+            self.lanes.discard(lane);
+        }
+        if matches!(error, SandboxError::Unusable(_)) {
+            return Ok(Some(error.to_string()));
+        }
+        if self.wait_until.is_some() {
+            // The same trouble, seen from another lane.
+            return Ok(None);
+        }
+        let Some(wait) = self.patience.failed(Instant::now()) else { return Ok(Some(error.to_string())) };
+        tracing::warn!(error = %error, wait.seconds = wait.as_secs_f64(), "the sandbox failed; trying again");
+        self.wait_until = Some(Instant::now() + wait);
+        Ok(None)
+    }
+
+    /// Stops every probe, and leaves what was recorded and what is to be removed.
+    pub(super) fn leave(self) -> (Vec<RecordedRun>, Leftovers) {
+        for flight in self.in_flight.values() {
+            flight.stop.cancel();
+        }
+        (self.runs, Leftovers { lanes: Some(self.lanes), tasks: self.tasks })
+    }
+}
+
+/// Runs one probe on a lane that may still be in preparation.
+async fn run_probe(
+    slot: Slot,
+    commit: Sha,
+    output: mpsc::Sender<bytes::Bytes>,
+    stop: CancellationToken,
+) -> (Option<OpenLane>, Result<RunEnd, SandboxError>) {
+    let mut lane = match slot.ready().await {
+        Ok(lane) => lane,
+        Err(error) => return (None, Err(error)),
+    };
+    if stop.is_cancelled() {
+        return (Some(lane), Ok(RunEnd::Stopped));
+    }
+    let end = lane.run(commit, output, stop).await;
+    (Some(lane), end)
+}

@@ -1,0 +1,73 @@
+//! What is recorded of a job, and what its search comes to.
+
+use super::Runner;
+use crate::{
+    db::{
+        self,
+        probes::{ProbeRow, ProbeState},
+    },
+    queue::{Lease, LeaseError},
+    search::{Conclusion, Run},
+};
+use bisect_shared::{ProbeId, Verdict};
+use std::{collections::HashMap, time::Duration};
+
+/// A finished run with the number of its row and what was stored as its verdict.
+#[derive(Debug, Clone)]
+pub(super) struct RecordedRun {
+    pub(super) probe: ProbeId,
+    pub(super) run: Run,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) took: Duration,
+}
+
+/// What the search came to.
+pub(super) enum Finding {
+    Concluded(Conclusion),
+    TimedOut,
+    Cancelled,
+    Infrastructure(String),
+    LeaseLost,
+    Stopping,
+}
+
+impl From<LeaseError> for Finding {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Lost => Self::LeaseLost,
+            // One that cannot be reached was waited for: this one would come again.
+            LeaseError::Database(error) => Self::Infrastructure(error.to_string()),
+        }
+    }
+}
+
+/// Every row of the job's probes.
+pub(super) async fn recorded_rows(runner: &Runner, lease: &Lease) -> Result<Vec<ProbeRow>, db::DbError> {
+    let mut tx = runner.db.begin().await?;
+    let rows = db::probes::probes(&mut tx, lease.job()).await?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
+/// A row that counts: a run that ended by itself, or was ended for what it did.
+pub(super) fn recorded(row: ProbeRow) -> Option<RecordedRun> {
+    let ProbeState::Ended(ending) = row.state else { return None };
+    Some(RecordedRun {
+        probe: row.id,
+        run: Run { commit: row.commit, purpose: row.purpose, ending },
+        verdict: row.verdict,
+        took: Duration::from_secs_f64(row.seconds.unwrap_or_default()),
+    })
+}
+
+/// The part of the job's total time that earlier claims used: from each one's first probe to its
+/// last answer. The time in which nobody worked on it is not counted.
+pub(super) fn used_before(rows: &[ProbeRow], lease: &Lease) -> Duration {
+    let mut spans: HashMap<i64, (chrono::DateTime<chrono::Utc>, chrono::DateTime<chrono::Utc>)> = HashMap::new();
+    for row in rows.iter().filter(|row| row.epoch < lease.epoch()) {
+        let finished = row.finished_at.unwrap_or(row.started_at);
+        let span = spans.entry(row.epoch.0).or_insert((row.started_at, finished));
+        *span = (span.0.min(row.started_at), span.1.max(finished));
+    }
+    spans.values().filter_map(|(from, to)| (*to - *from).to_std().ok()).sum()
+}
