@@ -38,11 +38,11 @@ impl Images {
         Ok(image)
     }
 
-    /// As [`Images::find`], and runs a shell in it once.
+    /// As [`Images::find`], and runs a shell in it once. The runner image is known to have one.
     pub(super) async fn check(&self, engine: &Engine, spec: &ProbeSpec) -> Result<Image, SandboxError> {
         let image = self.find(engine, &spec.image).await?;
         let usable = || self.usable.lock().unwrap_or_else(PoisonError::into_inner);
-        if !usable().contains(&image.id) {
+        if !image.is_runner && !usable().contains(&image.id) {
             run_a_shell(engine, spec, &image).await?;
             usable().insert(image.id.clone());
         }
