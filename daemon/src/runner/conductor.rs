@@ -20,7 +20,7 @@ use bisect_shared::{ProbeId, Purpose, Sha, Verdict};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -92,17 +92,26 @@ impl Conductor<'_> {
                 biased;
                 // Before the answers: a run that the job's end cut short says nothing about its commit.
                 finding = self.interrupted() => return finding,
-                Some(answer) = self.tasks.join_next() => match answer {
-                    Ok(answer) => match self.take_answer(answer).await {
-                        Ok(None) => {}
-                        Ok(Some(reason)) => return Finding::Infrastructure(reason),
-                        Err(error) => return error.into(),
-                    },
-                    Err(error) => return Finding::Infrastructure(format!("a probe's task failed: {error}")),
+                Some(answer) = self.tasks.join_next() => if let Err(finding) = self.take_answers(answer).await {
+                    return finding;
                 },
                 () = tokio::time::sleep_until(pause.unwrap_or(self.deadline)), if pause.is_some() => self.wait_until = None,
             }
         }
+    }
+
+    /// Takes one answer and every other that is there by then, so that nothing is started which one
+    /// of them makes useless.
+    async fn take_answers(&mut self, first: Result<Answer, JoinError>) -> Result<(), Finding> {
+        let mut next = Some(first);
+        while let Some(answer) = next {
+            let failed = |error| Finding::Infrastructure(format!("a probe's task failed: {error}"));
+            if let Some(reason) = self.take_answer(answer.map_err(failed)?).await? {
+                return Err(Finding::Infrastructure(reason));
+            }
+            next = self.tasks.try_join_next();
+        }
+        Ok(())
     }
 
     /// Resolves when the job is to end before its search does.
@@ -129,18 +138,24 @@ impl Conductor<'_> {
             .filter(|flight| !flight.stop.is_cancelled())
             .map(|flight| InFlight { commit: flight.commit, purpose: flight.purpose })
             .collect();
-        // A lane whose probe is being stopped is not free yet.
-        let ending = self.in_flight.len() - going.len();
-        let lanes = self.wanted.saturating_sub(ending).max(going.len());
-        match next(self.question, &runs, &going, lanes) {
+        match next(self.question, &runs, &going, self.wanted) {
             Step::Done(conclusion) => Ok(Some(conclusion)),
-            Step::Go { start, stop, progress, prepare_proof } => {
+            Step::Go { mut start, stop, progress, prepare_proof } => {
                 for useless in stop {
                     self.stop(&useless);
                 }
                 if prepare_proof && self.wait_until.is_none() {
-                    self.lanes.prepare_fresh(FRESH_LANES);
+                    // One more where a proof may begin before the culprit is certain, and be useless.
+                    self.lanes.prepare_fresh(FRESH_LANES + usize::from(self.wanted > 1));
                 }
+                // The lane of a run that is being stopped is free in a moment: opening another takes
+                // longer. A proof has a lane of its own.
+                let mut room = self.wanted.saturating_sub(self.in_flight.len());
+                start.retain(|run| {
+                    let starts = run.purpose == Purpose::Proof || room > 0;
+                    room = room.saturating_sub(1);
+                    starts
+                });
                 self.start(start, progress).await?;
                 Ok(None)
             }
