@@ -212,8 +212,10 @@ async fn the_object_on_standard_output_is_the_contract_s() {
         let n = world.project.number(probe["commit"].as_str().unwrap());
         let (verdict, code) = if n < 5 { ("good", 0) } else { ("bad", 1) };
         assert_eq!((&probe["verdict"], &probe["exit_code"]), (&json!(verdict), &json!(code)), "{probe}");
-        // The culprit and its parent were run again, for the proof.
-        assert_eq!(probe["runs"], if n == 4 || n == 5 { 2 } else { 1 }, "{probe}");
+        // The culprit was run again, for the proof. With idle lanes a proof may begin early: then it
+        // answers for the search too, or turns out to be one of a commit that was not the culprit.
+        let runs = probe["runs"].as_u64().unwrap();
+        assert!(if n == 5 { runs == 2 } else { (1..=2).contains(&runs) }, "{probe}");
         assert!(probe["seconds"].as_f64().is_some() && probe["cached"] == false, "{probe}");
     }
     // What is told on the way goes elsewhere, and not at all with --quiet.
