@@ -1,0 +1,1 @@
+//! A small GitHub for tests and the playground.
