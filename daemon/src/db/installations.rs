@@ -61,3 +61,116 @@ pub(crate) async fn settle_turn(tx: &mut Tx, installation: i64, claimed: bool) -
     .await
     .map(drop)
 }
+
+/// What GitHub says of an installation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known<'a> {
+    /// GitHub's number of it.
+    pub installation: i64,
+    /// `User` or `Organization`.
+    pub account_type: &'a str,
+    /// The account's login.
+    pub account_login: &'a str,
+    /// GitHub's number of the account.
+    pub account_id: i64,
+    /// Permission name to `read` or `write`.
+    pub permissions: &'a serde_json::Value,
+    /// Whether it is suspended.
+    pub suspended: bool,
+    /// Our number of who installed it, where that is known.
+    pub installed_by: Option<i64>,
+}
+
+/// Stores what GitHub says now; what was chosen here (the tier) stays.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn upsert(tx: &mut Tx, known: &Known<'_>) -> Result<(), DbError> {
+    tx.execute(
+        sqlx::query(
+            "INSERT INTO installations (installation_id, account_type, account_login, account_id, permissions, \
+             suspended_at, installed_by_user_id) VALUES ($1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END, $7) \
+             ON CONFLICT (installation_id) DO UPDATE SET account_type = excluded.account_type, \
+             account_login = excluded.account_login, account_id = excluded.account_id, \
+             permissions = excluded.permissions, updated_at = now(), \
+             installed_by_user_id = coalesce(installations.installed_by_user_id, excluded.installed_by_user_id), \
+             suspended_at = CASE WHEN $6 THEN coalesce(installations.suspended_at, now()) END",
+        )
+        .bind(known.installation)
+        .bind(known.account_type)
+        .bind(known.account_login)
+        .bind(known.account_id)
+        .bind(known.permissions)
+        .bind(known.suspended)
+        .bind(known.installed_by),
+    )
+    .await
+    .map(drop)
+}
+
+/// Makes sure that there is a row, for a comment that came before its installation did.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn ensure(tx: &mut Tx, installation: i64, account_login: &str) -> Result<(), DbError> {
+    tx.execute(
+        sqlx::query(
+            "INSERT INTO installations (installation_id, account_type, account_login, account_id) \
+             VALUES ($1, 'unknown', $2, 0) ON CONFLICT DO NOTHING",
+        )
+        .bind(installation)
+        .bind(account_login),
+    )
+    .await
+    .map(drop)
+}
+
+/// Whether it is suspended; `None` when there is no such installation.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn is_suspended(tx: &mut Tx, installation: i64) -> Result<Option<bool>, DbError> {
+    let sql = "SELECT suspended_at IS NOT NULL FROM installations WHERE installation_id = $1";
+    Ok(tx.optional(sqlx::query_as(sql).bind(installation)).await?.map(|(suspended,): (bool,)| suspended))
+}
+
+/// The account of these installations has another login now.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn rename_account(tx: &mut Tx, account_id: i64, login: &str) -> Result<(), DbError> {
+    tx.execute(
+        sqlx::query(
+            "WITH renamed AS (UPDATE installations SET account_login = $2, updated_at = now() WHERE account_id = $1 \
+             RETURNING installation_id) \
+             UPDATE repositories SET owner = $2, full_name = $2 || '/' || name, updated_at = now() \
+             WHERE installation_id IN (SELECT installation_id FROM renamed)",
+        )
+        .bind(account_id)
+        .bind(login),
+    )
+    .await
+    .map(drop)
+}
+
+/// Forgets an installation, and by cascade its repositories, jobs, probes, logs, verdicts and
+/// replies. Answers GitHub's numbers of its repositories, whose mirrors are to go.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn remove(tx: &mut Tx, installation: i64) -> Result<Vec<i64>, DbError> {
+    let sql = "SELECT github_id FROM repositories WHERE installation_id = $1";
+    let repositories: Vec<(i64,)> = tx.all(sqlx::query_as(sql).bind(installation)).await?;
+    tx.execute(sqlx::query("DELETE FROM installations WHERE installation_id = $1").bind(installation)).await?;
+    Ok(repositories.into_iter().map(|(id,)| id).collect())
+}
+
+/// The jobs of an installation that have not ended.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn unfinished_jobs(tx: &mut Tx, installation: i64) -> Result<Vec<bisect_shared::JobId>, DbError> {
+    let sql = "SELECT id FROM bisect_jobs WHERE installation_id = $1 AND status IN ('pending', 'running') ORDER BY id";
+    let rows: Vec<(i64,)> = tx.all(sqlx::query_as(sql).bind(installation)).await?;
+    Ok(rows.into_iter().map(|(id,)| bisect_shared::JobId(id)).collect())
+}

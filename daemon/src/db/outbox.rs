@@ -1,0 +1,289 @@
+//! `outbox`: replies on their way to GitHub. One row per reply, however often it is asked for.
+//!
+//! A row is what is to be told; a status row holds no text: it is written anew from its job each
+//! time it is sent, so that nothing old is ever told. Revisions say whether there is news.
+
+use super::{DbError, Tx, row};
+use bisect_shared::{InstanceId, JobId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sqlx::{FromRow, Row, postgres::PgRow};
+use std::time::Duration;
+
+/// What kind of reply a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyKind {
+    /// A reaction on the comment that asked.
+    Reaction,
+    /// A comment that is written once.
+    Reply,
+    /// The one comment of a job, edited in place until it holds the result.
+    Status,
+    /// A short new comment for those who wait for a long job.
+    Notice,
+}
+
+impl ReplyKind {
+    const ALL: [Self; 4] = [Self::Reaction, Self::Reply, Self::Status, Self::Notice];
+
+    /// The kind's name in the table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reaction => "reaction",
+            Self::Reply => "reply",
+            Self::Status => "status",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+impl std::str::FromStr for ReplyKind {
+    type Err = bisect_shared::UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || bisect_shared::UnknownName { what: "kind of reply", text: text.to_owned() };
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(unknown)
+    }
+}
+
+/// A reply to be queued. `target` and `body` are the sender's own.
+#[derive(Debug, Clone)]
+pub struct NewReply<'a> {
+    /// What makes it one reply: asked for again under this key, it is not queued again.
+    pub key: &'a str,
+    /// The job it speaks of.
+    pub job: Option<JobId>,
+    /// GitHub's number of the installation through which it goes.
+    pub installation: i64,
+    /// What it is.
+    pub kind: ReplyKind,
+    /// Where it goes.
+    pub target: Value,
+    /// What it says.
+    pub body: Value,
+}
+
+/// A leased row of `outbox`.
+#[derive(Debug, Clone)]
+pub struct OutboxRow {
+    /// Its number.
+    pub id: i64,
+    /// What makes it one reply.
+    pub key: String,
+    /// The job it speaks of.
+    pub job: Option<JobId>,
+    /// GitHub's number of the installation.
+    pub installation: i64,
+    /// What it is.
+    pub kind: ReplyKind,
+    /// Where it goes.
+    pub target: Value,
+    /// What it says.
+    pub body: Value,
+    /// The revision that this lease is to send.
+    pub revision: i64,
+    /// GitHub's number of the comment, once known.
+    pub remote_id: Option<i64>,
+    /// Whether it goes before progress.
+    pub urgent: bool,
+    /// How often progress was told by it.
+    pub edits: u32,
+    /// Tries since the last success, this one included.
+    pub attempts: u32,
+    /// How long it has waited since it was queued.
+    pub age: Duration,
+}
+
+impl OutboxRow {
+    /// The target as its sender's type.
+    ///
+    /// # Errors
+    /// When another program wrote it.
+    pub fn target<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_value(self.target.clone())
+    }
+}
+
+impl<'r> FromRow<'r, PgRow> for OutboxRow {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            key: row.try_get("reply_key")?,
+            job: row.try_get::<Option<i64>, _>("job_id")?.map(JobId),
+            installation: row.try_get("installation_id")?,
+            kind: row::parsed(row, "kind")?,
+            target: row.try_get("target")?,
+            body: row.try_get("body")?,
+            revision: row.try_get("revision")?,
+            remote_id: row.try_get("remote_id")?,
+            urgent: row.try_get("urgent")?,
+            edits: row::count(row, "edits")?,
+            attempts: row::count(row, "attempts")?,
+            age: row::duration(row, "age")?.unwrap_or_default(),
+        })
+    }
+}
+
+/// Queues a reply, unless one with its key is there.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn insert(tx: &mut Tx, reply: &NewReply<'_>) -> Result<(), DbError> {
+    tx.execute(
+        sqlx::query(
+            "INSERT INTO outbox (reply_key, job_id, installation_id, kind, target, body) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        )
+        .bind(reply.key)
+        .bind(reply.job.map(|job| job.0))
+        .bind(reply.installation)
+        .bind(reply.kind.name())
+        .bind(&reply.target)
+        .bind(&reply.body),
+    )
+    .await?;
+    Ok(())
+}
+
+/// There is news of a job. Progress waits for its time; an end, and a change that people wait for,
+/// goes at once.
+pub(crate) async fn touch_status(tx: &mut Tx, job: JobId, urgent: bool) -> Result<(), DbError> {
+    tx.execute(
+        sqlx::query(
+            "UPDATE outbox SET revision = revision + 1, state = 'waiting', urgent = $2 OR (urgent AND state = 'waiting'), \
+             attempts = CASE WHEN state = 'waiting' THEN attempts ELSE 0 END, \
+             available_at = CASE WHEN state = 'waiting' AND attempts > 0 THEN available_at \
+                                 WHEN $2 THEN now() ELSE greatest(edit_after, now()) END \
+             WHERE job_id = $1 AND kind = 'status' AND state <> 'dropped'",
+        )
+        .bind(job.0)
+        .bind(urgent),
+    )
+    .await?;
+    Ok(())
+}
+
+/// The jobs that wait behind one of this installation have another place in the queue now.
+pub(crate) async fn touch_queued(tx: &mut Tx, installation: i64) -> Result<(), DbError> {
+    // Two such statements at once must not wait for one another: what is locked is told by the other.
+    tx.execute(
+        sqlx::query(
+            "UPDATE outbox SET revision = revision + 1, urgent = urgent AND state = 'waiting', state = 'waiting', \
+             available_at = CASE WHEN state = 'waiting' THEN available_at ELSE greatest(edit_after, now()) END \
+             WHERE id IN (SELECT o.id FROM outbox o JOIN bisect_jobs j ON j.id = o.job_id \
+                          WHERE j.installation_id = $1 AND j.status = 'pending' AND o.kind = 'status' \
+                          AND o.state <> 'dropped' LIMIT 50 FOR UPDATE OF o SKIP LOCKED)",
+        )
+        .bind(installation),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Leases the next reply that is due, results and answers first. Nobody else sends it until the
+/// lease ends; after that, somebody must find out whether it was sent.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn lease_next(tx: &mut Tx, instance: &InstanceId, lease: Duration) -> Result<Option<OutboxRow>, DbError> {
+    tx.optional(
+        sqlx::query_as(
+            "UPDATE outbox SET leased_by = $1, leased_until = now() + make_interval(secs => $2), attempts = attempts + 1 \
+             WHERE id = (SELECT id FROM outbox WHERE state = 'waiting' AND available_at <= now() \
+                         AND (leased_until IS NULL OR leased_until < now()) \
+                         ORDER BY urgent DESC, available_at LIMIT 1 FOR UPDATE SKIP LOCKED) \
+             RETURNING id, reply_key, job_id, installation_id, kind, target, body, revision, remote_id, urgent, edits, \
+                       attempts, extract(epoch FROM now() - created_at)::float8 AS age",
+        )
+        .bind(&instance.0)
+        .bind(lease.as_secs_f64()),
+    )
+    .await
+}
+
+/// The comment's number is known: from now on it is edited. Written as soon as GitHub answers.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn remember(tx: &mut Tx, row: &OutboxRow, remote_id: i64) -> Result<(), DbError> {
+    let query = sqlx::query("UPDATE outbox SET remote_id = coalesce(remote_id, $2) WHERE id = $1");
+    tx.execute(query.bind(row.id).bind(remote_id)).await.map(drop)
+}
+
+/// What was leased is told. News that came meanwhile is told next, progress not before `pause`.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn sent(tx: &mut Tx, row: &OutboxRow, pause: Duration) -> Result<(), DbError> {
+    tx.execute(
+        sqlx::query(
+            "UPDATE outbox SET sent_revision = greatest(sent_revision, $2), sent_at = now(), leased_by = NULL, \
+             leased_until = NULL, last_error = NULL, attempts = 0, \
+             edit_after = now() + make_interval(secs => $3), \
+             edits = edits + CASE WHEN $4 THEN 0 ELSE 1 END, \
+             state = CASE WHEN revision > $2 THEN 'waiting' ELSE 'sent' END, \
+             urgent = urgent AND revision > $2, \
+             available_at = CASE WHEN urgent THEN now() ELSE now() + make_interval(secs => $3) END \
+             WHERE id = $1",
+        )
+        .bind(row.id)
+        .bind(row.revision)
+        .bind(pause.as_secs_f64())
+        .bind(row.urgent),
+    )
+    .await
+    .map(drop)
+}
+
+/// It was not told: tried again after `pause`, or never, when that is `None`.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn failed(tx: &mut Tx, row: &OutboxRow, pause: Option<Duration>, error: &str) -> Result<(), DbError> {
+    tx.execute(
+        sqlx::query(
+            "UPDATE outbox SET leased_by = NULL, leased_until = NULL, last_error = $2, \
+             state = CASE WHEN $3::float8 IS NULL THEN 'dropped' ELSE state END, \
+             available_at = now() + make_interval(secs => coalesce($3, 0)) WHERE id = $1",
+        )
+        .bind(row.id)
+        .bind(error)
+        .bind(pause.map(|pause| pause.as_secs_f64())),
+    )
+    .await
+    .map(drop)
+}
+
+/// Nothing more is told to an installation that wants to hear nothing, or is gone.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn drop_all(tx: &mut Tx, installation: i64, reason: &str) -> Result<(), DbError> {
+    let sql = "UPDATE outbox SET state = 'dropped', last_error = $2 WHERE installation_id = $1 AND state = 'waiting'";
+    tx.execute(sqlx::query(sql).bind(installation).bind(reason)).await.map(drop)
+}
+
+/// Counts an edit that tells progress. When the installation had its share of this hour, how long
+/// until the next one begins.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn take_edit(tx: &mut Tx, installation: i64, per_hour: u32) -> Result<Option<Duration>, DbError> {
+    let (edits, left): (i32, f64) = tx
+        .one(
+            sqlx::query_as(
+                "UPDATE installations SET \
+                 edits = CASE WHEN edits_since < now() - interval '1 hour' THEN 1 ELSE least(edits + 1, $2 + 1) END, \
+                 edits_since = CASE WHEN edits_since < now() - interval '1 hour' THEN now() ELSE edits_since END \
+                 WHERE installation_id = $1 \
+                 RETURNING edits, extract(epoch FROM edits_since + interval '1 hour' - now())::float8",
+            )
+            .bind(installation)
+            .bind(i32::try_from(per_hour).unwrap_or(i32::MAX - 1)),
+        )
+        .await?;
+    let over = u32::try_from(edits).is_ok_and(|edits| edits > per_hour);
+    Ok(over.then(|| Duration::from_secs_f64(left.max(1.0))))
+}

@@ -1,0 +1,158 @@
+//! What a delivery means, and what is done about it: the inbox is worked off, one delivery at a time.
+//!
+//! A delivery is leased, GitHub is asked what must be known, and then one transaction holds all that
+//! comes of it: the job or the rejection, the replies, and that the delivery is done. So a process
+//! that dies at any moment leaves either nothing or everything, and the delivery is taken up again.
+
+mod bisect;
+mod comment;
+mod installation;
+
+use crate::{
+    db::{
+        Database, DbError,
+        deliveries::{self, DeliveryRow, Outcome},
+    },
+    github::{Github, GithubError},
+    queue::Queue,
+    runner::mirror::Mirrors,
+    sandbox::Network,
+    webhook::event::{self, Event},
+};
+use bisect_shared::{InstanceId, JobId};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// How long one delivery may take: longer than every call of GitHub that it needs.
+const LEASE: Duration = Duration::from_mins(5);
+/// After so many tries a delivery is given up; with doubling pauses that is about a day.
+const MAX_TRIES: u32 = 24;
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
+/// What intake needs from outside.
+#[derive(Clone)]
+pub struct Intake {
+    /// The database.
+    pub db: Database,
+    /// The queue on it.
+    pub queue: Queue,
+    /// GitHub.
+    pub github: Github,
+    /// The mirrors of this machine, of which those of a removed installation go.
+    pub mirrors: Mirrors,
+    /// This process.
+    pub instance: InstanceId,
+    /// What holds where nobody says otherwise.
+    pub defaults: Arc<Defaults>,
+}
+
+/// What holds for a request that leaves it open, and what bounds it.
+#[derive(Debug, Clone)]
+pub struct Defaults {
+    /// The image.
+    pub image: String,
+    /// What commands may reach at most.
+    pub network: Network,
+    /// Probes at once, at most.
+    pub max_lanes: u32,
+    /// The public address of this service, for links; none where it has none.
+    pub base_url: Option<String>,
+    /// GitHub's address, for links.
+    pub github_url: String,
+}
+
+/// Why a delivery could not be worked off now.
+#[derive(Debug, thiserror::Error)]
+enum IntakeError {
+    #[error(transparent)]
+    Github(#[from] GithubError),
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+/// What became of a delivery.
+enum Done {
+    /// The transaction that worked it off is committed.
+    Recorded,
+    /// It is only to be recorded so.
+    Ended(Outcome),
+}
+
+impl Intake {
+    /// Works the inbox off until `stopping`, woken by `wake` and every `pause`.
+    pub async fn run(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken) {
+        while !stopping.is_cancelled() {
+            match self.next().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(error = %error, "the inbox could not be read; trying again"),
+            }
+            tokio::select! {
+                () = wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = stopping.cancelled() => {}
+            }
+        }
+    }
+
+    /// Works one delivery off; `false` when none waits.
+    ///
+    /// # Errors
+    /// [`DbError`], when the inbox cannot be read or written.
+    pub async fn next(&self) -> Result<bool, DbError> {
+        let mut tx = self.db.begin().await?;
+        let leased = deliveries::lease_next(&mut tx, &self.instance, LEASE).await?;
+        tx.commit().await?;
+        let Some(delivery) = leased else { return Ok(false) };
+        match self.work_off(&delivery).await {
+            Ok(Done::Recorded) => {}
+            Ok(Done::Ended(outcome)) => self.complete(&delivery, outcome).await?,
+            Err(error) => self.again_later(&delivery, &error).await?,
+        }
+        Ok(true)
+    }
+
+    async fn work_off(&self, delivery: &DeliveryRow) -> Result<Done, IntakeError> {
+        let event = match event::parse(&delivery.event, delivery.payload.as_bytes()) {
+            Ok(event) => event,
+            Err(error) => return Ok(Done::Ended(Outcome::Rejected(error.to_string()))),
+        };
+        match event {
+            Event::Ignored(reason) => Ok(Done::Ended(Outcome::Ignored(reason))),
+            Event::Ping => Ok(Done::Ended(Outcome::Processed(None))),
+            Event::Comment(comment) => self.comment(delivery, *comment).await,
+            other => self.installation(delivery, other).await,
+        }
+    }
+
+    async fn complete(&self, delivery: &DeliveryRow, outcome: Outcome) -> Result<(), DbError> {
+        let mut tx = self.db.begin().await?;
+        deliveries::complete(&mut tx, delivery, &outcome).await?;
+        tx.commit().await
+    }
+
+    /// A delivery that cannot be worked off now is tried again, later each time; one that GitHub
+    /// will never let us work off is recorded as failed, with the reason.
+    async fn again_later(&self, delivery: &DeliveryRow, error: &IntakeError) -> Result<(), DbError> {
+        let wait = match error {
+            IntakeError::Github(error) => error.retry_after(),
+            IntakeError::Database(_) => Some(Duration::ZERO),
+        };
+        let reason = error.to_string();
+        let Some(wait) = wait.filter(|_| delivery.attempts < MAX_TRIES) else {
+            tracing::warn!(github.delivery = delivery.id, error = reason, "a delivery was given up");
+            return self.complete(delivery, Outcome::Failed(reason)).await;
+        };
+        let backoff = Duration::from_secs(1 << delivery.attempts.min(12)).min(LONGEST_PAUSE);
+        tracing::info!(github.delivery = delivery.id, error = reason, "a delivery is tried again later");
+        let mut tx = self.db.begin().await?;
+        deliveries::postpone(&mut tx, delivery, wait.max(backoff), &reason).await?;
+        tx.commit().await
+    }
+}
+
+fn processed(job: Option<JobId>) -> Outcome {
+    Outcome::Processed(job)
+}
