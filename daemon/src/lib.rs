@@ -9,6 +9,8 @@ pub mod config;
 pub mod db;
 pub mod git;
 pub mod github;
+pub mod intake;
+pub mod outbox;
 pub mod queue;
 pub mod report;
 pub mod runner;

@@ -47,6 +47,7 @@ pub(super) async fn understand(args: &BisectArgs, config: &Config) -> Result<Job
         fixed: args.fixed,
         paths: args.paths.clone(),
         skip: skipped(&args.skip, &repository).await?,
+        skip_ranges: Vec::new(),
     };
     // Loaded again by whoever runs the job; here it is asked whether there is anything to search.
     question::load(&repository, &spec).await.map_err(Refusal::usage)?;

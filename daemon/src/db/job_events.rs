@@ -1,6 +1,6 @@
 //! `job_events`: the append-only history of every job, written with each change of its state.
 
-use super::{Database, DbError, Lease, Tx, jobs::JobRow, row};
+use super::{Database, DbError, Lease, Tx, jobs::JobRow, row, outbox, usage};
 use bisect_shared::{Epoch, InstanceId, JobId, UnknownName};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -130,7 +130,7 @@ impl<'r> FromRow<'r, PgRow> for JobEventRow {
 
 /// Appends what just happened to `job`, whose row this transaction has changed.
 ///
-/// Every change of a job's state passes here: this is the place for a `pg_notify`.
+/// Every change of a job's state passes here, so here its comment on GitHub learns that there is news.
 pub(crate) async fn append(
     tx: &mut Tx,
     job: &JobRow,
@@ -149,8 +149,18 @@ pub(crate) async fn append(
         .bind(worker.map(|worker| &worker.0))
         .bind(detail),
     )
-    .await
-    .map(drop)
+    .await?;
+    let Some(installation) = job.installation else { return Ok(()) };
+    // Those who wait for an end hear of it at once.
+    let ended = matches!(kind, JobEventKind::Completed | JobEventKind::Failed | JobEventKind::Cancelled);
+    outbox::touch_status(tx, job.id, ended).await?;
+    if ended {
+        usage::count_end(tx, job.id).await?;
+    }
+    if ended || kind == JobEventKind::Claimed {
+        outbox::touch_queued(tx, installation).await?;
+    }
+    Ok(())
 }
 
 /// Appends that a write of an old claim was refused.

@@ -3,21 +3,27 @@
 //! Knows `bisect_shared` only. Every call runs inside a [`Tx`], which carries the timeouts and
 //! decides how statements are prepared, so that the same code works behind a transaction pooler.
 
+pub mod asked;
+pub mod audit_events;
 mod error;
-pub(crate) mod installations;
+pub mod installations;
 pub mod instances;
 pub mod job_events;
 pub mod jobs;
 mod lease;
 pub mod log_chunks;
 pub mod migrations;
+pub mod outbox;
 mod pool;
 mod pooler;
 pub mod private;
 pub mod probes;
+pub mod repositories;
 mod row;
 mod settings;
 mod tx;
+pub mod usage;
+pub mod users;
 
 pub use error::DbError;
 pub(crate) use lease::refused;

@@ -1,6 +1,6 @@
 //! `probes`: one row per run of a commit. What is recorded here is never run again.
 
-use super::{Database, DbError, Lease, LeaseError, Tx, jobs, lease, row};
+use super::{Database, DbError, Lease, LeaseError, Tx, jobs, lease, outbox, row};
 use bisect_shared::{Ending, Epoch, JobId, ProbeId, Purpose, Sha, Verdict};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, Row, postgres::PgRow};
@@ -135,6 +135,7 @@ pub async fn start_probes(
         )
         .await?;
     jobs::set_progress(&mut tx, lease.job(), progress).await?;
+    outbox::touch_status(&mut tx, lease.job(), false).await?;
     tx.commit().await?;
     // Numbers are given out in the order of insertion, which is that of `probes`.
     ids.sort_unstable();

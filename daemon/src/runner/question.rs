@@ -5,6 +5,8 @@ use crate::{
     git::{GitError, Repository},
     search::{Graph, Question},
 };
+use bisect_shared::Sha;
+use std::collections::HashSet;
 
 /// Reads the range once. The same call checks a request before it is accepted.
 ///
@@ -29,13 +31,17 @@ pub async fn load(repository: &Repository, spec: &JobSpec) -> Result<Question, G
         }
         (parse(&touching, spec)?, Some(real))
     };
+    let mut skip: HashSet<Sha> = spec.skip.iter().copied().collect();
+    for range in &spec.skip_ranges {
+        skip.extend(repository.range(range).await?);
+    }
     Ok(Question {
         graph,
         real,
         good: spec.good.clone(),
         bad: spec.bad,
         merge_bases: repository.merge_bases(spec.bad, &spec.good).await?,
-        skip: spec.skip.iter().copied().collect(),
+        skip,
         fixed: spec.fixed,
         first_parent: spec.first_parent,
     })

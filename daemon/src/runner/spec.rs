@@ -47,6 +47,9 @@ pub struct JobSpec {
     pub paths: Vec<String>,
     /// Never test these.
     pub skip: Vec<Sha>,
+    /// Nor these: ranges of full names, for requests whose maker has no repository to expand them.
+    #[serde(default)]
+    pub skip_ranges: Vec<String>,
 }
 
 /// Where commands run.
