@@ -3,6 +3,7 @@
 //! Knows `bisect_shared` only. Every call runs inside a [`Tx`], which carries the timeouts and
 //! decides how statements are prepared, so that the same code works behind a transaction pooler.
 
+pub mod deliveries;
 mod error;
 pub(crate) mod installations;
 pub mod instances;
@@ -11,6 +12,7 @@ pub mod jobs;
 mod lease;
 pub mod log_chunks;
 pub mod migrations;
+pub mod notify;
 mod pool;
 mod pooler;
 pub mod private;
