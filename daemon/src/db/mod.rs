@@ -5,6 +5,7 @@
 
 pub mod asked;
 pub mod audit_events;
+pub mod deliveries;
 mod error;
 pub mod installations;
 pub mod instances;
@@ -13,6 +14,7 @@ pub mod jobs;
 mod lease;
 pub mod log_chunks;
 pub mod migrations;
+pub mod notify;
 pub mod outbox;
 mod pool;
 mod pooler;

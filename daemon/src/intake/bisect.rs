@@ -92,7 +92,11 @@ impl Intake {
             bad,
             command: vec!["sh".into(), "-c".into(), asked.script.clone()],
             setup: options.setup.clone().or_else(|| config.setup.clone()),
-            image: options.image.clone().or_else(|| config.image.clone()).unwrap_or_else(|| self.defaults.image.clone()),
+            image: options
+                .image
+                .clone()
+                .or_else(|| config.image.clone())
+                .unwrap_or_else(|| self.defaults.image.clone()),
             env: config.env.clone(),
             network: network.to_string(),
             sandbox: SandboxKind::Docker,

@@ -1,13 +1,11 @@
 //! A comment: who may ask for what, and the answers that need no new job.
 
-use super::{
-    Done, Intake, IntakeError,
-    bisect::Accepted,
-    installation::known_of,
-    processed,
-};
+use super::{Done, Intake, IntakeError, bisect::Accepted, installation::known_of, processed};
 use crate::{
-    command::{self, Bisect, Command, repository_config::{Allow, RepositoryConfig}},
+    command::{
+        self, Bisect, Command,
+        repository_config::{Allow, RepositoryConfig},
+    },
     db::{
         DbError, Tx, asked,
         deliveries::{self, DeliveryRow, Outcome},
@@ -53,7 +51,8 @@ impl Intake {
         let Some(request) = command::parse(&comment.body) else {
             return Ok(ignored("no command"));
         };
-        let asking = Asking { delivery, comment: &comment, repository: repository_of(&comment), further: request.further };
+        let asking =
+            Asking { delivery, comment: &comment, repository: repository_of(&comment), further: request.further };
         if let Some(done) = self.refuse_unheard(&asking).await? {
             return Ok(done);
         }
@@ -89,11 +88,7 @@ impl Intake {
         Ok((given > FLOOD).then(|| Done::Ended(Outcome::Rejected("too many commands by this user".into()))))
     }
 
-    async fn obey(
-        &self,
-        asking: &Asking<'_>,
-        asked: Result<Command, command::Mistake>,
-    ) -> Result<Done, IntakeError> {
+    async fn obey(&self, asking: &Asking<'_>, asked: Result<Command, command::Mistake>) -> Result<Done, IntakeError> {
         let command = match asked {
             Ok(Command::Help) => return self.answer(asking, command::help()).await,
             Ok(command) => command,

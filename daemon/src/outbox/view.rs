@@ -22,11 +22,7 @@ const LONG: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
 impl Outbox {
     /// What the status comment says now, and the short notice that follows a long job's result.
-    pub(super) async fn of_job(
-        &self,
-        row: &OutboxRow,
-        target: &Target,
-    ) -> Result<(String, Option<String>), SendError> {
+    pub(super) async fn of_job(&self, row: &OutboxRow, target: &Target) -> Result<(String, Option<String>), SendError> {
         let useless = || SendError::Useless("its job is gone".into());
         let id = row.job.ok_or_else(useless)?;
         let mut tx = self.db.begin().await?;
