@@ -79,7 +79,7 @@ struct File {
     image: Option<Spanned<String>>,
     setup: Option<Spanned<String>>,
     timeout: Option<Spanned<String>>,
-    env: Option<BTreeMap<Spanned<String>, Spanned<String>>>,
+    env: Option<BTreeMap<String, Spanned<String>>>,
     network: Option<Spanned<String>>,
     allow: Option<Spanned<String>>,
 }
@@ -170,7 +170,7 @@ fn read<T>(
     })
 }
 
-fn environment(given: BTreeMap<Spanned<String>, Spanned<String>>) -> Result<BTreeMap<String, String>, ConfigMistake> {
+fn environment(given: BTreeMap<String, Spanned<String>>) -> Result<BTreeMap<String, String>, ConfigMistake> {
     if given.len() > MAX_ENV {
         let what = format!("env has {} variables; at most {MAX_ENV} are taken", given.len());
         return Err(ConfigMistake { line: None, what });
@@ -178,19 +178,19 @@ fn environment(given: BTreeMap<Spanned<String>, Spanned<String>>) -> Result<BTre
     given.into_iter().map(|(name, value)| variable(name, value)).collect()
 }
 
-fn variable(name: Spanned<String>, value: Spanned<String>) -> Result<(String, String), ConfigMistake> {
+fn variable(name: String, value: Spanned<String>) -> Result<(String, String), ConfigMistake> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let sound = !name.value.starts_with(|c: char| c.is_ascii_digit()) && name.value.chars().all(plain);
+    let sound = !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(plain);
     // The value may be a secret that does not belong there: it is not shown.
-    let why = if name.value.is_empty() || !sound || name.value.len() > 255 {
+    let why = if name.is_empty() || !sound || name.len() > 255 {
         "must have a name of letters, digits and _"
     } else if value.value.contains('\0') {
         "holds a NUL character"
     } else if value.value.len() > MAX_ENV_BYTES {
         "is longer than 4096 bytes"
     } else {
-        return Ok((name.value, value.value));
+        return Ok((name, value.value));
     };
-    let what = format!("the variable “{}” of env {why}", super::mistake::shown(&name.value));
-    Err(ConfigMistake { line: Some(name.referenced.line()), what })
+    let what = format!("the variable “{}” of env {why}", super::mistake::shown(&name));
+    Err(ConfigMistake { line: Some(value.referenced.line()), what })
 }

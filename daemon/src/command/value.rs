@@ -109,7 +109,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Control characters, and those that make a text read otherwise than it is.
-pub(crate) const fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     let invisible = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
     c.is_control() || invisible || matches!(c, '\u{61c}' | '\u{feff}')
 }
