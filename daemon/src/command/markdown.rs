@@ -42,6 +42,20 @@ pub(super) fn mentions(text: &str) -> bool {
     text.as_bytes().windows(WORD.len()).any(|window| window.eq_ignore_ascii_case(WORD.as_bytes()))
 }
 
+/// Quotes and lists within one another beyond this are nobody's writing; reading them takes time that grows
+/// with their depth times the lines below.
+const MAX_NESTING: usize = 100;
+
+/// Whether some line begins with more marks of quotes and lists than anybody writes.
+pub(super) fn too_deep(text: &str) -> bool {
+    text.lines().any(|line| {
+        let marks = line.find(|c: char| !" \t>-*+.)0123456789".contains(c)).unwrap_or(line.len());
+        let marks = line.as_bytes()[..marks].windows(2);
+        let opens = |pair: &[u8]| pair[0] == b'>' || (b"-*+.)".contains(&pair[0]) && b" \t".contains(&pair[1]));
+        marks.filter(|pair| opens(pair)).count() > MAX_NESTING
+    })
+}
+
 /// The commands of a comment, in order; a fence is looked for below the first alone.
 pub(super) fn command_lines(comment: &str) -> Vec<CommandLine<'_>> {
     let extensions = Options::ENABLE_TABLES
@@ -160,9 +174,9 @@ impl<'a> Walk<'a> {
                 self.first_ends = None;
                 continue;
             }
-            let trimmed = rest.trim_end();
-            self.first_ends = self.lines.is_empty().then_some(place + WORD.len() + trimmed.len());
-            self.lines.push(CommandLine { rest: trimmed, fence: None });
+            let ends = place + WORD.len() + rest.trim_end().len();
+            self.first_ends = self.lines.is_empty().then_some(ends);
+            self.lines.push(CommandLine { rest: rest.trim(), fence: None });
         }
     }
 }

@@ -96,7 +96,7 @@ pub struct Mistake {
 pub fn parse(comment: &str) -> Option<Request> {
     let comment = &comment[..comment.floor_char_boundary(COMMENT_BYTES)];
     // Nearly every comment ends here, without being read as Markdown.
-    if !markdown::mentions(comment) {
+    if !markdown::mentions(comment) || markdown::too_deep(comment) {
         return None;
     }
     let lines = markdown::command_lines(comment);

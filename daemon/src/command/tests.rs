@@ -17,7 +17,7 @@ fn bisect(comment: &str) -> Bisect {
 fn mistake(comment: &str) -> Mistake {
     let request = parse(comment).unwrap_or_else(|| panic!("no command: {comment}"));
     let mistake = request.command.expect_err(comment);
-    assert!(parse(&mistake.example).is_some_and(|r| r.command.is_ok()), "{comment:?} → {mistake:?}");
+    assert!(parse(&mistake.example).is_some_and(|r| r.command.is_ok()), "{mistake:?}");
     mistake
 }
 
@@ -299,7 +299,7 @@ fn reads(comment: &str) {
         let request = parse(comment);
         let slow = started.elapsed().as_millis() >= BUDGET;
         if let Some(Request { command: Err(mistake), .. }) = request {
-            assert!(parse(&mistake.example).is_some_and(|r| r.command.is_ok()), "{comment:?} → {mistake:?}");
+            assert!(parse(&mistake.example).is_some_and(|r| r.command.is_ok()), "{mistake:?}");
         }
         slow
     });
