@@ -64,6 +64,33 @@ async fn what_would_fail_later_is_refused_with_the_way_out() {
 }
 
 #[tokio::test]
+async fn an_address_of_nothing_leaves_no_mirror_and_a_good_one_that_is_gone_for_now_does() {
+    let world = world().await;
+    let mirrors = || {
+        let entries = std::fs::read_dir(world.data_dir().join("mirrors")).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name != "gitconfig").count()
+    };
+    let nowhere = format!("file://{}", world.path("nowhere").display());
+    // Several at once, as from a script: each says the same.
+    let tries = [(); 4].map(|()| bisect(&world, &nowhere, "c0", "c5").args(BROKEN_AT_3).run());
+    let [a, b, c, d] = tries;
+    let ran = tokio::join!(a, b, c, d);
+    for ran in [ran.0, ran.1, ran.2, ran.3] {
+        let ran = ran.expect(2);
+        assert!(ran.stderr.contains("fetch from") && ran.stderr.contains("nowhere"), "{}", ran.stderr);
+    }
+    assert_eq!(mirrors(), 0, "an empty mirror was left");
+    bisect(&world, &address(&world), "c0", "c5").args(BROKEN_AT_3).run().await.expect(0);
+    assert_eq!(mirrors(), 2, "the mirror and its lock");
+    let away = world.path("away");
+    std::fs::rename(world.project.path(), &away).unwrap();
+    bisect(&world, &address(&world), "c0", "c5").args(BROKEN_AT_3).run().await.expect(2);
+    std::fs::rename(&away, world.project.path()).unwrap();
+    assert_eq!(mirrors(), 2, "what was fetched once is kept");
+}
+
+#[tokio::test]
 async fn where_and_from_what_it_is_started_changes_nothing() {
     let world = world().await;
     let folder = world.path("elsewhere");
