@@ -115,7 +115,7 @@ pub struct BisectArgs {
     /// Consider only commits that touch this path (repeatable).
     #[arg(long = "path", value_name = "PATH")]
     pub paths: Vec<String>,
-    /// Never test the commits of this range, or this one commit (repeatable).
+    /// Never test the commits of this range, or this one commit (repeatable); the ends cannot be among them.
     #[arg(long, value_name = "A..B")]
     pub skip: Vec<String>,
     /// Set a variable for the command (repeatable).

@@ -137,7 +137,7 @@ fn new_job(spec: &JobSpec, config: &Config) -> NewJob {
         setup: spec.setup.clone(),
         image: Some(spec.image.clone()),
         lanes: u32::try_from(spec.lanes).unwrap_or(u32::MAX),
-        timeout: Some(Duration::from_secs_f64(spec.timeout)),
+        timeout: Some(spec.probe_timeout()),
         max_duration: Some(Duration::from_secs_f64(spec.job_timeout)),
         spec: serde_json::to_value(spec).unwrap_or_default(),
         priority: 0,

@@ -31,7 +31,6 @@ pub(super) async fn understand(args: &BisectArgs, config: &Config) -> Result<Job
     let job_timeout = args.job_timeout.unwrap_or(config.job_timeout);
     let spec = JobSpec {
         source,
-        good,
         bad,
         command: args.command.clone(),
         setup: args.setup.clone(),
@@ -39,14 +38,15 @@ pub(super) async fn understand(args: &BisectArgs, config: &Config) -> Result<Job
         env: args.env.clone(),
         network: args.network.unwrap_or(config.network).to_string(),
         sandbox: args.sandbox,
-        timeout: args.timeout.unwrap_or(job_timeout).as_secs_f64(),
+        timeout: args.timeout.as_ref().map(Duration::as_secs_f64),
         silence: args.silence.as_ref().map(Duration::as_secs_f64),
         job_timeout: job_timeout.as_secs_f64(),
         lanes: lanes(args, config),
         first_parent: args.first_parent,
         fixed: args.fixed,
         paths: args.paths.clone(),
-        skip: skipped(&args.skip, &repository).await?,
+        skip: skipped(args, &good, bad, &repository).await?,
+        good,
     };
     // Loaded again by whoever runs the job; here it is asked whether there is anything to search.
     question::load(&repository, &spec).await.map_err(Refusal::usage)?;
@@ -73,14 +73,35 @@ async fn open(named: &str, config: &Config) -> Result<(String, Repository), Refu
     Ok((named.to_owned(), mirror.repository()))
 }
 
-async fn skipped(ranges: &[String], repository: &Repository) -> Result<Vec<Sha>, Refusal> {
+/// What is never to be tested. An end is tested, to see that the range is what it is said to be, so
+/// it cannot be among it. Git, which takes its ends untested, ignores the skip of a good end, and
+/// can never name a bad end that is skipped.
+async fn skipped(args: &BisectArgs, good: &[Sha], bad: Sha, repository: &Repository) -> Result<Vec<Sha>, Refusal> {
     let mut skip = Vec::new();
-    for range in ranges {
-        skip.extend(repository.range(range).await.map_err(Refusal::usage)?);
+    for range in &args.skip {
+        let listed = repository.range(range).await.map_err(Refusal::usage)?;
+        let end = std::iter::once(&bad).chain(good).find(|end| listed.contains(end));
+        if let Some(end) = end {
+            return Err(contradiction(range, *end, *end == bad));
+        }
+        skip.extend(listed);
     }
     skip.sort_unstable();
     skip.dedup();
     Ok(skip)
+}
+
+fn contradiction(range: &str, end: Sha, is_newer: bool) -> Refusal {
+    let (which, short) = (if is_newer { "newer" } else { "older" }, end.short());
+    let way_out = match (range.split_once(".."), is_newer) {
+        (None, _) => "name an end that can be tested".to_owned(),
+        (Some((from, _)), true) => format!("leave it out (--skip {from}..{short}^), or name a newer end"),
+        (Some((_, to)), false) => format!("begin after it (--skip {short}..{to}), or name an older end"),
+    };
+    Refusal::usage(format!(
+        "--skip {range} covers the {which} end {short}, which has to be tested to know that there is something to \
+         find; {way_out}"
+    ))
 }
 
 /// What is said of a `DATA_DIR` that cannot be used.

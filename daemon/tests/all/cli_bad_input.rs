@@ -31,7 +31,8 @@ async fn a_request_that_leaves_nothing_to_search_is_refused() {
     project.git(&["tag", "same", "c2"]);
     project.git(&["tag", "tree", "c2^{tree}"]);
     let world = World::new(project).await;
-    let c1 = world.project.sha("c1").short();
+    let [c1, c4] = ["c1", "c4"].map(|name| world.project.sha(name).short());
+    let (until_c4, from_c1) = (format!("--skip c2..{c4}^"), format!("--skip {c1}..c2"));
     type Case<'a> = (&'a str, &'a str, &'a str, &'a [&'a str], &'a [&'a str]);
     let cases: &[Case] = &[
         ("an unknown good end", "v9", "main", &[], &["`v9`", "git tag"]),
@@ -51,6 +52,11 @@ async fn a_request_that_leaves_nothing_to_search_is_refused() {
         ("equal ends by two names", "c4", "main", &[], &["same commit", "older"]),
         ("swapped ends", "c4", "c1", &[], &["nothing between", &c1, "older", "--fixed"]),
         ("a path that nothing touches", "c0", "c4", &["--path", "nowhere.py"], &["nowhere.py", "spelling"]),
+        ("a skip of the bad end", "c0", "c4", &["--skip", "c4"], &["--skip c4", "newer end", &c4, "can be tested"]),
+        ("a skip of the good end", "c1", "c4", &["--skip", "c1"], &["--skip c1", "older end", &c1]),
+        ("a skip over the bad end", "c0", "main", &["--skip", "c2..main"], &["--skip c2..main", &c4, &until_c4]),
+        ("a skip over the good end", "c1", "c4", &["--skip", "c0..c2"], &["--skip c0..c2", &c1, &from_c1]),
+        ("a skip of a further good end", "c0", "c4", &["--good", "c1", "--skip", "c0..c2"], &["older end", &c1]),
         ("a skip of nothing", "c0", "c4", &["--skip", "c1..v9"], &["`v9`"]),
     ];
     for (case, good, bad, options, says) in cases {
