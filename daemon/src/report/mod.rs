@@ -131,6 +131,6 @@ pub struct Failure {
     pub commit: Sha,
     /// How it ended.
     pub ending: Ending,
-    /// The end of what it printed, filtered for display.
+    /// The end of what it printed, filtered for display: nothing but its text and its colours.
     pub tail: String,
 }

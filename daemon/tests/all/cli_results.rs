@@ -413,8 +413,11 @@ async fn two_identical_commands_share_one_job_and_ctrl_c_leaves_what_was_only_jo
 #[tokio::test]
 async fn colours_are_for_terminals_that_want_them() {
     let world = World::new(Project::linear(3)).await;
-    let bisect = |options: &[&str]| world.bisect("c0", "main", options).args(["--", "sh", "-c", "test $(cat n) -lt 1"]);
-    assert!(bisect(&["--color", "always"]).run().await.expect(0).stdout.contains("\u{1b}["));
+    let script = r"printf 'it is \033[31mred\033[2J\n'; test $(cat n) -lt 1";
+    let bisect = |options: &[&str]| world.bisect("c0", "main", options).args(["--", "sh", "-c", script]);
+    let always = bisect(&["--color", "always"]).run().await.expect(0).stdout;
+    assert!(always.contains("it is \u{1b}[31mred\u{1b}[0m\n"), "the command's own colours: {always}");
+    assert!(!always.contains("\u{1b}[2J"), "and nothing else of it: {always}");
     // `script` is a terminal for what it runs.
     let command = format!("{} 2> /dev/null", bisect(&[]).words());
     let on_a_terminal = |variable: &str| {
@@ -425,7 +428,8 @@ async fn colours_are_for_terminals_that_want_them() {
     let (coloured, plain, empty) =
         tokio::join!(on_a_terminal("X=1"), on_a_terminal("NO_COLOR=1"), on_a_terminal("NO_COLOR="));
     assert!(coloured.expect(0).stdout.contains("\u{1b}["));
-    assert!(!plain.expect(0).stdout.contains("\u{1b}["));
+    let plain = plain.expect(0).stdout;
+    assert!(!plain.contains("\u{1b}[") && plain.contains("it is red"), "{plain}");
     assert!(empty.expect(0).stdout.contains("\u{1b}["), "an empty NO_COLOR asks for nothing");
     world.ends_clean().await;
 }
