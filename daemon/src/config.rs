@@ -1,9 +1,14 @@
 //! The configuration: defaults, then `Rocket.toml` (`[default.bisect]`), then `.env`, then the
 //! environment; checked once, at start.
 //!
+//! Unknown keys of `Rocket.toml` are refused. `.env` is shared with other programs: there only a name
+//! that looks like ours is. In the environment, where anything may stand, a name but a letter or two
+//! from one of ours is warned of.
+//!
 //! One table, [`VARIABLES`], names every variable with its default and meaning: the checks, the
 //! messages and `.env.example` are made from it. Secrets are never printed.
 
+mod names;
 mod value;
 mod variables;
 
@@ -61,7 +66,9 @@ impl Config {
     pub fn load(env_file: Option<&Path>) -> Result<Self, ConfigError> {
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::from_sources(Path::new("Rocket.toml"), &read_env_file(env_file)?, &environment.collect())
+        let environment = environment.collect();
+        warn_of_slips(&environment);
+        Self::from_sources(Path::new("Rocket.toml"), &read_env_file(env_file)?, &environment)
     }
 
     /// The same from named sources, so that tests need not touch the process's environment.
@@ -133,7 +140,26 @@ fn read_env_file(named: Option<&Path>) -> Result<BTreeMap<String, String>, Confi
             other => other.to_string(),
         },
     };
-    dotenvy::from_path_iter(path).map_err(wrong)?.map(|item| item.map_err(wrong)).collect()
+    let variables: BTreeMap<_, _> =
+        dotenvy::from_path_iter(path).map_err(wrong)?.map(|item| item.map_err(wrong)).collect::<Result<_, _>>()?;
+    match variables.keys().find(|name| names::looks_like_ours(name)) {
+        Some(name) => Err(ConfigError::UnknownVariable {
+            path: path.to_owned(),
+            name: name.clone(),
+            hint: value::hint(names::nearest(name).map(str::to_owned)),
+        }),
+        None => Ok(variables),
+    }
+}
+
+/// Says which variables of the environment are nearly ours, and so have no effect. No refusal: they
+/// may well be another program's.
+fn warn_of_slips(environment: &BTreeMap<String, String>) {
+    for name in environment.keys() {
+        if let Some(known) = names::misspelled(name) {
+            tracing::warn!(variable.name = %name, variable.meant = %known, "a variable of the environment has no effect; was another one meant?");
+        }
+    }
 }
 
 /// `/var/lib/bisect-bot` for root and wherever it can be written, else the user's data folder.

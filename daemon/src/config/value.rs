@@ -1,6 +1,6 @@
 //! Values of the configuration, read one by one so that each error names its variable.
 
-use super::{VARIABLES, Variable};
+use super::{VARIABLES, Variable, names};
 use crate::sandbox::Network;
 use figment::Figment;
 use secrecy::SecretString;
@@ -33,6 +33,19 @@ pub enum ConfigError {
     /// `Rocket.toml` cannot be read.
     #[error("Rocket.toml: {0}")]
     File(Box<figment::Error>),
+    /// A name in the file of variables that looks like one of ours, and is none.
+    #[error(
+        "{}: unknown variable {name}{hint}; if it is another program's, keep ours in a file of their own (--env-file)",
+        path.display()
+    )]
+    UnknownVariable {
+        /// The file.
+        path: PathBuf,
+        /// The variable.
+        name: String,
+        /// The nearest known one, as the end of a sentence.
+        hint: String,
+    },
     /// The file of variables cannot be read.
     #[error("{}: {reason}", path.display())]
     EnvFile {
@@ -73,7 +86,10 @@ impl Values {
     pub(super) fn extract(figment: &Figment) -> Result<Self, ConfigError> {
         let values: BTreeMap<String, Text> = figment.extract().map_err(|error| ConfigError::File(Box::new(error)))?;
         match values.keys().find(|key| find(key).is_none()) {
-            Some(key) => Err(ConfigError::UnknownKey { key: key.clone(), hint: hint(key) }),
+            Some(key) => Err(ConfigError::UnknownKey {
+                key: key.clone(),
+                hint: hint(names::nearest(key).map(str::to_lowercase)),
+            }),
             None => Ok(Self(values)),
         }
     }
@@ -129,16 +145,10 @@ fn wrong(name: &'static str, found: &str, expected: &'static str) -> ConfigError
     ConfigError::Wrong { name, found: found.to_owned(), expected, example: variable(name).example }
 }
 
-/// The known key that shares most with an unknown one, where one is near enough to be meant.
-fn hint(key: &str) -> String {
-    let near =
-        VARIABLES.iter().map(|variable| variable.name.to_lowercase()).max_by_key(|known| shared_prefix(known, key));
-    match near {
-        Some(known) if shared_prefix(&known, key) >= 4 => format!(" (did you mean `{known}`?)"),
-        _ => format!("; the keys are listed in {}", ".env.example"),
-    }
-}
-
-fn shared_prefix(one: &str, other: &str) -> usize {
-    one.chars().zip(other.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
+/// The end of a sentence about an unknown name.
+pub(super) fn hint(near: Option<String>) -> String {
+    near.map_or_else(
+        || "; the names are listed in .env.example".to_owned(),
+        |known| format!(" (did you mean `{known}`?)"),
+    )
 }
