@@ -100,6 +100,15 @@ pub struct Enqueued {
     pub joined: bool,
 }
 
+/// What became of a job whose watcher left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Nobody else waits for it: it is cancelled, unless it had ended.
+    Cancelled,
+    /// So many others wait for it: it goes on.
+    Others(usize),
+}
+
 /// The answer to a sign of life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
@@ -169,6 +178,50 @@ impl Queue {
         let enqueued = enqueue_in(&mut tx, job).await?;
         tx.commit().await?;
         Ok(enqueued)
+    }
+
+    /// The same, and somebody at this instance waits for the job from now on.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn enqueue_and_watch(&self, job: &NewJob) -> Result<Enqueued, DbError> {
+        let mut tx = self.db.begin().await?;
+        let enqueued = enqueue_in(&mut tx, job).await?;
+        instances::watch(&mut tx, &self.instance, Some(enqueued.job)).await?;
+        tx.commit().await?;
+        Ok(enqueued)
+    }
+
+    /// Nobody at this instance waits for a job any more, whatever becomes of it.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn watch_no_more(&self) -> Result<(), DbError> {
+        let mut tx = self.db.begin().await?;
+        instances::watch(&mut tx, &self.instance, None).await?;
+        tx.commit().await
+    }
+
+    /// The same, and the job is cancelled if nobody else waits for it. `is_dead` knows of processes
+    /// that can wait no more, however fresh their sign of life is. Who joins meanwhile is either seen
+    /// here, or finds the job cancelled and begins a new one: both lock its row.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn leave(&self, job: JobId, by: &str, is_dead: impl Fn(&InstanceId) -> bool) -> Result<Left, DbError> {
+        let mut tx = self.db.begin().await?;
+        let unfinished = jobs::lock_unfinished(&mut tx, job).await?.is_some();
+        instances::watch(&mut tx, &self.instance, None).await?;
+        let watchers = instances::watchers(&mut tx, job, self.clocks.stale_after).await?;
+        let others = watchers.iter().filter(|id| !is_dead(id)).count();
+        let left = if unfinished && others > 0 {
+            Left::Others(others)
+        } else {
+            self.request_cancel_in(&mut tx, job, by).await?;
+            Left::Cancelled
+        };
+        tx.commit().await?;
+        Ok(left)
     }
 
     /// Takes a pending job, if there is one that may run here. Installations take turns, and run

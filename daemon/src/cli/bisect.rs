@@ -4,6 +4,7 @@ use super::{
     Exit, Refusal,
     args::{BisectArgs, When},
     instance::{affinity, forget, is_dead},
+    leave::Leaving,
     print, request,
     services::{self, Services, Storage},
     signals::Signals,
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     config::Config,
     db::jobs::{self, JobRow, NewJob, Origin},
-    queue::{Claim, Enqueued, Queue},
+    queue::{Claim, Enqueued},
     report::{Report, json, terminal},
     runner::{
         Runner,
@@ -84,13 +85,14 @@ async fn serve_one(
     signals: &Signals,
 ) -> Result<Exit, Refusal> {
     let job = new_job(spec, config);
-    let enqueued = runner.queue.enqueue(&job).await.map_err(Refusal::infrastructure)?;
+    let enqueued = runner.queue.enqueue_and_watch(&job).await.map_err(Refusal::infrastructure)?;
     let shown = Shown::of(args);
     shown.announce(spec, &enqueued);
 
     let stopping = CancellationToken::new();
     let mut worker = tokio::spawn(work(runner.clone(), enqueued.job, config.clone(), stopping.clone()));
-    let obeying = tokio::spawn(obey(signals.clone(), runner.queue.clone(), enqueued, stopping.clone()));
+    let leaving = Leaving::new(runner, enqueued.job, &config.data_dir, stopping.clone());
+    let obeying = tokio::spawn(leaving.clone().obey(signals.clone()));
     // While the database is away, the worker holds out for as long as its lease may last.
     let patience = runner.clocks.stale_after.max(Duration::from_mins(1));
     let row = tokio::select! {
@@ -104,9 +106,7 @@ async fn serve_one(
     };
     let answer = row.and_then(|row| match row {
         Some(row) => shown.result(&row),
-        None => {
-            Err(interrupted(format!("stopped; job {} is kept: give the same command again to go on", enqueued.job)))
-        }
+        None => Err(interrupted(leaving.last_words())),
     });
     // The answer is told; what is left is to remove containers and workspaces.
     stopping.cancel();
@@ -184,26 +184,8 @@ async fn recover(runner: &Runner, job: JobId, config: &Config) -> Result<(), cra
     Ok(())
 }
 
-/// Ctrl-C cancels a job that this process brought, and leaves one that it only joined. SIGTERM and
-/// SIGHUP give it back, to go on later. A second signal ends the process at once.
-async fn obey(signals: Signals, queue: Queue, job: Enqueued, stopping: CancellationToken) {
-    signals.asked.cancelled().await;
-    if signals.by_interrupt() && !job.joined {
-        tell("\ncancelling: stopping what runs (once more ends at once)");
-        match queue.request_cancel(job.job, "Ctrl-C").await {
-            Ok(_) => return,
-            Err(error) => tracing::warn!(error = %error, "the job could not be cancelled; giving it back"),
-        }
-    } else if job.joined {
-        tell("\nleaving: the job goes on where it runs, or waits for the same command (once more ends at once)");
-    } else {
-        tell("\nstopping: the job is given back (once more ends at once)");
-    }
-    stopping.cancel();
-}
-
 /// A line on standard error; nobody is left to tell when it is closed.
-fn tell(line: &str) {
+pub(super) fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

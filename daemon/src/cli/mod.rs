@@ -4,6 +4,7 @@ mod args;
 mod bisect;
 mod exit;
 mod instance;
+mod leave;
 mod migrate;
 mod request;
 mod services;

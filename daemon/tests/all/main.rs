@@ -5,6 +5,7 @@ mod cli_bad_input;
 mod cli_results;
 mod cli_signals;
 mod cli_sources;
+mod cli_together;
 mod crash;
 mod database;
 mod infrastructure;
