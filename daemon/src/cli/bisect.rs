@@ -8,6 +8,7 @@ use super::{
     print, request,
     services::{self, Services, Storage},
     signals::Signals,
+    steps::Steps,
     watch::{self, Show},
 };
 use crate::{
@@ -46,13 +47,14 @@ pub(super) async fn run(args: BisectArgs, config: &Config) -> Result<Exit, Refus
 
 async fn bisect(args: &BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     let signals = Signals::listen().map_err(Refusal::infrastructure)?;
+    let steps = Steps::new(Shown::of(args).progress);
     let (spec, docker) = tokio::select! {
-        checked = check(args, config) => checked?,
+        checked = check(args, config, steps) => checked?,
         () = signals.asked.cancelled() => return Err(interrupted("stopped before anything was started")),
     };
     // From here on there is something to stop: only a second signal cuts it short.
     let storage = tokio::select! {
-        storage = Storage::open(config) => storage,
+        storage = Storage::open(config, steps) => storage,
         () = signals.hurry.cancelled() => return Err(interrupted("stopped while the database was opened")),
     };
     let early = || interrupted("stopped before the job was queued");
@@ -67,9 +69,13 @@ async fn bisect(args: &BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     answer
 }
 
-async fn check(args: &BisectArgs, config: &Config) -> Result<(JobSpec, Option<Arc<dyn Sandbox>>), Refusal> {
-    let spec = request::understand(args, config).await?;
-    let docker = services::docker(config, &spec).await?;
+async fn check(
+    args: &BisectArgs,
+    config: &Config,
+    steps: Steps,
+) -> Result<(JobSpec, Option<Arc<dyn Sandbox>>), Refusal> {
+    let spec = request::understand(args, config, steps).await?;
+    let docker = steps.tell("checking Docker, the image and the network", services::docker(config, &spec)).await?;
     Ok((spec, docker))
 }
 

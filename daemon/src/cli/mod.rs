@@ -9,6 +9,7 @@ mod migrate;
 mod request;
 mod services;
 mod signals;
+mod steps;
 mod watch;
 
 pub use args::{Cli, Command};

@@ -1,10 +1,11 @@
 //! From the arguments of `bisectd bisect` to a checked [`JobSpec`]. Nothing is created unless the
 //! source is an address, which has to be fetched to be asked.
 
-use super::{Refusal, args::BisectArgs};
+use super::{Refusal, args::BisectArgs, steps::Steps};
 use crate::{
     config::Config,
-    git::{Git, Repository, check_address, is_url},
+    git::{Git, GitError, Repository, check_address, is_url, without_password},
+    report::text,
     runner::{mirror::Mirrors, question, spec::JobSpec},
 };
 use bisect_shared::Sha;
@@ -14,11 +15,11 @@ use std::{path::Path, time::Duration};
 const DEFAULT_LANES: u32 = 3;
 
 /// Resolves every name and checks that there is something to search.
-pub(super) async fn understand(args: &BisectArgs, config: &Config) -> Result<JobSpec, Refusal> {
+pub(super) async fn understand(args: &BisectArgs, config: &Config, steps: Steps) -> Result<JobSpec, Refusal> {
     if args.command.first().is_none_or(String::is_empty) || args.command.iter().any(|word| word.contains('\0')) {
         return Err(Refusal::usage("the command is empty; give it after `--`, for example: -- pytest tests/test_x.py"));
     }
-    let (source, repository) = open(&args.repo, config).await?;
+    let (source, repository) = open(&args.repo, config, steps).await?;
     repository.refuse_incomplete().await.map_err(Refusal::usage)?;
     let mut good = vec![repository.resolve(&args.good).await.map_err(Refusal::usage)?];
     for name in &args.more_good {
@@ -49,7 +50,8 @@ pub(super) async fn understand(args: &BisectArgs, config: &Config) -> Result<Job
         good,
     };
     // Loaded again by whoever runs the job; here it is asked whether there is anything to search.
-    question::load(&repository, &spec).await.map_err(Refusal::usage)?;
+    let loading = question::load(&repository, &spec);
+    steps.tell("reading the range", loading).await.map_err(Refusal::usage)?;
     Ok(spec)
 }
 
@@ -58,7 +60,7 @@ fn lanes(args: &BisectArgs, config: &Config) -> usize {
     wanted as usize
 }
 
-async fn open(named: &str, config: &Config) -> Result<(String, Repository), Refusal> {
+async fn open(named: &str, config: &Config, steps: Steps) -> Result<(String, Repository), Refusal> {
     if !is_url(named) {
         let repository = Repository::discover(Git::reader(), Path::new(named)).await.map_err(Refusal::usage)?;
         let source = repository.git_dir().to_str().map(str::to_owned);
@@ -67,9 +69,14 @@ async fn open(named: &str, config: &Config) -> Result<(String, Repository), Refu
     }
     check_address(named).map_err(Refusal::usage)?;
     let mirrors = Mirrors::open(&config.data_dir).map_err(|error| unwritable(&config.data_dir, &error))?;
-    let mirror = mirrors.mirror(named).await.map_err(Refusal::usage)?;
-    mirror.fetch().await.map_err(Refusal::usage)?;
-    mirror.follow_head().await.map_err(Refusal::usage)?;
+    let fetching = async {
+        let mirror = mirrors.mirror(named).await?;
+        mirror.fetch().await?;
+        mirror.follow_head().await?;
+        Ok::<_, GitError>(mirror)
+    };
+    let what = format!("reading {} into its mirror", text::line(&without_password(named)));
+    let mirror = steps.tell(&what, fetching).await.map_err(Refusal::usage)?;
     Ok((named.to_owned(), mirror.repository()))
 }
 

@@ -4,6 +4,7 @@ use super::{
     Refusal,
     instance::{self, Instance, affinity},
     request::unwritable,
+    steps::Steps,
 };
 use crate::{
     config::Config,
@@ -41,9 +42,9 @@ pub(super) struct Storage {
 impl Storage {
     /// Opens it. A configured one is only read, so that one which cannot be used costs nothing; the
     /// private one is started, and made when it is not there.
-    pub(super) async fn open(config: &Config) -> Result<Self, Refusal> {
-        let (settings, postgres) = database_settings(config).await?;
-        match checked(&settings, postgres.is_some()).await {
+    pub(super) async fn open(config: &Config, steps: Steps) -> Result<Self, Refusal> {
+        let (settings, postgres) = steps.tell(opening(config), database_settings(config)).await?;
+        match steps.tell("checking the database", checked(&settings, postgres.is_some())).await {
             Ok(db) => Ok(Self { db, postgres }),
             Err(refusal) => {
                 stop_postgres(postgres).await;
@@ -55,6 +56,15 @@ impl Storage {
     /// Stops what [`Storage::open`] started.
     pub(super) async fn close(self) {
         stop_postgres(self.postgres).await;
+    }
+}
+
+/// What [`database_settings`] does, for people.
+fn opening(config: &Config) -> &'static str {
+    if PrivatePostgres::is_made(&config.data_dir) {
+        "starting the private PostgreSQL"
+    } else {
+        "starting the private PostgreSQL (the first time: making it)"
     }
 }
 

@@ -139,6 +139,12 @@ impl PrivatePostgres {
         Ok((Self { server, start_lock, users: Some(users), guard: None }, start))
     }
 
+    /// Whether there is one in `data_dir`, running or not; else the first start makes it.
+    #[must_use]
+    pub fn is_made(data_dir: &Path) -> bool {
+        data_dir.join("postgres").join("data").exists()
+    }
+
     /// How to connect to it.
     #[must_use]
     pub fn settings(&self) -> DatabaseSettings {
