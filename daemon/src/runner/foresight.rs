@@ -36,3 +36,42 @@ fn median(of: impl Iterator<Item = Duration>) -> Option<Duration> {
     sorted.sort_unstable();
     sorted.get(sorted.len() / 2).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EQUAL: [u64; 4] = [1060, 1040, 1090, 1060];
+
+    fn held(ended: &[u64], going: &[u64]) -> Option<u64> {
+        let times = |of: &[u64]| -> Vec<Duration> { of.iter().copied().map(Duration::from_millis).collect() };
+        let hold = hold(&times(ended), &times(going))?;
+        Some(u64::try_from(hold.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    #[test]
+    fn an_answer_that_is_due_is_waited_for_and_no_longer_than_a_moment() {
+        // A moment is an eighth of 1,060 ms: 132 ms.
+        assert_eq!(held(&EQUAL, &[1050]), Some(132));
+        assert_eq!(held(&EQUAL, &[1160]), Some(32), "it is late already");
+        assert_eq!(held(&EQUAL, &[100, 1160, 1050]), Some(32), "the first of them");
+        let long = EQUAL.map(|took| took * 100);
+        assert_eq!(held(&long, &[105_990]), None, "runs of minutes differ by seconds");
+        assert_eq!(held(&[106_000; 4], &[105_900]), Some(150), "never longer than a container costs");
+    }
+
+    #[test]
+    fn nothing_is_waited_for_that_is_not_due() {
+        assert_eq!(held(&EQUAL, &[]), None);
+        assert_eq!(held(&EQUAL, &[500]), None, "in the middle of it");
+        assert_eq!(held(&EQUAL, &[1200]), None, "much later than the others: it may take any time");
+    }
+
+    #[test]
+    fn of_few_or_differing_runs_nothing_is_foretold() {
+        assert_eq!(held(&[], &[1050]), None);
+        assert_eq!(held(&EQUAL[..2], &[1050]), None);
+        assert_eq!(held(&[300, 700, 1060, 1500, 4000], &[1050]), None);
+        assert_eq!(held(&[1060, 1040, 1090, 1060, 9000], &[1050]), Some(132), "one outlier says little");
+    }
+}
