@@ -152,17 +152,21 @@ impl Queue {
         Ok(status)
     }
 
-    /// Ends the job.
+    /// Ends the job. May be said twice: the answer to the first commit may have been lost.
     ///
     /// # Errors
     /// [`LeaseError::Lost`]: the result is somebody else's to give.
     pub async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<(), LeaseError> {
         let mut tx = self.db.begin().await?;
-        if !self.finish_in(&mut tx, lease, outcome).await? {
-            tx.rollback().await?;
-            return Err(refused(&self.db, lease, "finish").await);
+        if self.finish_in(&mut tx, lease, outcome).await? {
+            return Ok(tx.commit().await?);
         }
-        Ok(tx.commit().await?)
+        let row = jobs::find(&mut tx, lease.job()).await?;
+        tx.rollback().await?;
+        if row.is_some_and(|row| ended_so(&row, lease, outcome)) {
+            return Ok(());
+        }
+        Err(refused(&self.db, lease, "finish").await)
     }
 
     /// Ends the job in a transaction of the caller, who adds what must come with it (the reply).
@@ -240,6 +244,16 @@ impl Queue {
         job_events::append(tx, &back, kind, Some(&self.instance), detail).await?;
         Ok(back.status)
     }
+}
+
+/// Whether this claim ended the job with these very words.
+fn ended_so(row: &JobRow, lease: &Lease, outcome: &Outcome) -> bool {
+    row.epoch == lease.epoch()
+        && row.worker.as_ref() == Some(lease.worker())
+        && row.status == outcome.end.status()
+        && row.result == outcome.result
+        && row.culprit == outcome.culprit
+        && row.error == outcome.error
 }
 
 fn gone(job: JobId) -> DbError {

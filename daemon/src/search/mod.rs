@@ -88,6 +88,9 @@ pub enum Step {
         progress: Progress,
         /// Whether runs of a proof are near, so that fresh workspaces may be made ready.
         prepare_proof: bool,
+        /// Once nothing but runs of the proof is needed any more: how many of them are neither in flight
+        /// nor in `start`. Workspaces beside those are of no more use.
+        only_proof: Option<usize>,
     },
     /// The bisection is over; whatever is in flight is of no use.
     Done(Conclusion),

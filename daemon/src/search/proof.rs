@@ -9,15 +9,74 @@ use super::verdict::Record;
 use super::{Graph, InFlight, Question, Run, ends};
 use bisect_shared::{Purpose, Sha, Verdict};
 
-/// The runs that the proof of this commit needs and that are not recorded yet. The culprit itself
-/// counts as proven by a search run and one more.
-pub(super) fn missing(question: &Question, record: &Record, culprit: Sha) -> Vec<InFlight> {
-    let proof = |commit| InFlight { commit, purpose: Purpose::Proof };
-    let parents = parents(question, culprit);
-    let tested = parents.into_iter().filter(|&parent| !is_skipped(question, record, parent));
-    let runs = [InFlight { commit: culprit, purpose: Purpose::Search }, proof(culprit)];
-    let runs = runs.into_iter().chain(tested.map(proof));
-    runs.filter(|run| !record.has_run(run.commit, run.purpose)).collect()
+/// Tells what a candidate's proof lacks, and what it says.
+pub(super) struct Proof<'a> {
+    pub(super) question: &'a Question,
+    pub(super) record: &'a Record,
+    /// By node of the question's graph: [`cleared_by_search`].
+    pub(super) searched: &'a [bool],
+}
+
+/// Which commits show the older behaviour by the search's runs alone.
+pub(super) fn cleared_by_search(question: &Question, record: &Record) -> Vec<bool> {
+    let good = |commit: &Sha| record.verdict_for(*commit, Purpose::Search) == Some(Verdict::Good);
+    let commits = record.commits().map(|(commit, _)| commit).filter(good);
+    question.graph.ancestors(commits.filter_map(|commit| question.graph.node(&commit)))
+}
+
+impl Proof<'_> {
+    /// The runs that the proof of this commit needs and that are not recorded yet.
+    ///
+    /// Once *more*: what the proof confirms was seen by the search before. With idle lanes a proof may
+    /// begin so early that it answers first, and then leads the search. Its word alone would make a
+    /// culprit out of one lucky run of a flaky parent, with several lanes only, and nothing would tell
+    /// that a verdict hung on what an earlier run left behind. So culprit and parent are run for the
+    /// search as well, if need be beside the proof; a parent that the search never asks for (another
+    /// parent of a merge, below a good commit) is run once, as with one lane.
+    pub(super) fn missing(&self, culprit: Sha) -> Vec<InFlight> {
+        let proof = |commit| InFlight { commit, purpose: Purpose::Proof };
+        let search = |commit| InFlight { commit, purpose: Purpose::Search };
+        let parents = parents(self.question, culprit).into_iter();
+        let tested: Vec<Sha> = parents.filter(|&parent| !is_skipped(self.question, self.record, parent)).collect();
+        let searched = std::iter::once(culprit).chain(tested.iter().copied().filter(|it| self.is_open(it)));
+        let proven = std::iter::once(culprit).chain(tested.iter().copied());
+        let runs = searched.map(search).chain(proven.map(proof));
+        runs.filter(|run| !self.record.has_run(run.commit, run.purpose)).collect()
+    }
+
+    /// Whether the search could not go without a run of this commit.
+    fn is_open(&self, commit: &Sha) -> bool {
+        self.question.graph.node(commit).is_some_and(|node| !self.searched[node as usize])
+    }
+
+    /// What the last candidate turns out to be, as soon as its proof tells.
+    pub(super) fn conclude(&self, culprit: Sha) -> Option<Conclusion> {
+        let Self { question, record, .. } = *self;
+        if let Some(suspects) = untouched_bad_end(question, record, culprit) {
+            return Some(suspects);
+        }
+        let bad = |parent: &Sha| record.verdict(*parent) == Some(Verdict::Bad);
+        if let Some(parent) = parents(question, culprit).into_iter().find(bad) {
+            return bad_parent(question, record, culprit, parent);
+        }
+        if !self.missing(culprit).is_empty() {
+            return None;
+        }
+        let unsure = record.of(culprit).find(|(_, verdict)| *verdict != Some(Verdict::Bad));
+        if let (Some((unsure, _)), Some(bad)) = (unsure, record.run_with(culprit, Verdict::Bad)) {
+            return Some(Conclusion::Flaky { runs: [*unsure, bad] });
+        }
+        let state = |commit| match is_skipped(question, record, commit) || !is_proven(record, commit) {
+            true => ParentState::Skipped,
+            false => ParentState::Proven,
+        };
+        let parents = parents(question, culprit).into_iter();
+        Some(Conclusion::Culprit {
+            culprit,
+            parents: parents.map(|commit| Parent { commit, state: state(commit) }).collect(),
+            skipped_merge_bases: ends::skipped_merge_bases(question, record),
+        })
+    }
 }
 
 /// The parents in the whole history, not in the simplified one of `--path`; each once.
@@ -37,34 +96,6 @@ fn real(question: &Question) -> &Graph {
 
 fn is_skipped(question: &Question, record: &Record, commit: Sha) -> bool {
     question.skips(commit) || record.verdict(commit) == Some(Verdict::Skip)
-}
-
-/// What the last candidate turns out to be, as soon as its proof tells.
-pub(super) fn conclude(question: &Question, record: &Record, culprit: Sha) -> Option<Conclusion> {
-    if let Some(suspects) = untouched_bad_end(question, record, culprit) {
-        return Some(suspects);
-    }
-    let bad = |parent: &Sha| record.verdict(*parent) == Some(Verdict::Bad);
-    if let Some(parent) = parents(question, culprit).into_iter().find(bad) {
-        return bad_parent(question, record, culprit, parent);
-    }
-    if !missing(question, record, culprit).is_empty() {
-        return None;
-    }
-    let unsure = record.of(culprit).find(|(_, verdict)| *verdict != Some(Verdict::Bad));
-    if let (Some((unsure, _)), Some(bad)) = (unsure, record.run_with(culprit, Verdict::Bad)) {
-        return Some(Conclusion::Flaky { runs: [*unsure, bad] });
-    }
-    let state = |commit| match is_skipped(question, record, commit) || !is_proven(record, commit) {
-        true => ParentState::Skipped,
-        false => ParentState::Proven,
-    };
-    let parents = parents(question, culprit).into_iter();
-    Some(Conclusion::Culprit {
-        culprit,
-        parents: parents.map(|commit| Parent { commit, state: state(commit) }).collect(),
-        skipped_merge_bases: ends::skipped_merge_bases(question, record),
-    })
 }
 
 fn is_proven(record: &Record, parent: Sha) -> bool {

@@ -5,8 +5,9 @@
 use super::graph::Node;
 use super::narrow::{self, Candidates};
 use super::pick::Field;
+use super::proof::{self, Proof};
 use super::verdict::Record;
-use super::{Conclusion, InFlight, Progress, Question, Step, SuspectsWhy, ends, proof};
+use super::{Conclusion, InFlight, Progress, Question, Step, SuspectsWhy, ends};
 use bisect_shared::{Purpose, Sha, Verdict};
 use std::collections::HashMap;
 
@@ -20,6 +21,8 @@ pub(super) struct Search<'a> {
     candidates: Candidates,
     /// Runs that must be recorded before anything is concluded.
     unverified: Vec<InFlight>,
+    /// By node: whether runs of the search alone clear it.
+    searched: Vec<bool>,
     /// By node: whether it may be tested for the search: not skipped, and never run.
     pickable: Vec<bool>,
     /// The commits whose runs were skips.
@@ -39,6 +42,7 @@ impl<'a> Search<'a> {
             question,
             candidates: narrow::candidates(graph, &record),
             unverified: ends::unverified(question, &record),
+            searched: proof::cleared_by_search(question, &record),
             pickable,
             skipped: narrow::with_verdict(graph, &record, Verdict::Skip),
             record,
@@ -69,11 +73,21 @@ impl<'a> Search<'a> {
             plan.add(&likeliest_proofs(&needed));
         }
         Step::Go {
+            only_proof: self.only_proof(&needed, &plan),
             start: plan.start,
             stop,
             progress: self.progress(lanes),
             prepare_proof: self.candidates.nodes.len() <= (lanes + 1).pow(2),
         }
+    }
+
+    /// How many runs of the proof are to come after this step, if nothing else is needed.
+    fn only_proof(&self, needed: &[InFlight], plan: &Plan) -> Option<usize> {
+        let is_proof = |run: &InFlight| run.purpose == Purpose::Proof;
+        let searching = plan.kept.iter().chain(&plan.start).chain(needed).any(|run| !is_proof(run));
+        let only = self.last().is_some() && self.unverified.is_empty() && !searching;
+        let to_come = needed.iter().filter(|run| !plan.kept.contains(run) && !plan.start.contains(run));
+        only.then(|| to_come.count())
     }
 
     /// The only candidate left, unless it cannot be tested.
@@ -89,9 +103,13 @@ impl<'a> Search<'a> {
         self.question.skips(commit) || self.record.verdict(commit) == Some(Verdict::Skip)
     }
 
+    fn proof(&self) -> Proof<'_> {
+        Proof { question: self.question, record: &self.record, searched: &self.searched }
+    }
+
     fn culprit(&self) -> Option<Conclusion> {
         let commit = self.last().filter(|_| self.unverified.is_empty())?;
-        proof::conclude(self.question, &self.record, commit)
+        self.proof().conclude(commit)
     }
 
     /// The runs that would prove one of the candidates, once they are few; one that would prove two
@@ -101,7 +119,7 @@ impl<'a> Search<'a> {
             return Vec::new();
         }
         let testable = self.names().into_iter().filter(|&commit| !self.is_skipped(commit));
-        let missing = |commit| proof::missing(self.question, &self.record, commit);
+        let missing = |commit| self.proof().missing(commit);
         testable.flat_map(missing).collect()
     }
 
@@ -158,7 +176,7 @@ impl<'a> Search<'a> {
         let candidates_left = self.candidates.nodes.len();
         let (left, lanes) = (candidates_left as f64, lanes.max(1) as f64);
         let search = (lanes * left.ln() / (lanes + 1.0).ln()).min(left - 1.0);
-        let missing = |culprit| proof::missing(self.question, &self.record, culprit).len();
+        let missing = |culprit| self.proof().missing(culprit).len();
         let proof = self.last().map_or(2, missing);
         let expected_probes = self.unverified.len() as f64 + search + proof as f64;
         Progress { candidates_left, expected_probes }

@@ -8,6 +8,7 @@ mod cli_sources;
 mod cli_together;
 mod crash;
 mod database;
+mod database_away;
 mod infrastructure;
 mod private_postgres;
 mod queue;

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod database_link;
 mod docker_link;
 mod helper;
 mod poll;
@@ -10,6 +11,7 @@ mod project;
 pub mod sample;
 mod world;
 
+pub use database_link::DatabaseLink;
 pub use docker_link::DockerLink;
 pub use helper::Helper;
 pub use poll::eventually;
