@@ -115,7 +115,12 @@ pub fn next(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: us
     if let Some(conclusion) = ends::conclude(question, &record) {
         return Step::Done(conclusion);
     }
-    Search::new(question, record).step(in_flight, lanes)
+    let confirming = ends::to_confirm(question, &record);
+    let search = Search::new(question, record);
+    match confirming {
+        Some(run) => search.confirm(run, in_flight, lanes),
+        None => search.step(in_flight, lanes),
+    }
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Proof<'_> {
         if let Some(suspects) = untouched_bad_end(question, record, culprit) {
             return Some(suspects);
         }
-        let bad = |parent: &Sha| record.verdict(*parent) == Some(Verdict::Bad);
+        let bad = |parent: &Sha| is_asked_for(question, *parent) && record.verdict(*parent) == Some(Verdict::Bad);
         if let Some(parent) = parents(question, culprit).into_iter().find(bad) {
             return bad_parent(question, record, culprit, parent);
         }
@@ -66,9 +66,11 @@ impl Proof<'_> {
         if let (Some((unsure, _)), Some(bad)) = (unsure, record.run_with(culprit, Verdict::Bad)) {
             return Some(Conclusion::Flaky { runs: [*unsure, bad] });
         }
-        let state = |commit| match is_skipped(question, record, commit) || !is_proven(record, commit) {
+        let state = |commit| match is_skipped(question, record, commit) {
             true => ParentState::Skipped,
-            false => ParentState::Proven,
+            false if is_proven(record, commit) => ParentState::Proven,
+            false if is_asked_for(question, commit) => ParentState::Skipped,
+            false => ParentState::RepairedSince,
         };
         let parents = parents(question, culprit).into_iter();
         Some(Conclusion::Culprit {
@@ -80,7 +82,7 @@ impl Proof<'_> {
 }
 
 /// The parents in the whole history, not in the simplified one of `--path`; each once.
-fn parents(question: &Question, commit: Sha) -> Vec<Sha> {
+pub(super) fn parents(question: &Question, commit: Sha) -> Vec<Sha> {
     let mut parents: Vec<Sha> = Vec::new();
     for parent in real(question).parents(&commit) {
         if !parents.contains(&parent) {
@@ -96,6 +98,12 @@ fn real(question: &Question) -> &Graph {
 
 fn is_skipped(question: &Question, record: &Record, commit: Sha) -> bool {
     question.skips(commit) || record.verdict(commit) == Some(Verdict::Skip)
+}
+
+/// Whether the search goes by this parent: it is in the range, or an end of it. Another one, below a good
+/// end, git takes for good unseen; whatever its run says contradicts nothing.
+pub(super) fn is_asked_for(question: &Question, parent: Sha) -> bool {
+    real(question).node(&parent).is_some() || question.good.contains(&parent)
 }
 
 fn is_proven(record: &Record, parent: Sha) -> bool {
@@ -197,6 +205,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_parent_below_a_good_end_does_contradicts_nothing() {
+        // 7, an ancestor of the good end, had an old bug that was repaired since: git names 3 all the same.
+        for old in [FAIL, Ending::Exited(139)] {
+            let merge = graph(&[(4, &[3]), (3, &[2, 7]), (2, &[0])]);
+            let ending = |run: InFlight| match number(run.commit) {
+                7 => old,
+                3 | 4 => FAIL,
+                _ => PASS,
+            };
+            let (end, _) = bisect(&question(merge), &ending);
+            assert_eq!(parents_of(&end), [(2, ParentState::Proven), (7, ParentState::RepairedSince)]);
+        }
+    }
+
+    #[test]
     fn skipped_parents_are_named_and_not_run() {
         let merge = graph(&[(4, &[3]), (3, &[2, 1]), (2, &[0]), (1, &[0])]);
         let mut question = question(merge);
@@ -248,7 +271,7 @@ mod tests {
     #[test]
     fn a_bad_parent_below_a_good_commit_is_flaky() {
         // 1 was broken and 2 repaired it; 3, beside 2, never had the repair.
-        let beside = graph(&[(4, &[2, 3]), (3, &[1]), (2, &[1])]);
+        let beside = graph(&[(4, &[2, 3]), (3, &[1]), (2, &[1]), (1, &[0])]);
         let ending = |run: InFlight| {
             if [1, 3, 4].contains(&number(run.commit)) { FAIL } else { PASS }
         };

@@ -7,7 +7,7 @@ use super::narrow::{self, Candidates};
 use super::pick::Field;
 use super::proof::{self, Proof};
 use super::verdict::Record;
-use super::{Conclusion, InFlight, Progress, Question, Step, SuspectsWhy, ends};
+use super::{AbortReason, Conclusion, InFlight, Progress, Question, Run, Step, SuspectsWhy, ends};
 use bisect_shared::{Purpose, Sha, Verdict};
 use std::collections::HashMap;
 
@@ -50,7 +50,7 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn step(self, in_flight: &[InFlight], lanes: usize) -> Step {
-        if let Some(conclusion) = self.culprit() {
+        if let Some(conclusion) = self.aborted().or_else(|| self.culprit()) {
             return Step::Done(conclusion);
         }
         let needed = self.needed();
@@ -79,6 +79,47 @@ impl<'a> Search<'a> {
             progress: self.progress(lanes),
             prepare_proof: self.candidates.nodes.len() <= (lanes + 1).pow(2),
         }
+    }
+
+    /// Only this run is of use: it tells whether there is anything to search for.
+    pub(super) fn confirm(self, run: InFlight, in_flight: &[InFlight], lanes: usize) -> Step {
+        let (kept, stop): (Vec<InFlight>, Vec<InFlight>) = in_flight.iter().partition(|it| **it == run);
+        let start = if kept.is_empty() { vec![run] } else { Vec::new() };
+        Step::Go { start, stop, progress: self.progress(lanes), prepare_proof: false, only_proof: Some(0) }
+    }
+
+    /// A run in which the command aborted the bisection, if git would have come by it: on the commit that
+    /// one lane would test next, or in a run of the proof. Several lanes also run commits that git never
+    /// needs, and the answer must not depend on their number.
+    fn aborted(&self) -> Option<Conclusion> {
+        let aborts: Vec<Run> = self.record.aborts().collect();
+        if aborts.is_empty() {
+            return None;
+        }
+        let proven =
+            self.last().map(|last| (last, proof::parents(self.question, last))).filter(|_| self.unverified.is_empty());
+        let in_proof = |run: &Run| {
+            proven.as_ref().is_some_and(|(last, parents)| {
+                let parent = parents.contains(&run.commit) && proof::is_asked_for(self.question, run.commit);
+                run.commit == *last || parent
+            })
+        };
+        let why = AbortReason::CommandSaidSo;
+        if let Some(run) = aborts.iter().copied().find(in_proof) {
+            return Some(Conclusion::Aborted { run, why });
+        }
+        let mut pickable = self.pickable.clone();
+        for node in aborts.iter().filter_map(|run| self.question.graph.node(&run.commit)) {
+            pickable[node as usize] = true;
+        }
+        let field = Field { pickable: &pickable, ..self.field() };
+        let next = *field.pick(&[], 1).first()?;
+        let run = aborts.into_iter().find(|run| run.commit == self.question.graph.name(next))?;
+        Some(Conclusion::Aborted { run, why })
+    }
+
+    fn has_aborted(&self, commit: Sha) -> bool {
+        self.record.aborts().any(|run| run.commit == commit)
     }
 
     /// How many runs of the proof are to come after this step, if nothing else is needed.
@@ -118,7 +159,7 @@ impl<'a> Search<'a> {
         if self.candidates.nodes.len() > FEW {
             return Vec::new();
         }
-        let testable = self.names().into_iter().filter(|&commit| !self.is_skipped(commit));
+        let testable = self.names().into_iter().filter(|&commit| !self.is_skipped(commit) && !self.has_aborted(commit));
         let missing = |commit| self.proof().missing(commit);
         testable.flat_map(missing).collect()
     }
@@ -130,7 +171,8 @@ impl<'a> Search<'a> {
 
     /// The search runs in flight, or still undecided, whose answers would tell candidates apart.
     fn telling(&self, in_flight: &[InFlight]) -> Vec<InFlight> {
-        let undecided = self.record.commits().filter(|(_, verdict)| verdict.is_none());
+        let undecided =
+            self.record.commits().filter(|&(commit, verdict)| verdict.is_none() && !self.has_aborted(commit));
         let searching = in_flight.iter().filter(|run| run.purpose == Purpose::Search);
         let open = searching.map(|run| run.commit).filter(|&it| self.record.verdict(it).is_none());
         let commits = open.chain(undecided.map(|(commit, _)| commit));
@@ -174,7 +216,7 @@ impl<'a> Search<'a> {
     /// With `k` lanes a round of `k` runs leaves one part in `k + 1`.
     fn progress(&self, lanes: usize) -> Progress {
         let candidates_left = self.candidates.nodes.len();
-        let (left, lanes) = (candidates_left as f64, lanes.max(1) as f64);
+        let (left, lanes) = (candidates_left.max(1) as f64, lanes.max(1) as f64);
         let search = (lanes * left.ln() / (lanes + 1.0).ln()).min(left - 1.0);
         let missing = |culprit| self.proof().missing(culprit).len();
         let proof = self.last().map_or(2, missing);
