@@ -226,8 +226,14 @@ impl Conductor<'_> {
     /// Records what a probe answered. The answer is a reason to give up, where there is one.
     async fn take_answer(&mut self, answer: Answer) -> Result<Option<String>, Unwritten> {
         let Some(flight) = self.in_flight.remove(&answer.probe) else { return Ok(None) };
-        match (answer.end, answer.lane) {
-            (Ok(RunEnd::Ended(ending, seconds)), lane) => {
+        // Before anything is written, which may be given up: a lane that nobody has is never closed.
+        match (answer.lane, &answer.end) {
+            (Some(lane), Ok(_)) => self.lanes.give_back(lane),
+            (Some(lane), Err(_)) => self.lanes.discard(lane),
+            (None, _) => {}
+        }
+        match answer.end {
+            Ok(RunEnd::Ended(ending, seconds)) => {
                 self.patience.succeeded();
                 if flight.purpose == Purpose::Search {
                     self.took.extend(flight.began.get().map(Instant::elapsed));
@@ -236,17 +242,11 @@ impl Conductor<'_> {
                 let took = Duration::from_secs_f64(seconds);
                 self.runs.push(RecordedRun { probe: answer.probe, run, verdict: None, took });
                 self.record().await?;
-                if let Some(lane) = lane {
-                    self.lanes.give_back(lane);
-                }
             }
-            (Ok(RunEnd::Stopped), lane) => {
+            Ok(RunEnd::Stopped) => {
                 persist(&self.interrupts, || db::probes::stop_probe(&self.runner.db, self.lease, answer.probe)).await?;
-                if let Some(lane) = lane {
-                    self.lanes.give_back(lane);
-                }
             }
-            (Err(error), lane) => return self.take_failure(answer.probe, error, lane).await,
+            Err(error) => return self.take_failure(answer.probe, error).await,
         }
         Ok(None)
     }
@@ -279,16 +279,8 @@ impl Conductor<'_> {
 
     /// A sandbox that failed says nothing about the commit: its lane is given up, and the search
     /// asks for the commit again after a wait.
-    async fn take_failure(
-        &mut self,
-        probe: ProbeId,
-        error: SandboxError,
-        lane: Option<OpenLane>,
-    ) -> Result<Option<String>, Unwritten> {
+    async fn take_failure(&mut self, probe: ProbeId, error: SandboxError) -> Result<Option<String>, Unwritten> {
         persist(&self.interrupts, || db::probes::stop_probe(&self.runner.db, self.lease, probe)).await?;
-        if let Some(lane) = lane {
-            self.lanes.discard(lane);
-        }
         if matches!(error, SandboxError::Unusable(_)) {
             return Ok(Some(error.to_string()));
         }

@@ -111,6 +111,8 @@ impl Runner {
         // A job with a result has all the time that its lease has.
         let interrupts = Interrupts::new(&keeper, &stopping, Instant::now());
         let mut ended = false;
+        // Bounded, for a renewal may hang on a database that is away.
+        let _still = tokio::time::timeout(LAST_TRY, keeper.hold_still()).await;
         let told = match end {
             End::LeaseLost => self.give_back(&lease, ReleaseReason::Unavailable).await,
             End::Stopping => self.give_back(&lease, ReleaseReason::Shutdown).await,

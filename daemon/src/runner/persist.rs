@@ -59,9 +59,25 @@ where
             }
         }
         tokio::select! {
-            interrupted = interrupts.letting_go() => return Err(Unwritten::Interrupted(interrupted)),
+            interrupted = interrupts.letting_go() => return last_try(interrupted, write()).await,
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(5)),
         }
+    }
+}
+
+/// A process that is to stop does not wait for a database that is away, but one that is back by now is told.
+async fn last_try<T>(
+    interrupted: Interrupted,
+    write: impl Future<Output = Result<T, LeaseError>>,
+) -> Result<T, Unwritten> {
+    if interrupted == Interrupted::LeaseLost {
+        return Err(Unwritten::Interrupted(interrupted));
+    }
+    match tokio::time::timeout(LAST_TRY, write).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(LeaseError::Lost)) => Err(Unwritten::Interrupted(Interrupted::LeaseLost)),
+        Ok(Err(LeaseError::Database(error))) if !error.is_unreachable() => Err(Unwritten::Refused(error)),
+        Ok(Err(LeaseError::Database(_))) | Err(_) => Err(Unwritten::Interrupted(interrupted)),
     }
 }
 
