@@ -1,7 +1,7 @@
 //! The lanes of one job: those that search are used again and again, each proof gets a fresh one.
 
 use crate::sandbox::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
-use bisect_shared::{Purpose, Sha};
+use bisect_shared::{Epoch, Purpose, Sha};
 use bytes::Bytes;
 use std::{collections::VecDeque, sync::Arc};
 use tokio::{
@@ -103,6 +103,11 @@ impl Lanes {
         let slots = self.used.drain(..).chain(self.fresh.drain(..));
         futures::future::join_all(slots.map(close)).await;
         while self.closing.join_next().await.is_some() {}
+        // A lane that failed is removed in the background, which a process that ends does not wait for.
+        let claim = (self.spec.job, Epoch(self.spec.epoch.0 + 1));
+        if let Err(error) = self.sandbox.sweep_job(claim.0, claim.1).await {
+            tracing::warn!(job.id = %claim.0, error = %error, "what a job left is for the next process to remove");
+        }
     }
 
     fn open(&mut self, purpose: Purpose) -> Slot {
