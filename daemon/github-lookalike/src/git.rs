@@ -59,7 +59,7 @@ pub(crate) fn create(git_dir: &Path, source: Option<&Path>, default_branch: Opti
         run(git_dir, &["config", setting, "true"])?;
     }
     run(git_dir, &["config", "http.receivepack", "false"])?;
-    Ok(text(git_dir, &["symbolic-ref", "--short", "HEAD"])?)
+    text(git_dir, &["symbolic-ref", "--short", "HEAD"])
 }
 
 /// The commit that a branch, a tag or a SHA (full or short) means. GitHub's API takes names, not git's expressions.
@@ -149,11 +149,11 @@ pub(crate) fn changes(git_dir: &Path, range: &[&str]) -> anyhow::Result<Vec<Chan
             let status = status.chars().next().unwrap_or('M');
             let blob = if status == 'D' { old } else { new };
             changes.push(Change { status, blob: (*blob).to_owned(), path, added: 0, removed: 0 });
-        } else if let [added, removed, path] = field.splitn(3, '\t').collect::<Vec<_>>()[..] {
-            if let Some(change) = changes.iter_mut().find(|change| change.path == path) {
-                change.added = added.parse().unwrap_or(0);
-                change.removed = removed.parse().unwrap_or(0);
-            }
+        } else if let [added, removed, path] = field.splitn(3, '\t').collect::<Vec<_>>()[..]
+            && let Some(change) = changes.iter_mut().find(|change| change.path == path)
+        {
+            change.added = added.parse().unwrap_or(0);
+            change.removed = removed.parse().unwrap_or(0);
         }
     }
     Ok(changes)

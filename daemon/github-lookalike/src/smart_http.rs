@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     let repository = match authorize(world, wanted, headers) {
         Ok(_) if pushes => return plain(StatusCode::FORBIDDEN, "The look-alike takes no pushes."),
         Ok(repository) => repository,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     match backend(world, &repository, wanted.service, method, query, headers, body).await {
         Ok(response) => response,
@@ -67,14 +67,15 @@ fn challenge() -> Response<Body> {
     response
 }
 
-fn authorize(world: &World, wanted: &Wanted, headers: &HeaderMap) -> Result<Repository, Response<Body>> {
+/// The repository, if it may be read; otherwise what git is told.
+fn authorize(world: &World, wanted: &Wanted, headers: &HeaderMap) -> Result<Repository, Box<Response<Body>>> {
     let state = world.read();
     let caller = match token(headers) {
         None => Caller::Nobody,
-        Some(None) => return Err(challenge()),
+        Some(None) => return Err(Box::new(challenge())),
         Some(Some(token)) => auth::token_caller(&state, &token).map_err(|Reply { status, .. }| match status {
-            403 => plain(StatusCode::FORBIDDEN, "This installation has been suspended."),
-            _ => challenge(),
+            403 => Box::new(plain(StatusCode::FORBIDDEN, "This installation has been suspended.")),
+            _ => Box::new(challenge()),
         })?,
     };
     let missing = || match caller {
@@ -83,19 +84,23 @@ fn authorize(world: &World, wanted: &Wanted, headers: &HeaderMap) -> Result<Repo
     };
     let Some(repository) = state.repository_named(&wanted.full_name) else {
         let moved = state.former_names.get(&wanted.full_name.to_lowercase()).and_then(|id| state.repository(*id));
-        let Some(moved) = moved.filter(|r| !r.private || caller.reaches(&state, r)) else { return Err(missing()) };
+        let Some(moved) = moved.filter(|r| !r.private || caller.reaches(&state, r)) else {
+            return Err(Box::new(missing()));
+        };
         let mut response = plain(StatusCode::MOVED_PERMANENTLY, "Moved");
         let to = format!("{}/{}.git/{}", state.url, state.full_name(moved), wanted.service);
         let to = if wanted.service == "info/refs" { format!("{to}?service=git-upload-pack") } else { to };
         if let Ok(to) = to.parse() {
             response.headers_mut().insert(header::LOCATION, to);
         }
-        return Err(response);
+        return Err(Box::new(response));
     };
     match caller.may_read(&state, repository, &["contents"]) {
         Ok(()) => Ok(repository.clone()),
-        Err(Reply { status: 403, .. }) => Err(plain(StatusCode::FORBIDDEN, "Resource not accessible by integration.")),
-        Err(_) => Err(missing()),
+        Err(Reply { status: 403, .. }) => {
+            Err(Box::new(plain(StatusCode::FORBIDDEN, "Resource not accessible by integration.")))
+        }
+        Err(_) => Err(Box::new(missing())),
     }
 }
 
