@@ -88,3 +88,34 @@ async fn duplicates_second_ids_order_and_redelivery() {
     assert_eq!((&bodies[0]["comment"]["body"], &bodies[1]["comment"]["body"]), (&"last".into(), &"first".into()));
     s.world.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_life_of_installations_and_repositories_is_told_in_githubs_shape() {
+    let s = scene().await;
+    let received = receiver(&s).await;
+    s.world.announce_installation(s.installation).await.unwrap();
+    s.world.add_to_installation(s.installation, "octo/calc").await.unwrap();
+    s.world.rename_repository("octo/calc", "sum").await.unwrap();
+    s.world.remove_from_installation(s.installation, "octo/sum").await.unwrap();
+    s.world.suspend(s.installation).await.unwrap();
+    s.world.uninstall(s.installation).await.unwrap();
+    let told: Vec<(String, Value)> =
+        received.lock().unwrap().iter().map(|r| (r.1.clone(), serde_json::from_str(&r.3).unwrap())).collect();
+    let names: Vec<String> =
+        told.iter().map(|(event, b)| format!("{event}/{}", b["action"].as_str().unwrap())).collect();
+    let (all, added, removed) =
+        ("installation", "installation_repositories/added", "installation_repositories/removed");
+    let expected = [&format!("{all}/created"), added, "repository/renamed", removed, "installation/suspend"];
+    assert_eq!(names[..5], expected);
+    assert_eq!(names[5..], ["installation/deleted"]);
+    let Some(fixtures) = std::env::var_os("BISECT_FIXTURES") else { return };
+    for (name, (_, ours)) in names.iter().zip(&told) {
+        let path = std::path::Path::new(&fixtures).join(format!("webhooks/{name}.json"));
+        let theirs: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let mut found = Vec::new();
+        missing(ours, &theirs, "", &mut found);
+        // The recorded repository belongs to an organization; octo is a user.
+        found.retain(|field| field != ".organization");
+        assert_eq!(found, Vec::<String>::new(), "{name}");
+    }
+}
