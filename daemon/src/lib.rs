@@ -4,12 +4,15 @@
 //! `sandbox` do I/O and never know each other; `queue` and `runner` combine those; `cli` calls them.
 
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod db;
 pub mod git;
+pub mod github;
 pub mod queue;
 pub mod report;
 pub mod runner;
 pub mod sandbox;
 pub mod search;
 pub mod telemetry;
+pub mod webhook;
