@@ -3,6 +3,7 @@
 //! Who may call whom: `search` and `report` are pure and know `bisect_shared` only; `db` and
 //! `sandbox` do I/O and never know each other; `queue` and `runner` combine those; `cli` calls them.
 
+pub mod changes;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -15,4 +16,6 @@ pub mod runner;
 pub mod sandbox;
 pub mod search;
 pub mod telemetry;
+pub mod web;
 pub mod webhook;
+pub mod worker;
