@@ -15,4 +15,8 @@ mod search_agrees_with_git;
 mod search_on_any_answers;
 mod search_simulated;
 mod search_world;
+mod serve_database;
+mod serve_health;
+mod serve_jobs;
+mod serve_webhook;
 mod support;

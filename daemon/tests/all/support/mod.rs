@@ -8,6 +8,7 @@ mod postgres;
 mod program;
 mod project;
 pub mod sample;
+mod service;
 mod world;
 
 pub use docker_link::DockerLink;
@@ -17,4 +18,5 @@ pub use pooler::Pooler;
 pub use postgres::{TestDb, database, empty_database};
 pub use program::{Program, Ran, Running};
 pub use project::{Commit, Project, git_in};
+pub use service::{Service, answer, sign};
 pub use world::{Gate, World};
