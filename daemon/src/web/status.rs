@@ -73,10 +73,11 @@ impl From<JobRow> for PublicJob {
 #[rocket::get("/job/<id>")]
 pub(super) async fn job(
     _limited: Limited,
-    id: i64,
+    id: Option<i64>,
     monitor: &State<super::Monitor>,
 ) -> Result<Json<PublicJob>, NoAnswer> {
-    let row = find(&monitor.db, JobId(id)).await?;
+    // What is no number is no job.
+    let row = find(&monitor.db, JobId(id.ok_or(NoAnswer::NotFound)?)).await?;
     Ok(Json(row.ok_or(NoAnswer::NotFound)?.into()))
 }
 

@@ -18,5 +18,6 @@ mod search_world;
 mod serve_database;
 mod serve_health;
 mod serve_jobs;
+mod serve_tls;
 mod serve_webhook;
 mod support;

@@ -71,11 +71,9 @@ async fn a_drained_instance_says_so_and_claims_nothing() {
     assert_eq!(service.get("/health").await.1["status"], "draining");
     let job = world.enqueue("exit 0").await;
     let other = Service::start(world.serve("other")).await;
-    eventually("another one takes the job", async || {
-        let row = world.job().await;
-        row.status.is_final().then_some(assert_eq!(row.attempts, 1))
-    })
-    .await;
+    let done =
+        eventually("another one takes the job", async || Some(world.job().await).filter(|row| row.status.is_final()));
+    assert_eq!(done.await.attempts, 1);
     assert!(!service.log().contains("a job is claimed"), "{}", service.log());
     assert!(other.log().contains("a job is claimed"), "{job}");
     raw.execute("UPDATE instances SET drain_requested_at = NULL, drain_requested_by = NULL").await.unwrap();

@@ -128,7 +128,9 @@ async fn an_address_that_sends_too_much_unsigned_is_limited_and_github_is_not() 
     let world = World::new(Project::linear(2)).await;
     let service = Service::start(world.serve("one")).await;
     let body = a_comment(31);
-    let unsigned = async || answer(service.delivery("d", "ping", b"{}").header("X-Hub-Signature-256", "x")).await.0;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}/webhook", service.address);
+    let unsigned = async || answer(client.post(&url).header("X-Hub-Signature-256", "x").body("{}")).await.0;
     let mut limited = false;
     for _ in 0..2000 {
         if unsigned().await == 429 {
@@ -149,5 +151,37 @@ async fn without_a_secret_every_webhook_is_refused() {
     let (status, answer) = service.deliver("d-1", "issue_comment", &a_comment(31)).await;
     assert_eq!(status, 401);
     assert!(answer["error"].as_str().unwrap().contains("GITHUB_WEBHOOK_SECRET"));
+    service.stop().await;
+}
+
+/// 300 deliveries a second for 30 s at one instance with its private PostgreSQL, which waits for the
+/// disk. `cargo nextest run --release -p bisectd --run-ignored all webhooks_per_second --no-capture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn webhooks_per_second() {
+    const RATE: u32 = 300;
+    const COUNT: u32 = 30 * RATE;
+    let world = World::new(Project::linear(2)).await;
+    let service = std::sync::Arc::new(Service::start(world.serve("one").without("DATABASE_URL")).await);
+    let began = tokio::time::Instant::now();
+    let sent = (0..COUNT).map(|n| {
+        let service = std::sync::Arc::clone(&service);
+        tokio::spawn(async move {
+            let due = began + std::time::Duration::from_secs(1) * n / RATE;
+            tokio::time::sleep_until(due).await;
+            let (status, _) = service.deliver(&format!("d-{n}"), "issue_comment", &a_comment(n.into())).await;
+            (status, due.elapsed())
+        })
+    });
+    let mut took = Vec::new();
+    for answer in futures::future::join_all(sent).await {
+        let (status, time) = answer.unwrap();
+        assert_eq!(status, 202);
+        took.push(time);
+    }
+    took.sort_unstable();
+    let at = |part: usize| took[took.len() * part / 1000 - 1];
+    println!("{RATE}/s, {COUNT}: median {:?}, p95 {:?}, p99 {:?}, longest {:?}", at(500), at(950), at(990), at(1000));
+    let service = std::sync::Arc::into_inner(service).unwrap();
     service.stop().await;
 }
