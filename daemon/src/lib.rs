@@ -1,7 +1,8 @@
 //! The Bisect Bot daemon, as a library, so that the program and the tests use the same wiring.
 //!
 //! Who may call whom: `search` and `report` are pure and know `bisect_shared` only; `db` and
-//! `sandbox` do I/O and never know each other; `queue` and `runner` combine those; `cli` calls them.
+//! `sandbox` do I/O and never know each other; `queue`, `runner`, `changes` and `worker` combine
+//! those; `webhook`, `web` and `cli` call them.
 
 pub mod changes;
 pub mod cli;

@@ -127,8 +127,8 @@ async fn serve(
     };
     let running = Arc::new(AtomicUsize::new(0));
     let exporter = Exporter::start().map_err(Refusal::infrastructure)?;
-    let monitor =
-        Monitor::new(service.db.clone(), Arc::new(Docker(docker)), services.draining.clone(), Arc::clone(&running));
+    let (draining, stopping) = (services.draining.clone(), service.stopping.clone());
+    let monitor = Monitor::new(service.db.clone(), Arc::new(Docker(docker)), draining, stopping, Arc::clone(&running));
     let rocket = build(&service, monitor, exporter.clone())?.ignite().await.map_err(|e| Refusal::usage(Problem(e)))?;
     let shutdown = rocket.shutdown();
     let mut http = tokio::spawn(rocket.launch());

@@ -15,6 +15,7 @@ use tokio::{
     sync::{Mutex, watch},
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 /// The longest that either may take before it counts as away.
 const LIMIT: Duration = Duration::from_millis(1500);
@@ -43,8 +44,10 @@ pub struct Monitor {
     pub db: Database,
     /// Docker.
     pub docker: Arc<dyn DockerCheck>,
-    /// Whether this instance takes no more jobs.
+    /// Whether somebody asked this instance to take no more jobs.
     pub draining: watch::Receiver<bool>,
+    /// Set when the process is to stop.
+    pub stopping: CancellationToken,
     /// How many jobs it runs.
     pub running: Arc<AtomicUsize>,
     /// What was found last: Docker, database.
@@ -58,16 +61,22 @@ impl Monitor {
         db: Database,
         docker: Arc<dyn DockerCheck>,
         draining: watch::Receiver<bool>,
+        stopping: CancellationToken,
         running: Arc<AtomicUsize>,
     ) -> Self {
-        Self { db, docker, draining, running, last: Mutex::default() }
+        Self { db, docker, draining, stopping, running, last: Mutex::default() }
+    }
+
+    /// Whether this instance takes no more jobs.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        *self.draining.borrow() || self.stopping.is_cancelled()
     }
 
     /// Looks, or answers what was found just now.
     pub async fn look(&self) -> Health {
         let (docker_available, database_available) = self.available().await;
-        let draining = *self.draining.borrow();
-        let status = match (draining, docker_available && database_available) {
+        let status = match (self.drains(), docker_available && database_available) {
             (true, _) => "draining",
             (false, true) => "healthy",
             (false, false) => "degraded",

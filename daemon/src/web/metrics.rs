@@ -84,7 +84,7 @@ pub(super) async fn metrics(
     gauge!("bisectd_database_connections", "state" => "used").set(f64::from(size.saturating_sub(idle)));
     gauge!("bisectd_jobs_here").set(monitor.running.load(Ordering::Acquire) as f64);
     gauge!("bisectd_listening").set(f64::from(u8::from(changes.live())));
-    gauge!("bisectd_draining").set(f64::from(u8::from(*monitor.draining.borrow())));
+    gauge!("bisectd_draining").set(f64::from(u8::from(monitor.drains())));
     (ContentType::new("text", "plain").with_params([("version", "0.0.4"), ("charset", "utf-8")]), exporter.0.render())
 }
 

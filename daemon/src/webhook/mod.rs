@@ -8,7 +8,7 @@ pub mod event;
 mod inbox;
 pub mod signature;
 
-pub use inbox::Inbox;
+pub use inbox::{Inbox, NotTaken};
 
 use crate::db::deliveries::{NewDelivery, Taken};
 use body::Body;

@@ -104,6 +104,7 @@ async fn a_second_signal_ends_it_at_once_and_a_second_server_on_its_data_dir_is_
     sqlx::Executor::execute(&mut raw, "BEGIN; SELECT 1 FROM bisect_jobs FOR UPDATE").await.unwrap();
     one.signal(Signal::SIGTERM);
     eventually("it stops", async || one.log().contains("stopping").then_some(())).await;
+    assert_eq!(one.get("/health").await.1["status"], "draining");
     let ended = tokio::time::timeout(Duration::from_secs(9), one.stop()).await;
     assert!(ended.is_ok(), "the grace is 10 s, and was not waited for");
 }
