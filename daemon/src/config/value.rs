@@ -3,9 +3,10 @@
 use super::{VARIABLES, Variable, names};
 use crate::sandbox::Network;
 use figment::Figment;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,16 @@ pub enum ConfigError {
         found: String,
         /// What it takes.
         expected: &'static str,
+        /// A value that works.
+        example: &'static str,
+    },
+    /// A value that is needed and not there.
+    #[error("{name} is not set, but must be, since {why}; for example {name}={example}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// What makes it needed.
+        why: &'static str,
         /// A value that works.
         example: &'static str,
     },
@@ -123,6 +134,14 @@ impl Values {
         text.parse().map_err(|()| wrong(name, &text, "`egress` or `none`"))
     }
 
+    pub(super) fn networks(&self, name: &'static str) -> Result<Vec<IpNet>, ConfigError> {
+        let text = self.text(name).unwrap_or_default();
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let read = |part: &str| part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
+        let networks: Result<_, _> = parts.map(read).collect();
+        networks.map_err(|_| wrong(name, &text, "addresses or ranges, separated by commas"))
+    }
+
     pub(super) fn postgres_url(&self, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
@@ -139,6 +158,10 @@ fn find(key: &str) -> Option<&'static Variable> {
 fn variable(name: &'static str) -> &'static Variable {
     // Only called with names of the table, as every test of `Config::check` shows.
     find(name).unwrap_or(&VARIABLES[0])
+}
+
+pub(super) fn missing(name: &'static str, why: &'static str) -> ConfigError {
+    ConfigError::Missing { name, why, example: variable(name).example }
 }
 
 fn wrong(name: &'static str, found: &str, expected: &'static str) -> ConfigError {

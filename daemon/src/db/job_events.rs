@@ -1,6 +1,11 @@
 //! `job_events`: the append-only history of every job, written with each change of its state.
 
-use super::{Database, DbError, Lease, Tx, jobs::JobRow, row};
+use super::{
+    Database, DbError, Lease, Tx,
+    jobs::JobRow,
+    notify::{self, Channel},
+    row,
+};
 use bisect_shared::{Epoch, InstanceId, JobId, UnknownName};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -130,7 +135,8 @@ impl<'r> FromRow<'r, PgRow> for JobEventRow {
 
 /// Appends what just happened to `job`, whose row this transaction has changed.
 ///
-/// Every change of a job's state passes here: this is the place for a `pg_notify`.
+/// Every change of a job's state passes here, so this is where listeners are told, in the same
+/// statement.
 pub(crate) async fn append(
     tx: &mut Tx,
     job: &JobRow,
@@ -140,14 +146,17 @@ pub(crate) async fn append(
 ) -> Result<(), DbError> {
     tx.execute(
         sqlx::query(
-            "INSERT INTO job_events (job_id, seq, kind, epoch, worker_id, detail) VALUES ($1, $2, $3, $4, $5, $6)",
+            "WITH event AS (INSERT INTO job_events (job_id, seq, kind, epoch, worker_id, detail) \
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id) SELECT pg_notify($7, $8) FROM event",
         )
         .bind(job.id.0)
         .bind(job.event_seq)
         .bind(kind.name())
         .bind(job.epoch.0)
         .bind(worker.map(|worker| &worker.0))
-        .bind(detail),
+        .bind(detail)
+        .bind(Channel::Jobs.name())
+        .bind(notify::payload(job.id, job.event_seq, kind.name())),
     )
     .await
     .map(drop)

@@ -7,7 +7,7 @@ use super::{
     flight::{Answer, Flight, Leftovers, run_probe},
     foresight,
     interrupt::Interrupts,
-    lanes::{Lanes, OpenLane, Slot},
+    lanes::{Lanes, Slot},
     log,
     patience::Patience,
     persist::{Unwritten, persist},

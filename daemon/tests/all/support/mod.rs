@@ -9,6 +9,7 @@ mod postgres;
 mod program;
 mod project;
 pub mod sample;
+mod service;
 mod world;
 
 pub use database_link::DatabaseLink;
@@ -19,4 +20,5 @@ pub use pooler::Pooler;
 pub use postgres::{TestDb, database, empty_database};
 pub use program::{Program, Ran, Running};
 pub use project::{Commit, Project, git_in};
+pub use service::{Service, answer, sign};
 pub use world::{Gate, World};

@@ -1,0 +1,186 @@
+//! `webhook_deliveries`: the inbox. A delivery is durable here before GitHub hears that it was
+//! taken; intake leases it as often as it takes until it has its job or its recorded reason.
+
+use super::{DbError, Tx, notify::Channel};
+use bisect_shared::{InstanceId, JobId};
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, Row, postgres::PgRow};
+use std::{collections::HashSet, time::Duration};
+
+/// A delivery whose signature was good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// `X-GitHub-Delivery`.
+    pub id: String,
+    /// `X-GitHub-Event`.
+    pub event: String,
+    /// The payload's `action`, where it has one.
+    pub action: Option<String>,
+    /// GitHub's number of the installation, where the payload names one.
+    pub installation: Option<i64>,
+    /// GitHub's number of the comment, where there is one.
+    pub comment: Option<i64>,
+    /// The body as received; empty for one that nobody will read again.
+    pub payload: String,
+    /// Why there is nothing to do; `None` for what intake has to read.
+    pub ignored: Option<String>,
+}
+
+/// What became of a delivery on arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is in the inbox now.
+    Inserted,
+    /// It was there before, under this or another delivery id.
+    Duplicate,
+}
+
+/// A delivery that one process works on, until the lease is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeasedDelivery {
+    /// `X-GitHub-Delivery`.
+    pub id: String,
+    /// `X-GitHub-Event`.
+    pub event: String,
+    /// The body as received.
+    pub payload: String,
+    /// How often it was leased, this time included.
+    pub attempts: u32,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+    worker: InstanceId,
+}
+
+/// What became of a delivery that was worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Completion {
+    /// It was done; the job that it made or joined, if it asked for one.
+    Processed(Option<JobId>),
+    /// There was nothing to do, and why.
+    Ignored(String),
+    /// What it asked for was refused, and why.
+    Rejected(String),
+    /// It cannot be done, however often it is tried, and why.
+    Failed(String),
+}
+
+impl Completion {
+    /// The name in `webhook_deliveries.state`.
+    const fn state(&self) -> &'static str {
+        match self {
+            Self::Processed(_) => "processed",
+            Self::Ignored(_) => "ignored",
+            Self::Rejected(_) => "rejected",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    fn outcome(&self) -> Option<&str> {
+        match self {
+            Self::Processed(_) => None,
+            Self::Ignored(why) | Self::Rejected(why) | Self::Failed(why) => Some(why),
+        }
+    }
+
+    const fn job(&self) -> Option<i64> {
+        match self {
+            Self::Processed(Some(job)) => Some(job.0),
+            _ => None,
+        }
+    }
+}
+
+impl<'r> FromRow<'r, PgRow> for LeasedDelivery {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("delivery_id")?,
+            event: row.try_get("event")?,
+            payload: row.try_get("payload")?,
+            attempts: super::row::count(row, "attempts")?,
+            received_at: row.try_get("received_at")?,
+            worker: InstanceId(row.try_get("leased_by")?),
+        })
+    }
+}
+
+/// Takes deliveries in, in one statement, and wakes intake; the answers are in their order. Whoever
+/// takes the same delivery at the same moment is waited for, so that a duplicate is durable too.
+///
+/// # Errors
+/// [`DbError`]: then none of them was taken.
+pub async fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<Vec<Taken>, DbError> {
+    // One row per line of the arrays. The CTE that notifies is read, else it would not run.
+    let sql = "WITH added AS (INSERT INTO webhook_deliveries (delivery_id, event, action, installation_id, comment_id, \
+               payload, state, outcome, processed_at) \
+               SELECT id, event, action, installation, comment, payload, \
+               CASE WHEN ignored IS NULL THEN 'received' ELSE 'ignored' END, ignored, \
+               CASE WHEN ignored IS NULL THEN NULL ELSE now() END \
+               FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[]) \
+               AS new (id, event, action, installation, comment, payload, ignored) \
+               ON CONFLICT DO NOTHING RETURNING delivery_id, state), \
+               told AS (SELECT pg_notify($8, '') FROM added WHERE state = 'received' LIMIT 1) \
+               SELECT delivery_id, (SELECT count(*) FROM told) FROM added";
+    let query = sqlx::query_as(sql)
+        .bind(deliveries.iter().map(|new| new.id.as_str()).collect::<Vec<_>>())
+        .bind(deliveries.iter().map(|new| new.event.as_str()).collect::<Vec<_>>())
+        .bind(deliveries.iter().map(|new| new.action.as_deref()).collect::<Vec<_>>())
+        .bind(deliveries.iter().map(|new| new.installation).collect::<Vec<_>>())
+        .bind(deliveries.iter().map(|new| new.comment).collect::<Vec<_>>())
+        .bind(deliveries.iter().map(|new| new.payload.as_str()).collect::<Vec<_>>())
+        .bind(deliveries.iter().map(|new| new.ignored.as_deref()).collect::<Vec<_>>())
+        .bind(Channel::Inbox.name());
+    let rows: Vec<(String, i64)> = tx.all(query).await?;
+    let mut inserted: HashSet<String> = rows.into_iter().map(|(id, _)| id).collect();
+    // Of two with one id in the same batch, the first is the one.
+    let taken = |new: &NewDelivery| if inserted.remove(&new.id) { Taken::Inserted } else { Taken::Duplicate };
+    Ok(deliveries.iter().map(taken).collect())
+}
+
+/// Leases the delivery that has waited longest, for `lease`: if it is neither completed nor
+/// postponed by then, another process may have it.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn lease_next(tx: &mut Tx, worker: &InstanceId, lease: Duration) -> Result<Option<LeasedDelivery>, DbError> {
+    // available_at moves with the lease, so that the index passes over what is leased.
+    let sql = "UPDATE webhook_deliveries SET leased_by = $1, attempts = attempts + 1, \
+               leased_until = now() + make_interval(secs => $2), available_at = now() + make_interval(secs => $2) \
+               WHERE delivery_id = (SELECT delivery_id FROM webhook_deliveries WHERE state = 'received' \
+               AND available_at <= now() ORDER BY available_at LIMIT 1 FOR UPDATE SKIP LOCKED) \
+               RETURNING delivery_id, event, payload, attempts, received_at, leased_by";
+    tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(lease.as_secs_f64())).await
+}
+
+/// Ends a delivery, in the transaction that does what it asked for. `false`: the lease is over and
+/// somebody else has it, so that transaction must be rolled back.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn complete(tx: &mut Tx, delivery: &LeasedDelivery, completion: &Completion) -> Result<bool, DbError> {
+    let sql = "UPDATE webhook_deliveries SET state = $4, outcome = $5, job_id = $6, processed_at = now(), \
+               leased_by = NULL, leased_until = NULL \
+               WHERE delivery_id = $1 AND leased_by = $2 AND attempts = $3 AND state = 'received'";
+    let query = held(sql, delivery).bind(completion.state()).bind(completion.outcome()).bind(completion.job());
+    Ok(tx.execute(query).await? == 1)
+}
+
+/// Gives a delivery back, to be leased again after `delay`; `why` is kept for people. `false`: the
+/// lease is over.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn postpone(tx: &mut Tx, delivery: &LeasedDelivery, delay: Duration, why: &str) -> Result<bool, DbError> {
+    let sql = "UPDATE webhook_deliveries SET outcome = $4, available_at = now() + make_interval(secs => $5), \
+               leased_by = NULL, leased_until = NULL \
+               WHERE delivery_id = $1 AND leased_by = $2 AND attempts = $3 AND state = 'received'";
+    Ok(tx.execute(held(sql, delivery).bind(why).bind(delay.as_secs_f64())).await? == 1)
+}
+
+/// A statement on a row that is still leased as it was: who leased it later raised `attempts`.
+fn held<'q>(
+    sql: &'static str,
+    delivery: &'q LeasedDelivery,
+) -> sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments> {
+    let attempts = i32::try_from(delivery.attempts).unwrap_or(i32::MAX);
+    sqlx::query(sql).bind(&delivery.id).bind(&delivery.worker.0).bind(attempts)
+}
