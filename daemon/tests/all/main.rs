@@ -7,6 +7,7 @@ mod cli_signals;
 mod cli_sources;
 mod crash;
 mod database;
+mod github;
 mod infrastructure;
 mod private_postgres;
 mod queue;

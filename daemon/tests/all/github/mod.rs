@@ -1,0 +1,5 @@
+//! The GitHub client against a GitHub that answers as it is told, and git against one that demands a token.
+
+mod answers;
+mod scripted;
+mod tokens;
