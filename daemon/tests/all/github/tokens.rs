@@ -51,7 +51,7 @@ async fn a_token_is_narrowed_to_one_repository_and_to_the_permissions_of_the_cal
 async fn many_calls_at_once_ask_for_one_token() {
     let github = Scripted::start(|call| commit_or_permission(&call.path)).await;
     let client = github.client();
-    let calls = (0..20).map(|_| client.resolve(&github_repository(), "main"));
+    let calls = (0..20).map(|_| client.resolve(github_repository(), "main"));
     let repository_calls = futures::future::join_all(calls).await;
     assert!(repository_calls.iter().all(Result::is_ok));
     assert_eq!(github.token_requests().len(), 1);
