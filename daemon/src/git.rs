@@ -4,8 +4,10 @@
 //! It reads repositories and fetches into mirrors; it never touches a tree that a command wrote.
 
 mod repository;
+mod token;
 
 pub use repository::{CommitInfo, Repository};
+pub use token::Token;
 
 use std::{
     ffi::OsStr,
@@ -159,9 +161,16 @@ impl Git {
     }
 
     /// A fetch into the mirror at `git_dir` from `source`. With `prune`, what the refspecs cover and
-    /// the source no longer has is removed first.
+    /// the source no longer has is removed first. `token` must live until the call has ended.
     #[must_use]
-    pub fn fetch_command(&self, git_dir: &Path, source: &str, refspecs: &[String], prune: bool) -> Command {
+    pub fn fetch_command(
+        &self,
+        git_dir: &Path,
+        source: &str,
+        refspecs: &[String],
+        prune: bool,
+        token: Option<&Token>,
+    ) -> Command {
         let fsck = HARMLESS.iter().map(|finding| format!("fetch.fsck.{finding}=ignore"));
         let settings = ["fetch.fsckObjects=true".to_owned()].into_iter().chain(fsck);
         let mut args: Vec<String> = settings.flat_map(|setting| ["-c".to_owned(), setting]).collect();
@@ -171,21 +180,22 @@ impl Git {
         args.push(if prune { "--prune" } else { "--no-prune" }.into());
         args.extend(["--end-of-options".into(), source.into()]);
         args.extend_from_slice(refspecs);
-        self.remote_command(git_dir, source, args)
+        self.remote_command(git_dir, source, args, token)
     }
 
     /// A question to `source`: what its HEAD is.
     #[must_use]
     pub fn head_command(&self, git_dir: &Path, source: &str) -> Command {
         let args = ["ls-remote", "--quiet", "--end-of-options", source, "HEAD"].map(String::from);
-        self.remote_command(git_dir, source, args.into())
+        self.remote_command(git_dir, source, args.into(), None)
     }
 
     /// A call that may reach `source`, by the one protocol that it needs.
-    fn remote_command(&self, git_dir: &Path, source: &str, args: Vec<String>) -> Command {
+    fn remote_command(&self, git_dir: &Path, source: &str, args: Vec<String>, token: Option<&Token>) -> Command {
         let allow = format!("protocol.{}.allow=always", protocol(source));
-        let settings = PATIENT.iter().copied().chain([allow.as_str()]);
-        let settings = settings.flat_map(|setting| ["-c".to_owned(), setting.to_owned()]);
+        let credentials = token.map(|token| token.settings(source)).unwrap_or_default();
+        let settings = PATIENT.iter().map(|setting| (*setting).to_owned()).chain([allow]).chain(credentials);
+        let settings = settings.flat_map(|setting| ["-c".to_owned(), setting]);
         // Settings may stand before the sub-command only, so they follow `--git-dir`.
         self.command(git_dir, settings.chain(args).collect::<Vec<_>>())
     }

@@ -17,6 +17,7 @@ use crate::{
     queue::Queue,
     runner::{
         Runner, Sandboxes,
+        credentials::NoCredentials,
         mirror::Mirrors,
         spec::{JobSpec, SandboxKind},
     },
@@ -122,6 +123,7 @@ impl Services {
                     patience: config.patience,
                     instance: instance.id.clone(),
                     mirrors,
+                    credentials: Arc::new(NoCredentials),
                     sandboxes: Sandboxes { docker, process: Arc::new(ProcessSandbox::new(&config.data_dir)) },
                     slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
                 };

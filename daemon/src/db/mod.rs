@@ -19,6 +19,7 @@ mod pool;
 mod pooler;
 pub mod private;
 pub mod probes;
+pub mod repositories;
 mod row;
 mod settings;
 mod tx;

@@ -4,10 +4,30 @@
 //! Tokens live here and nowhere else: they are made when needed, narrowed to one repository and to
 //! the permissions of the call, kept in memory until shortly before they expire, and never printed.
 
-use bisect_shared::Sha;
+mod answer;
+mod app;
+mod app_token;
+mod client;
+mod comments;
+mod commits;
+mod error;
+mod hooks;
+mod rate;
+mod repository;
+mod settings;
+mod time;
+
+pub use error::GithubError;
+pub use rate::RateLeft;
+pub use settings::GithubSettings;
+pub use time::Clock;
+
+use app_token::{App, Permissions, Tokens};
+use chrono::{DateTime, Utc};
+use client::{Answer, Call, Client};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A repository as GitHub's calls name it, with the installation through which it is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,200 +107,58 @@ pub struct HookDelivery {
     pub id: i64,
     /// `X-GitHub-Delivery`, the same for every attempt.
     pub guid: String,
+    /// The event's name, as in `X-GitHub-Event`.
+    pub event: String,
     /// Whether it was answered with success.
     pub delivered: bool,
+    /// When.
+    pub delivered_at: DateTime<Utc>,
 }
 
-/// What a fetch of git needs: a name and a token that reads this one repository.
+/// The App as GitHub knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppInfo {
+    /// Its name in addresses, `github.com/apps/<slug>`; its comments are by `<slug>[bot]`.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// What it asks for: permission name to `read` or `write`.
+    pub permissions: BTreeMap<String, String>,
+}
+
+/// An installation as GitHub describes it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallationInfo {
+    /// GitHub's number of it.
+    pub id: i64,
+    /// GitHub's number of the account.
+    pub account_id: i64,
+    /// The account's login.
+    pub account_login: String,
+    /// `User`, `Organization` or `Enterprise`.
+    pub account_type: String,
+    /// What it grants: permission name to `read` or `write`.
+    pub permissions: BTreeMap<String, String>,
+    /// Whether it works no more until it is unsuspended.
+    pub suspended: bool,
+}
+
+/// What a fetch of git needs: a token that reads this one repository.
 #[derive(Debug, Clone)]
 pub struct CloneToken {
     /// The token, given to git through a credential helper only.
     pub token: SecretString,
 }
 
-/// Why GitHub did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum GithubError {
-    /// 404: not there, or this App may not know of it.
-    #[error("{doing}: GitHub knows no such thing (404)")]
-    NotFound {
-        /// What was being done.
-        doing: String,
-    },
-    /// 401 or 403 without a rate limit: suspended, not installed, or without the permission.
-    #[error("{doing}: GitHub does not allow it ({status}): {message}")]
-    Forbidden {
-        /// What was being done.
-        doing: String,
-        /// The HTTP status.
-        status: u16,
-        /// What GitHub said.
-        message: String,
-    },
-    /// 410, 422 and every other 4xx: sent again, it would be refused again.
-    #[error("{doing}: GitHub refuses it ({status}): {message}")]
-    Refused {
-        /// What was being done.
-        doing: String,
-        /// The HTTP status.
-        status: u16,
-        /// What GitHub said.
-        message: String,
-    },
-    /// 429, or 403 with GitHub's headers of a rate limit.
-    #[error("{doing}: GitHub's rate limit is used up; again in {} s", retry_after.as_secs())]
-    RateLimited {
-        /// What was being done.
-        doing: String,
-        /// How long GitHub wants nothing more of this kind.
-        retry_after: Duration,
-    },
-    /// 5xx, a timeout, or no connection: it may have been done or not.
-    #[error("{doing}: GitHub did not answer: {reason}")]
-    Unavailable {
-        /// What was being done.
-        doing: String,
-        /// What was seen.
-        reason: String,
-    },
-    /// An answer that is not what GitHub documents.
-    #[error("{doing}: GitHub's answer is not understood: {reason}")]
-    Misunderstood {
-        /// What was being done.
-        doing: String,
-        /// What was wrong with it.
-        reason: String,
-    },
-    /// The App's key or address cannot be used: nothing will work before that is changed.
-    #[error("{0}")]
-    Configuration(String),
-}
-
-impl GithubError {
-    /// How long to wait before the same is tried again; `None` when that is of no use.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::RateLimited { retry_after, .. } => Some(*retry_after),
-            Self::Unavailable { .. } => Some(Duration::ZERO),
-            _ => None,
-        }
-    }
-}
-
-/// The client's calls are added by the file of each question.
+/// GitHub, as one App. Clones share connections, tokens and what is known of rate limits.
 #[derive(Debug, Clone)]
-pub struct Github;
+pub struct Github {
+    inner: Arc<Inner>,
+}
 
-impl Github {
-    /// What `login` may do in the repository; [`Permission::None`] for somebody GitHub does not know.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn permission(&self, _repository: &RepositoryRef, _login: &str) -> Result<Permission, GithubError> {
-        unimplemented!()
-    }
-
-    /// The repository as it is now.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn repository(&self, _repository: &RepositoryRef) -> Result<RepositoryInfo, GithubError> {
-        unimplemented!()
-    }
-
-    /// A small file of the default branch; `None` when there is none.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn file(&self, _repository: &RepositoryRef, _path: &str) -> Result<Option<String>, GithubError> {
-        unimplemented!()
-    }
-
-    /// The commit that a branch, tag or SHA (full or short) means; `None` when nothing has that name.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn resolve(&self, _repository: &RepositoryRef, _name: &str) -> Result<Option<Sha>, GithubError> {
-        unimplemented!()
-    }
-
-    /// The pull requests that brought a commit, merged ones first.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn pulls(&self, _repository: &RepositoryRef, _commit: &Sha) -> Result<Vec<Pull>, GithubError> {
-        unimplemented!()
-    }
-
-    /// Adds a reaction (`eyes`) to a comment. Done twice, it is there once.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn react(&self, _repository: &RepositoryRef, _comment: i64, _reaction: &str) -> Result<(), GithubError> {
-        unimplemented!()
-    }
-
-    /// Writes a comment and answers its number.
-    ///
-    /// # Errors
-    /// [`GithubError`]; after [`GithubError::Unavailable`] it may be there nevertheless.
-    pub async fn create_comment(
-        &self,
-        _repository: &RepositoryRef,
-        _issue: i64,
-        _body: &str,
-    ) -> Result<i64, GithubError> {
-        unimplemented!()
-    }
-
-    /// Replaces what a comment says.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn update_comment(
-        &self,
-        _repository: &RepositoryRef,
-        _comment: i64,
-        _body: &str,
-    ) -> Result<(), GithubError> {
-        unimplemented!()
-    }
-
-    /// The comments of an issue since a moment, all pages.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn comments(
-        &self,
-        _repository: &RepositoryRef,
-        _issue: i64,
-        _since: chrono::DateTime<chrono::Utc>,
-    ) -> Result<Vec<IssueComment>, GithubError> {
-        unimplemented!()
-    }
-
-    /// A token with which git reads this repository.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn clone_token(&self, _repository: &RepositoryRef) -> Result<CloneToken, GithubError> {
-        unimplemented!()
-    }
-
-    /// The App's newest deliveries of webhooks.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn deliveries(&self) -> Result<Vec<HookDelivery>, GithubError> {
-        unimplemented!()
-    }
-
-    /// Asks GitHub to send a delivery again.
-    ///
-    /// # Errors
-    /// [`GithubError`], as for every call.
-    pub async fn redeliver(&self, _delivery: i64) -> Result<(), GithubError> {
-        unimplemented!()
-    }
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    app: App,
+    tokens: Tokens,
 }

@@ -92,7 +92,7 @@ pub(super) async fn run(
 /// Lets go of a finished job's commits in the mirror.
 pub(super) async fn unpin(runner: &Runner, lease: &Lease, job: &JobRow) {
     let Ok(spec) = spec_of(job) else { return };
-    let unpinned = match runner.mirrors.mirror(&spec.source).await {
+    let unpinned = match runner.mirrors.of_job(job, &spec, &*runner.credentials).await {
         Ok(mirror) => mirror.unpin(lease.job()).await,
         Err(error) => Err(error),
     };
@@ -117,8 +117,8 @@ async fn prepare(
     let sandbox_error = |error: SandboxError| (error.to_string(), matches!(error, SandboxError::Engine { .. }));
     let git_error = |error: GitError| (error.to_string(), matches!(error, GitError::Failed { .. }));
     sandbox.sweep_job(lease.job(), lease.epoch()).await.map_err(sandbox_error)?;
-    let mirror = runner.mirrors.mirror(&spec.source).await.map_err(git_error)?;
-    mirror.pin(lease.job(), &spec.pinned()).await.map_err(git_error)?;
+    let mirror = runner.mirrors.of_job(job, spec, &*runner.credentials).await.map_err(git_error)?;
+    mirror.pin(job, &spec.pinned(), &*runner.credentials).await.map_err(git_error)?;
     let repository = mirror.repository();
     let rows = recorded_rows(runner, lease).await.map_err(|error| (error.to_string(), true))?;
     let used = used_before(&rows, lease);

@@ -1,8 +1,13 @@
 //! Mirrors: one bare repository per source under `DATA_DIR/mirrors`, whose objects the lanes
 //! borrow. Both ends of every job are pinned by refs, and nothing is collected while they are.
 
-use crate::git::{Git, GitError, Repository, check_address, is_url, output_of, text_of, without_password};
+use super::{credentials::Credentials, spec::JobSpec};
+use crate::{
+    db::jobs::JobRow,
+    git::{Git, GitError, Repository, Token, check_address, is_url, output_of, text_of, without_password},
+};
 use bisect_shared::{JobId, Sha};
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
@@ -27,6 +32,32 @@ pub struct Mirror {
     source: String,
 }
 
+/// What tells one mirror from another: the folder's name.
+///
+/// Of an address or path, its digest. Of a repository on GitHub, GitHub's number: a repository that
+/// is renamed or moves keeps its mirror, and another one that takes over the name does not get to
+/// see the objects of the first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MirrorName(String);
+
+impl MirrorName {
+    /// Of an address or a path: its digest, since it may hold any character.
+    #[must_use]
+    pub fn of_source(source: &str) -> Self {
+        Self(digest(source))
+    }
+
+    /// Of the repository with this number at one GitHub.
+    #[must_use]
+    pub fn hosted(url: &str, id: i64) -> Self {
+        Self(format!("{}{id}", Self::prefix(url)))
+    }
+
+    fn prefix(url: &str) -> String {
+        format!("github-{}-", &digest(url.trim_end_matches('/'))[..12])
+    }
+}
+
 impl Mirrors {
     /// The mirrors in `data_dir`.
     ///
@@ -42,10 +73,74 @@ impl Mirrors {
     /// # Errors
     /// When it cannot be created, or the address may not be used.
     pub async fn mirror(&self, source: &str) -> Result<Mirror, GitError> {
+        self.named(source, &MirrorName::of_source(source)).await
+    }
+
+    /// The mirror of a job's repository.
+    ///
+    /// # Errors
+    /// As [`Mirrors::mirror`], and when the repository is not known any more.
+    pub async fn of_job(
+        &self,
+        job: &JobRow,
+        spec: &JobSpec,
+        credentials: &dyn Credentials,
+    ) -> Result<Mirror, GitError> {
+        match credentials.repository(job).await? {
+            Some(hosted) => self.named(&hosted.address, &hosted.mirror).await,
+            None => self.mirror(&spec.source).await,
+        }
+    }
+
+    /// GitHub's numbers of the repositories that have a mirror here, of one GitHub.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn hosted(&self, url: &str) -> std::io::Result<Vec<i64>> {
+        let prefix = MirrorName::prefix(url);
+        let mut ids = Vec::new();
+        for entry in self.folder.read_dir()? {
+            let name = entry?.file_name();
+            let id =
+                name.to_str().and_then(|name| name.strip_prefix(&prefix)?.strip_suffix(".git")?.parse::<i64>().ok());
+            ids.extend(id);
+        }
+        Ok(ids)
+    }
+
+    /// Removes the mirror of a source that no job uses any more, and says whether there was one. A
+    /// fetch into it is waited for.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn remove(&self, name: &MirrorName) -> Result<bool, GitError> {
+        let path = self.folder.join(format!("{}.git", name.0));
+        if !path.exists() {
+            return Ok(false);
+        }
+        let mirror = Mirror { git: self.git.clone(), path, source: String::new() };
+        let lock = mirror.lock().await?;
+        // Out of the way first: nobody may meet one that is half removed.
+        let removed = mirror.path.with_extension("removed");
+        let (from, to) = (mirror.path.clone(), removed.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            if to.exists() {
+                std::fs::remove_dir_all(&to)?;
+            }
+            std::fs::rename(&from, &to)?;
+            std::fs::remove_dir_all(&to)
+        });
+        let done = done.await.map_err(std::io::Error::other).and_then(|done| done);
+        done.map_err(|error: std::io::Error| mirror.unwritable(&error))?;
+        drop(lock);
+        Ok(true)
+    }
+
+    async fn named(&self, source: &str, name: &MirrorName) -> Result<Mirror, GitError> {
         if is_url(source) {
             check_address(source)?;
         }
-        let path = self.folder.join(format!("{}.git", key(source)));
+        let path = self.folder.join(format!("{}.git", name.0));
         let mirror = Mirror { git: self.git.clone(), path, source: source.to_owned() };
         if !mirror.is_made() {
             let _lock = mirror.lock().await?;
@@ -73,7 +168,11 @@ impl Mirror {
     /// # Errors
     /// When the source cannot be read; the message names it.
     pub async fn fetch(&self) -> Result<(), GitError> {
-        self.fetch_refs(&["+refs/heads/*:refs/heads/*".into(), TAGS.into()], true).await
+        self.fetch_with(None).await
+    }
+
+    async fn fetch_with(&self, token: Option<&SecretString>) -> Result<(), GitError> {
+        self.fetch_refs(&["+refs/heads/*:refs/heads/*".into(), TAGS.into()], true, token).await
     }
 
     /// Makes `HEAD` mean what it means to the source: the tip of its main branch, whatever its name.
@@ -93,25 +192,32 @@ impl Mirror {
     }
 
     /// Makes sure that `commits` are here and stay here until [`Mirror::unpin`]. What is missing
-    /// is fetched: the commits themselves from a repository of this machine, else all branches.
+    /// is fetched: the commits themselves from a repository of this machine, else all branches. Only
+    /// then a token is asked for.
     ///
     /// # Errors
-    /// When the source no longer has one of them.
-    pub async fn pin(&self, job: JobId, commits: &[Sha]) -> Result<(), GitError> {
+    /// When the source no longer has one of them, or must not be read.
+    pub async fn pin(&self, job: &JobRow, commits: &[Sha], credentials: &dyn Credentials) -> Result<(), GitError> {
         if self.missing(commits).await? {
             if is_url(&self.source) {
-                self.fetch().await?;
+                let token = credentials.of(job).await?;
+                let fetched = self.fetch_with(token.as_ref()).await;
+                if let (Err(_), Some(token)) = (&fetched, &token) {
+                    credentials.failed(job, token).await;
+                }
+                fetched?;
             } else {
+                let job = job.id;
                 let wanted = commits.iter().map(|sha| format!("+{sha}:refs/bisect/{job}/{sha}"));
-                self.fetch_refs(&wanted.collect::<Vec<_>>(), false).await?;
+                self.fetch_refs(&wanted.collect::<Vec<_>>(), false, None).await?;
                 // Only for `git describe` in a test: one broken tag must not cost the search.
-                if let Err(error) = self.fetch_refs(&[TAGS.into()], true).await {
+                if let Err(error) = self.fetch_refs(&[TAGS.into()], true, None).await {
                     tracing::warn!(error = %error, "tags were not fetched");
                 }
             }
         }
         for sha in commits {
-            let name = format!("refs/bisect/{job}/{sha}");
+            let name = format!("refs/bisect/{}/{sha}", job.id);
             self.git.run(&self.path, ["update-ref", &name, &sha.to_string()]).await?;
         }
         Ok(())
@@ -141,13 +247,14 @@ impl Mirror {
         Ok(false)
     }
 
-    async fn fetch_refs(&self, refspecs: &[String], prune: bool) -> Result<(), GitError> {
+    async fn fetch_refs(&self, refspecs: &[String], prune: bool, token: Option<&SecretString>) -> Result<(), GitError> {
         let _lock = self.lock().await?;
         if !self.is_made() {
             // Another process, whose first fetch failed, has removed it just now.
             self.make().await?;
         }
-        let mut command = self.git.fetch_command(&self.path, &self.source, refspecs, prune);
+        let memory = token.map(Token::new).transpose().map_err(|error| self.failed(error.to_string()))?;
+        let mut command = self.git.fetch_command(&self.path, &self.source, refspecs, prune, memory.as_ref());
         let output = output_of(&mut command).await?;
         let fetched = text_of(&command, &output).map(|_| ()).map_err(|error| match error {
             GitError::Failed { reason, .. } => {
@@ -191,6 +298,10 @@ impl Mirror {
         }
     }
 
+    fn failed(&self, reason: String) -> GitError {
+        GitError::Failed { command: format!("fetch from {}", without_password(&self.source)), reason }
+    }
+
     /// One fetch at a time into one mirror, over all processes of this machine.
     async fn lock(&self) -> Result<File, GitError> {
         let path = self.lock_path();
@@ -218,7 +329,6 @@ impl Mirror {
     }
 }
 
-/// The folder name of a source: its digest, since an address may hold any character.
-fn key(source: &str) -> String {
+fn digest(source: &str) -> String {
     hex::encode(&Sha256::digest(source.as_bytes())[..16])
 }

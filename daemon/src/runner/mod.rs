@@ -5,6 +5,7 @@
 
 mod conclude;
 mod conductor;
+pub mod credentials;
 mod finding;
 mod flight;
 pub mod foresight;
@@ -27,6 +28,7 @@ use crate::{
     sandbox::Sandbox,
 };
 use bisect_shared::{InstanceId, ResultKind};
+use credentials::Credentials;
 use interrupt::{Interrupted, Interrupts};
 use keeper::Keeper;
 use mirror::Mirrors;
@@ -51,6 +53,8 @@ pub struct Runner {
     pub instance: InstanceId,
     /// The mirrors of this machine.
     pub mirrors: Mirrors,
+    /// What repositories are fetched with.
+    pub credentials: Arc<dyn Credentials>,
     /// Where commands run, by kind.
     pub sandboxes: Sandboxes,
     /// How many probes may run at once in this process, over all jobs.

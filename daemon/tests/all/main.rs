@@ -10,6 +10,7 @@ mod crash;
 mod database;
 mod database_away;
 mod deliveries;
+mod github;
 mod infrastructure;
 mod private_postgres;
 mod queue;

@@ -1,0 +1,118 @@
+//! The App itself: who it is, where it is installed, and its webhooks.
+
+use super::{AppInfo, Call, Github, GithubError, HookDelivery, InstallationInfo};
+use chrono::{DateTime, Utc};
+use http::Method;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// How many pages of a hundred deliveries are looked at.
+const MOST_PAGES: usize = 10;
+
+#[derive(Deserialize)]
+struct Delivery {
+    id: i64,
+    guid: String,
+    event: String,
+    status_code: i64,
+    delivered_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct This {
+    slug: Option<String>,
+    name: String,
+    permissions: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Installed {
+    id: i64,
+    account: Option<Account>,
+    target_type: String,
+    permissions: BTreeMap<String, String>,
+    suspended_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    id: i64,
+    login: Option<String>,
+    slug: Option<String>,
+}
+
+impl Github {
+    /// The App as GitHub knows it: that this is answered shows that id and key are right.
+    ///
+    /// # Errors
+    /// [`GithubError::Configuration`] when they are not; [`GithubError`], as for every call.
+    pub async fn app(&self) -> Result<AppInfo, GithubError> {
+        let call = Call::get("get_app", "asking who this App is".to_owned(), "/app".to_owned());
+        let this: This = self.ask_as_app(&call).await?.json()?;
+        Ok(AppInfo { slug: this.slug.unwrap_or_default(), name: this.name, permissions: this.permissions })
+    }
+
+    /// An installation as it is now, for a delivery that names only its number.
+    ///
+    /// # Errors
+    /// [`GithubError::NotFound`] when it is gone; [`GithubError`], as for every call.
+    pub async fn installation(&self, installation: i64) -> Result<InstallationInfo, GithubError> {
+        let doing = format!("looking at installation {installation}");
+        let call = Call::get("get_installation", doing, format!("/app/installations/{installation}"));
+        let found: Installed = self.ask_as_app(&call).await?.json()?;
+        let account = found
+            .account
+            .ok_or_else(|| GithubError::Misunderstood { doing: call.doing.clone(), reason: "no account".to_owned() })?;
+        Ok(InstallationInfo {
+            id: found.id,
+            account_id: account.id,
+            // An enterprise has no login, but a name in addresses.
+            account_login: account.login.or(account.slug).unwrap_or_default(),
+            account_type: found.target_type,
+            permissions: found.permissions,
+            suspended: found.suspended_at.is_some(),
+        })
+    }
+
+    /// The App's newest deliveries of webhooks, a thousand at most, the newest first.
+    ///
+    /// # Errors
+    /// [`GithubError`], as for every call.
+    pub async fn deliveries(&self) -> Result<Vec<HookDelivery>, GithubError> {
+        let mut deliveries = Vec::new();
+        let mut query = "per_page=100".to_owned();
+        for _ in 0..MOST_PAGES {
+            let doing = "listing deliveries of webhooks".to_owned();
+            let call = Call::get("list_deliveries", doing, format!("/app/hook/deliveries?{query}"));
+            let answer = self.ask_as_app(&call).await?;
+            let listed: Vec<Delivery> = answer.json()?;
+            deliveries.extend(listed.into_iter().map(|delivery| HookDelivery {
+                id: delivery.id,
+                guid: delivery.guid,
+                event: delivery.event,
+                delivered: (200..300).contains(&delivery.status_code),
+                delivered_at: delivery.delivered_at,
+            }));
+            match answer.next_query() {
+                Some(next) => next.clone_into(&mut query),
+                None => break,
+            }
+        }
+        Ok(deliveries)
+    }
+
+    /// Asks GitHub to send a delivery again.
+    ///
+    /// # Errors
+    /// [`GithubError`], as for every call.
+    pub async fn redeliver(&self, delivery: i64) -> Result<(), GithubError> {
+        let call = Call {
+            name: "redeliver",
+            doing: format!("asking for delivery {delivery} again"),
+            method: Method::POST,
+            path: format!("/app/hook/deliveries/{delivery}/attempts"),
+            body: None,
+        };
+        self.ask_as_app(&call).await.map(drop)
+    }
+}
