@@ -3,7 +3,21 @@
 //! Markdown decides *whether* a line is a command; what it says is the raw source line. The grammar
 //! is one table, from which the parser, the help text and the examples in replies are made.
 
+pub mod grammar;
+pub mod help;
+mod line;
+mod markdown;
+mod mistake;
+pub mod repository_config;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
+mod words;
+
 use std::time::Duration;
+
+/// GitHub takes no comment longer than 65,536 characters; what is longer than their bytes is cut.
+const COMMENT_BYTES: usize = 4 * 65_536;
 
 /// A comment that asks for something.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +93,13 @@ pub struct Mistake {
 
 /// What the comment asks for; `None` when it says nothing to the bot.
 #[must_use]
-pub fn parse(_comment: &str) -> Option<Request> {
-    unimplemented!()
+pub fn parse(comment: &str) -> Option<Request> {
+    let comment = &comment[..comment.floor_char_boundary(COMMENT_BYTES)];
+    // Nearly every comment ends here, without being read as Markdown.
+    if !markdown::mentions(comment) || markdown::too_deep(comment) {
+        return None;
+    }
+    let lines = markdown::command_lines(comment);
+    let first = lines.first()?;
+    Some(Request { command: line::parse(first), further: lines.len() - 1 })
 }

@@ -3,6 +3,7 @@
 //! Pure. A [`Report`] is made once, by the worker that finished the job, and stored with it, so
 //! that whoever shows it needs neither the repository nor the search.
 
+pub mod comment;
 pub mod json;
 pub mod replay;
 pub mod shell;

@@ -71,7 +71,7 @@ fn report(result: ResultKind, explanation: &str) -> Report {
     }
 }
 
-fn culprit() -> Report {
+pub(super) fn culprit() -> Report {
     let files = ["M CHANGELOG.rst", "D a", "D b", "D c", "D d", "D e", "D f", "M packaging/version.py", "A x", "A y"];
     let proof = |commit, is_culprit, code, verdict| ProofLine {
         commit: sha(commit),
