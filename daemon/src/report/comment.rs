@@ -1,7 +1,11 @@
 //! Replies as GitHub's Markdown. Text of users (subjects, names, output, scripts) goes through `inline`,
 //! `code` or `fence` and nowhere else: it cannot mention, refer, link, open HTML or end what it stands in.
 
-use super::{Commit, Report, shell, terminal::{duration, plural}, text};
+use super::{
+    Commit, Report, shell,
+    terminal::{duration, plural},
+    text,
+};
 use bisect_shared::{ResultKind, Sha, Verdict};
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -198,7 +202,12 @@ fn probes(out: &mut String, report: &Report, links: &Links, shrink: u32) {
         let _ = writeln!(
             out,
             "| [`{}`]({}/commit/{}) | {verdict} | {} | {} | {:.1} | {} |",
-            probe.commit.short(), links.repository, probe.commit, probe.ending, probe.runs, probe.seconds,
+            probe.commit.short(),
+            links.repository,
+            probe.commit,
+            probe.ending,
+            probe.runs,
+            probe.seconds,
             inline(&cut(&probe.subject, 80 >> shrink)),
         );
     }
@@ -308,7 +317,8 @@ mod tests {
     /// What stands in it, without the text; the text outside of code beside it.
     fn structure(body: &str) -> (Vec<String>, String) {
         let (mut shape, mut text, mut code) = (Vec::new(), String::new(), 0);
-        for event in Parser::new_ext(body, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_GFM) {
+        for event in Parser::new_ext(body, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_GFM)
+        {
             match event {
                 Event::Start(tag) => {
                     code += i32::from(matches!(tag, Tag::CodeBlock(_)));
@@ -331,7 +341,11 @@ mod tests {
     fn the_status_is_told() {
         insta::assert_snapshot!("comment_queued", status(&view(State::Queued { position: 2, of: 5 })));
         let running = State::Running {
-            candidates_left: 14, probes_done: 5, probes_running: 3, expected_probes: 9, seconds_left: Some(75.0),
+            candidates_left: 14,
+            probes_done: 5,
+            probes_running: 3,
+            expected_probes: 9,
+            seconds_left: Some(75.0),
         };
         insta::assert_snapshot!("comment_running", status(&view(running)));
         let pull = PullLink { number: 407, title: "Drop @legacy, fixes #1".into() };
