@@ -1,9 +1,14 @@
 //! The configuration: defaults, then `Rocket.toml` (`[default.bisect]`), then `.env`, then the
 //! environment; checked once, at start.
 //!
+//! Unknown keys of `Rocket.toml` are refused. `.env` is shared with other programs: there only a name
+//! that looks like ours is. In the environment, where anything may stand, a name but a letter or two
+//! from one of ours is warned of.
+//!
 //! One table, [`VARIABLES`], names every variable with its default and meaning: the checks, the
 //! messages and `.env.example` are made from it. Secrets are never printed.
 
+mod names;
 mod value;
 mod variables;
 
@@ -15,6 +20,7 @@ use figment::{
     Figment,
     providers::{Format, Serialized, Toml},
 };
+use ipnet::IpNet;
 use secrecy::SecretString;
 use std::{
     collections::BTreeMap,
@@ -30,6 +36,16 @@ pub struct Config {
     pub database_url: Option<SecretString>,
     /// `DATABASE_DIRECT_URL`, else `database_url`: for migrations and LISTEN.
     pub database_direct_url: Option<SecretString>,
+    /// `GITHUB_APP_ID`; without it nothing of GitHub is answered.
+    pub github_app_id: Option<String>,
+    /// `GITHUB_APP_SLUG`.
+    pub github_app_slug: Option<String>,
+    /// `GITHUB_PRIVATE_KEY_PATH`.
+    pub github_private_key: Option<PathBuf>,
+    /// `GITHUB_WEBHOOK_SECRET`, or `new,old`.
+    pub webhook_secret: Option<SecretString>,
+    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where mirrors, lanes and the private database live.
     pub data_dir: PathBuf,
     /// The image of the checkout containers, and of the command where none is named.
@@ -61,7 +77,9 @@ impl Config {
     pub fn load(env_file: Option<&Path>) -> Result<Self, ConfigError> {
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::from_sources(Path::new("Rocket.toml"), &read_env_file(env_file)?, &environment.collect())
+        let environment = environment.collect();
+        warn_of_slips(&environment);
+        Self::from_sources(Path::new("Rocket.toml"), &read_env_file(env_file)?, &environment)
     }
 
     /// The same from named sources, so that tests need not touch the process's environment.
@@ -82,12 +100,35 @@ impl Config {
         Self::check(&values)
     }
 
+    /// A service with an App needs all of it.
+    ///
+    /// # Errors
+    /// Names the first variable that is missing, with an example.
+    pub fn check_github(&self) -> Result<(), ConfigError> {
+        let there = [
+            ("GITHUB_APP_ID", self.github_app_id.is_some()),
+            ("GITHUB_APP_SLUG", self.github_app_slug.is_some()),
+            ("GITHUB_PRIVATE_KEY_PATH", self.github_private_key.is_some()),
+            ("GITHUB_WEBHOOK_SECRET", self.webhook_secret.is_some()),
+        ];
+        let missing = there.iter().find(|(_, there)| !there).map(|(name, _)| *name);
+        match missing {
+            Some(name) if self.github_app_id.is_some() => Err(value::missing(name, "GITHUB_APP_ID is set")),
+            _ => Ok(()),
+        }
+    }
+
     fn check(values: &Values) -> Result<Self, ConfigError> {
         let database_url = values.postgres_url("DATABASE_URL")?;
         let database_direct_url = values.postgres_url("DATABASE_DIRECT_URL")?.or_else(|| database_url.clone());
         Ok(Self {
             database_url,
             database_direct_url,
+            github_app_id: values.text("GITHUB_APP_ID"),
+            github_app_slug: values.text("GITHUB_APP_SLUG"),
+            github_private_key: values.text("GITHUB_PRIVATE_KEY_PATH").map(PathBuf::from),
+            webhook_secret: values.text("GITHUB_WEBHOOK_SECRET").map(SecretString::from),
+            trusted_proxies: values.networks("TRUSTED_PROXIES")?,
             data_dir: absolute(values.text("DATA_DIR").map_or_else(default_data_dir, PathBuf::from)),
             runner_image: values.text_or_default("DOCKER_RUNNER_IMAGE"),
             max_concurrent_jobs: values.count("MAX_CONCURRENT_JOBS", 4)?,
@@ -133,7 +174,26 @@ fn read_env_file(named: Option<&Path>) -> Result<BTreeMap<String, String>, Confi
             other => other.to_string(),
         },
     };
-    dotenvy::from_path_iter(path).map_err(wrong)?.map(|item| item.map_err(wrong)).collect()
+    let variables: BTreeMap<_, _> =
+        dotenvy::from_path_iter(path).map_err(wrong)?.map(|item| item.map_err(wrong)).collect::<Result<_, _>>()?;
+    match variables.keys().find(|name| names::looks_like_ours(name)) {
+        Some(name) => Err(ConfigError::UnknownVariable {
+            path: path.to_owned(),
+            name: name.clone(),
+            hint: value::hint(names::nearest(name).map(str::to_owned)),
+        }),
+        None => Ok(variables),
+    }
+}
+
+/// Says which variables of the environment are nearly ours, and so have no effect. No refusal: they
+/// may well be another program's.
+fn warn_of_slips(environment: &BTreeMap<String, String>) {
+    for name in environment.keys() {
+        if let Some(known) = names::misspelled(name) {
+            tracing::warn!(variable.name = %name, variable.meant = %known, "a variable of the environment has no effect; was another one meant?");
+        }
+    }
 }
 
 /// `/var/lib/bisect-bot` for root and wherever it can be written, else the user's data folder.
@@ -190,6 +250,21 @@ mod tests {
         let config = load(toml, &[("MAX_ATTEMPTS", "2")]).unwrap();
         assert_eq!(config.clocks.heartbeat, Duration::from_millis(250));
         assert_eq!(config.clocks.max_attempts, 2);
+    }
+
+    #[test]
+    fn an_app_needs_all_of_its_variables() {
+        let some = load("", &[("GITHUB_APP_ID", "1"), ("GITHUB_APP_SLUG", "bot")]).unwrap();
+        let message = some.check_github().unwrap_err().to_string();
+        assert!(message.contains("GITHUB_PRIVATE_KEY_PATH") && message.contains("for example"), "{message}");
+        assert!(load("", &[]).unwrap().check_github().is_ok(), "no App at all");
+    }
+
+    #[test]
+    fn proxies_are_addresses_or_ranges() {
+        let proxies = load("", &[("TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1")]).unwrap().trusted_proxies;
+        assert_eq!(proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "127.0.0.1/32"]);
+        assert!(load("", &[("TRUSTED_PROXIES", "nginx")]).unwrap_err().to_string().contains("TRUSTED_PROXIES"));
     }
 
     #[test]

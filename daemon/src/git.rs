@@ -264,7 +264,7 @@ pub(crate) fn text_of(command: &Command, output: &Output) -> Result<String, GitE
     ];
     let sub_command = named.into_iter().find(|arg| words.contains(&arg.as_ref()));
     let printed = String::from_utf8_lossy(&output.stderr);
-    let tail: Vec<&str> = printed.trim().lines().rev().take(4).collect();
+    let tail: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).rev().take(4).collect();
     Err(GitError::Failed {
         command: sub_command.map_or_else(String::new, std::borrow::Cow::into_owned),
         reason: tail.into_iter().rev().collect::<Vec<_>>().join("; "),

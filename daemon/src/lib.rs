@@ -1,8 +1,10 @@
 //! The Bisect Bot daemon, as a library, so that the program and the tests use the same wiring.
 //!
 //! Who may call whom: `search` and `report` are pure and know `bisect_shared` only; `db` and
-//! `sandbox` do I/O and never know each other; `queue` and `runner` combine those; `cli` calls them.
+//! `sandbox` do I/O and never know each other; `queue`, `runner`, `changes` and `worker` combine
+//! those; `webhook`, `web` and `cli` call them.
 
+pub mod changes;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -17,4 +19,6 @@ pub mod runner;
 pub mod sandbox;
 pub mod search;
 pub mod telemetry;
+pub mod web;
 pub mod webhook;
+pub mod worker;

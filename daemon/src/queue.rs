@@ -3,6 +3,16 @@
 //! Knows `db` and decides; the statements are in `db`. Every change of a job's state leaves an
 //! event in the same transaction. All times are the database's.
 
+mod claim;
+mod clocks;
+mod instance;
+mod reclaim;
+
+pub use claim::Claim;
+pub use clocks::Clocks;
+pub use instance::Left;
+pub use reclaim::Reclaimed;
+
 pub use crate::db::{
     Lease, LeaseError,
     instances::InstanceRow,
@@ -11,8 +21,6 @@ pub use crate::db::{
 
 use crate::db::{
     Database, DbError, Tx,
-    installations::{self, Busy},
-    instances::{self, Sign},
     job_events::{self, JobEventKind},
     jobs, probes, refused,
 };
@@ -24,45 +32,6 @@ use std::time::Duration;
 /// going round for ever.
 pub const MAX_HANDOVERS: u32 = 50;
 
-/// How often a claim looks again after others were faster, before it leaves the rest to them.
-const CLAIM_ROUNDS: u32 = 5;
-
-/// The service clocks. Fractions of a second are allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clocks {
-    /// Between two signs of life of a running job.
-    pub heartbeat: Duration,
-    /// Between two looks for jobs whose worker is gone.
-    pub recovery_interval: Duration,
-    /// Without a sign of life for longer than this, a job is taken from its worker.
-    pub stale_after: Duration,
-    /// A job pending for longer than this is picked up by the recovery loop too.
-    pub pending_grace: Duration,
-    /// Attempts of one job; only those that end with a lost worker count.
-    pub max_attempts: u32,
-}
-
-impl Default for Clocks {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_secs(60),
-            recovery_interval: Duration::from_secs(30),
-            stale_after: Duration::from_secs(300),
-            pending_grace: Duration::from_secs(30),
-            max_attempts: 3,
-        }
-    }
-}
-
-impl Clocks {
-    /// A worker that could not renew for this long stops by itself, before another one may start:
-    /// the last fifth of `stale_after` is left for stopping its containers.
-    #[must_use]
-    pub fn give_up_after(&self) -> Duration {
-        self.stale_after.mul_f64(0.8)
-    }
-}
-
 /// One process's view of the queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
@@ -70,25 +39,6 @@ pub struct Queue {
     instance: InstanceId,
     clocks: Clocks,
     affinity: String,
-}
-
-/// Which job to claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
-    /// The next one that may run here.
-    Any,
-    /// This one, if it may run here.
-    Job(JobId),
-}
-
-/// What a look for work found.
-enum Found {
-    /// A job, and it is ours.
-    Job(Box<(Lease, JobRow)>),
-    /// Installations whose turn it was, but others were faster.
-    Taken,
-    /// No installation with work that may run.
-    Nothing,
 }
 
 /// What became of a request.
@@ -129,18 +79,6 @@ impl ReleaseReason {
     }
 }
 
-/// A job that was taken from a worker that no longer answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reclaimed {
-    /// The job.
-    pub job: JobId,
-    /// Who had it.
-    pub worker: Option<InstanceId>,
-    /// Pending again, or failed because its attempts are used up, or cancelled because that was
-    /// asked for.
-    pub status: JobStatus,
-}
-
 impl Queue {
     /// The queue as seen by `instance`. `affinity` names machine and `DATA_DIR`.
     #[must_use]
@@ -169,73 +107,6 @@ impl Queue {
         let enqueued = enqueue_in(&mut tx, job).await?;
         tx.commit().await?;
         Ok(enqueued)
-    }
-
-    /// Takes a pending job, if there is one that may run here. Installations take turns, and run
-    /// no more jobs at once than their tier allows.
-    ///
-    /// # Errors
-    /// [`DbError`], as for every call.
-    pub async fn claim(&self, claim: Claim) -> Result<Option<(Lease, JobRow)>, DbError> {
-        if let Claim::Job(job) = claim {
-            return self.claim_one(job).await;
-        }
-        for _ in 0..CLAIM_ROUNDS {
-            // Other claims may hold the only installations with work: then wait for one of them.
-            for busy in [Busy::Skip, Busy::Wait] {
-                match self.claim_any(busy).await? {
-                    Found::Job(claimed) => return Ok(Some(*claimed)),
-                    Found::Nothing if busy == Busy::Wait => return Ok(None),
-                    Found::Nothing | Found::Taken => {}
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    async fn claim_one(&self, job: JobId) -> Result<Option<(Lease, JobRow)>, DbError> {
-        let mut tx = self.db.begin().await?;
-        let installation = jobs::find(&mut tx, job).await?.and_then(|row| row.installation);
-        if let Some(installation) = installation {
-            installations::lock(&mut tx, installation).await?;
-        }
-        let taken = jobs::take_one(&mut tx, &self.instance, job, installation, &self.affinity).await?;
-        if let (Some(installation), true) = (installation, taken.is_some()) {
-            installations::settle_turn(&mut tx, installation, true).await?;
-        }
-        self.claimed(tx, taken).await
-    }
-
-    async fn claim_any(&self, busy: Busy) -> Result<Found, DbError> {
-        let mut tx = self.db.begin().await?;
-        let mut taken = None;
-        if busy == Busy::Skip {
-            taken = jobs::take_local(&mut tx, &self.instance, &self.affinity).await?;
-        }
-        let mut tried = Vec::new();
-        // Waiting for a second installation while holding the first could end in a deadlock.
-        while taken.is_none() && (busy == Busy::Skip || tried.is_empty()) {
-            let next = installations::lock_next_in_turn(&mut tx, &tried, busy).await?;
-            let Some(installation) = next else { break };
-            taken = jobs::take_of_installation(&mut tx, &self.instance, installation).await?;
-            installations::settle_turn(&mut tx, installation, taken.is_some()).await?;
-            tried.push(installation);
-        }
-        Ok(match self.claimed(tx, taken).await? {
-            Some(claimed) => Found::Job(Box::new(claimed)),
-            None if tried.is_empty() => Found::Nothing,
-            None => Found::Taken,
-        })
-    }
-
-    async fn claimed(&self, mut tx: Tx, taken: Option<(Lease, JobRow)>) -> Result<Option<(Lease, JobRow)>, DbError> {
-        if let Some((_, job)) = &taken {
-            probes::stop_all(&mut tx, job.id).await?;
-            let detail = json!({ "attempt": job.attempts });
-            job_events::append(&mut tx, job, JobEventKind::Claimed, Some(&self.instance), detail).await?;
-        }
-        tx.commit().await?;
-        Ok(taken)
     }
 
     /// Tells that this worker lives.
@@ -281,17 +152,21 @@ impl Queue {
         Ok(status)
     }
 
-    /// Ends the job.
+    /// Ends the job. May be said twice: the answer to the first commit may have been lost.
     ///
     /// # Errors
     /// [`LeaseError::Lost`]: the result is somebody else's to give.
     pub async fn finish(&self, lease: &Lease, outcome: &Outcome) -> Result<(), LeaseError> {
         let mut tx = self.db.begin().await?;
-        if !self.finish_in(&mut tx, lease, outcome).await? {
-            tx.rollback().await?;
-            return Err(refused(&self.db, lease, "finish").await);
+        if self.finish_in(&mut tx, lease, outcome).await? {
+            return Ok(tx.commit().await?);
         }
-        Ok(tx.commit().await?)
+        let row = jobs::find(&mut tx, lease.job()).await?;
+        tx.rollback().await?;
+        if row.is_some_and(|row| ended_so(&row, lease, outcome)) {
+            return Ok(());
+        }
+        Err(refused(&self.db, lease, "finish").await)
     }
 
     /// Ends the job in a transaction of the caller, who adds what must come with it (the reply).
@@ -305,58 +180,6 @@ impl Queue {
         };
         self.end(tx, &job, outcome, json!({})).await?;
         Ok(true)
-    }
-
-    /// Takes jobs from workers that were not heard of for `stale_after`, one transaction each.
-    ///
-    /// # Errors
-    /// [`DbError`]; what was reclaimed before it stays reclaimed.
-    pub async fn reclaim_stale(&self) -> Result<Vec<Reclaimed>, DbError> {
-        let mut reclaimed = Vec::new();
-        loop {
-            let mut tx = self.db.begin().await?;
-            let Some(job) = jobs::lock_stale(&mut tx, self.clocks.stale_after).await? else {
-                tx.rollback().await?;
-                return Ok(reclaimed);
-            };
-            let status = self.reclaim(&mut tx, &job).await?;
-            tx.commit().await?;
-            reclaimed.push(Reclaimed { job: job.id, worker: job.worker, status });
-        }
-    }
-
-    /// Takes the jobs of a worker that is known to be dead, however fresh its heartbeat is.
-    ///
-    /// # Errors
-    /// [`DbError`]; what was reclaimed before it stays reclaimed.
-    pub async fn reclaim_dead(&self, worker: &InstanceId) -> Result<Vec<Reclaimed>, DbError> {
-        let mut reclaimed = Vec::new();
-        loop {
-            let mut tx = self.db.begin().await?;
-            let Some(job) = jobs::lock_of_worker(&mut tx, worker).await? else {
-                tx.rollback().await?;
-                return Ok(reclaimed);
-            };
-            let status = self.reclaim(&mut tx, &job).await?;
-            tx.commit().await?;
-            reclaimed.push(Reclaimed { job: job.id, worker: job.worker, status });
-        }
-    }
-
-    async fn reclaim(&self, tx: &mut Tx, job: &JobRow) -> Result<JobStatus, DbError> {
-        let lost = job.worker.as_ref().map_or("unknown", |worker| worker.0.as_str());
-        let detail = json!({ "from": lost, "heartbeat_at": job.heartbeat_at });
-        if job.cancel_requested_by.is_some() {
-            self.end(tx, job, &Outcome::cancelled(), detail).await
-        } else if job.attempts >= self.clocks.max_attempts {
-            let error = format!(
-                "attempt {} of {}: its worker {lost} stopped answering",
-                job.attempts, self.clocks.max_attempts
-            );
-            self.end(tx, job, &Outcome::failed(error), detail).await
-        } else {
-            self.put_back(tx, job, JobEventKind::Reclaimed, Duration::ZERO, detail).await
-        }
     }
 
     /// Asks for a job to be stopped: a pending one ends at once, a running one's worker learns of
@@ -391,52 +214,6 @@ impl Queue {
         Ok(true)
     }
 
-    /// Whether a job is running under the name of `worker`.
-    ///
-    /// # Errors
-    /// [`DbError`], as for every call.
-    pub async fn owns_jobs(&self, worker: &InstanceId) -> Result<bool, DbError> {
-        let mut tx = self.db.begin().await?;
-        let owns = jobs::any_of_worker(&mut tx, worker).await?;
-        tx.commit().await?;
-        Ok(owns)
-    }
-
-    /// Tells that this instance lives, and learns whether it is to take no more jobs.
-    ///
-    /// # Errors
-    /// [`DbError`], as for every call.
-    pub async fn heartbeat_instance(&self, max_jobs: u32) -> Result<InstanceRow, DbError> {
-        let host = gethostname::gethostname();
-        let host = host.to_string_lossy();
-        let sign = Sign { id: &self.instance, host: &host, affinity: &self.affinity, max_jobs };
-        let mut tx = self.db.begin().await?;
-        let row = instances::beat(&mut tx, sign).await?;
-        tx.commit().await?;
-        Ok(row)
-    }
-
-    /// Tells that this instance ends in order.
-    ///
-    /// # Errors
-    /// [`DbError`], as for every call.
-    pub async fn retire_instance(&self) -> Result<(), DbError> {
-        let mut tx = self.db.begin().await?;
-        instances::retire(&mut tx, &self.instance).await?;
-        tx.commit().await
-    }
-
-    /// The instances that live: what containers and volumes of others are left may be removed.
-    ///
-    /// # Errors
-    /// [`DbError`], as for every call.
-    pub async fn alive_instances(&self) -> Result<Vec<InstanceRow>, DbError> {
-        let mut tx = self.db.begin().await?;
-        let rows = instances::alive(&mut tx, self.clocks.stale_after).await?;
-        tx.commit().await?;
-        Ok(rows)
-    }
-
     /// `job` is locked by this transaction, so the statement that checks its state again must
     /// find it as it was.
     async fn end(&self, tx: &mut Tx, job: &JobRow, outcome: &Outcome, detail: Value) -> Result<JobStatus, DbError> {
@@ -467,6 +244,16 @@ impl Queue {
         job_events::append(tx, &back, kind, Some(&self.instance), detail).await?;
         Ok(back.status)
     }
+}
+
+/// Whether this claim ended the job with these very words.
+fn ended_so(row: &JobRow, lease: &Lease, outcome: &Outcome) -> bool {
+    row.epoch == lease.epoch()
+        && row.worker.as_ref() == Some(lease.worker())
+        && row.status == outcome.end.status()
+        && row.result == outcome.result
+        && row.culprit == outcome.culprit
+        && row.error == outcome.error
 }
 
 fn gone(job: JobId) -> DbError {

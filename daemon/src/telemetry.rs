@@ -3,12 +3,18 @@
 use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// Starts the subscriber; `RUST_LOG` sets the level, warnings and errors are the default.
-pub fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+/// What a service says by default. Rocket speaks of every request that it refuses; `_` is what it
+/// calls its indented lines.
+const SERVICE: &str = "info,rocket=off,_=off,rocket_http=off";
+
+/// Starts the subscriber; `RUST_LOG` sets the level, warnings and errors are the default. A
+/// `service` writes JSON, and tells what it does, too.
+pub fn start(service: bool) {
+    let usual = if service { SERVICE } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = std::io::stderr().is_terminal() && !plain;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).with_ansi(colours);
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second call (tests run `main` more than once) keeps the first subscriber.
-    let _ = lines.try_init();
+    let _ = if service { lines.json().try_init() } else { lines.with_ansi(colours).try_init() };
 }

@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Command {
     /// Find and prove the commit between GOOD and BAD that made a command fail.
     Bisect(Box<BisectArgs>),
+    /// Run the daemon: take webhooks, run jobs, answer over HTTP.
+    Serve(ServeArgs),
     /// Look at the database schema, or change its version.
     Migrate(MigrateArgs),
     /// Print a completion script for a shell.
@@ -115,7 +117,7 @@ pub struct BisectArgs {
     /// Consider only commits that touch this path (repeatable).
     #[arg(long = "path", value_name = "PATH")]
     pub paths: Vec<String>,
-    /// Never test the commits of this range, or this one commit (repeatable).
+    /// Never test the commits of this range, or this one commit (repeatable); the ends cannot be among them.
     #[arg(long, value_name = "A..B")]
     pub skip: Vec<String>,
     /// Set a variable for the command (repeatable).
@@ -148,6 +150,14 @@ pub enum When {
     Always,
     /// Never.
     Never,
+}
+
+/// Arguments of `bisectd serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// This is the only server: use the private PostgreSQL although GITHUB_APP_ID is set.
+    #[arg(long)]
+    pub local: bool,
 }
 
 /// Arguments of `bisectd migrate`.

@@ -4,15 +4,17 @@ use super::{
     Exit, Refusal,
     args::{BisectArgs, When},
     instance::{affinity, forget, is_dead},
+    leave::Leaving,
     print, request,
     services::{self, Services, Storage},
     signals::Signals,
+    steps::Steps,
     watch::{self, Show},
 };
 use crate::{
     config::Config,
     db::jobs::{self, JobRow, NewJob, Origin},
-    queue::{Claim, Enqueued, Queue},
+    queue::{Claim, Enqueued},
     report::{Report, json, terminal},
     runner::{
         Runner,
@@ -45,13 +47,14 @@ pub(super) async fn run(args: BisectArgs, config: &Config) -> Result<Exit, Refus
 
 async fn bisect(args: &BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     let signals = Signals::listen().map_err(Refusal::infrastructure)?;
+    let steps = Steps::new(Shown::of(args).progress);
     let (spec, docker) = tokio::select! {
-        checked = check(args, config) => checked?,
+        checked = check(args, config, steps) => checked?,
         () = signals.asked.cancelled() => return Err(interrupted("stopped before anything was started")),
     };
     // From here on there is something to stop: only a second signal cuts it short.
     let storage = tokio::select! {
-        storage = Storage::open(config) => storage,
+        storage = Storage::open(config, steps) => storage,
         () = signals.hurry.cancelled() => return Err(interrupted("stopped while the database was opened")),
     };
     let early = || interrupted("stopped before the job was queued");
@@ -66,9 +69,13 @@ async fn bisect(args: &BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     answer
 }
 
-async fn check(args: &BisectArgs, config: &Config) -> Result<(JobSpec, Option<Arc<dyn Sandbox>>), Refusal> {
-    let spec = request::understand(args, config).await?;
-    let docker = services::docker(config, &spec).await?;
+async fn check(
+    args: &BisectArgs,
+    config: &Config,
+    steps: Steps,
+) -> Result<(JobSpec, Option<Arc<dyn Sandbox>>), Refusal> {
+    let spec = request::understand(args, config, steps).await?;
+    let docker = steps.tell("checking Docker, the image and the network", services::docker(config, &spec)).await?;
     Ok((spec, docker))
 }
 
@@ -84,13 +91,14 @@ async fn serve_one(
     signals: &Signals,
 ) -> Result<Exit, Refusal> {
     let job = new_job(spec, config);
-    let enqueued = runner.queue.enqueue(&job).await.map_err(Refusal::infrastructure)?;
+    let enqueued = runner.queue.enqueue_and_watch(&job).await.map_err(Refusal::infrastructure)?;
     let shown = Shown::of(args);
     shown.announce(spec, &enqueued);
 
     let stopping = CancellationToken::new();
     let mut worker = tokio::spawn(work(runner.clone(), enqueued.job, config.clone(), stopping.clone()));
-    let obeying = tokio::spawn(obey(signals.clone(), runner.queue.clone(), enqueued, stopping.clone()));
+    let leaving = Leaving::new(runner, enqueued.job, &config.data_dir, stopping.clone());
+    let obeying = tokio::spawn(leaving.clone().obey(signals.clone()));
     // While the database is away, the worker holds out for as long as its lease may last.
     let patience = runner.clocks.stale_after.max(Duration::from_mins(1));
     let row = tokio::select! {
@@ -104,9 +112,7 @@ async fn serve_one(
     };
     let answer = row.and_then(|row| match row {
         Some(row) => shown.result(&row),
-        None => {
-            Err(interrupted(format!("stopped; job {} is kept: give the same command again to go on", enqueued.job)))
-        }
+        None => Err(interrupted(leaving.last_words())),
     });
     // The answer is told; what is left is to remove containers and workspaces.
     stopping.cancel();
@@ -137,7 +143,7 @@ fn new_job(spec: &JobSpec, config: &Config) -> NewJob {
         setup: spec.setup.clone(),
         image: Some(spec.image.clone()),
         lanes: u32::try_from(spec.lanes).unwrap_or(u32::MAX),
-        timeout: Some(Duration::from_secs_f64(spec.timeout)),
+        timeout: Some(spec.probe_timeout()),
         max_duration: Some(Duration::from_secs_f64(spec.job_timeout)),
         spec: serde_json::to_value(spec).unwrap_or_default(),
         priority: 0,
@@ -184,26 +190,8 @@ async fn recover(runner: &Runner, job: JobId, config: &Config) -> Result<(), cra
     Ok(())
 }
 
-/// Ctrl-C cancels a job that this process brought, and leaves one that it only joined. SIGTERM and
-/// SIGHUP give it back, to go on later. A second signal ends the process at once.
-async fn obey(signals: Signals, queue: Queue, job: Enqueued, stopping: CancellationToken) {
-    signals.asked.cancelled().await;
-    if signals.by_interrupt() && !job.joined {
-        tell("\ncancelling: stopping what runs (once more ends at once)");
-        match queue.request_cancel(job.job, "Ctrl-C").await {
-            Ok(_) => return,
-            Err(error) => tracing::warn!(error = %error, "the job could not be cancelled; giving it back"),
-        }
-    } else if job.joined {
-        tell("\nleaving: the job goes on where it runs, or waits for the same command (once more ends at once)");
-    } else {
-        tell("\nstopping: the job is given back (once more ends at once)");
-    }
-    stopping.cancel();
-}
-
 /// A line on standard error; nobody is left to tell when it is closed.
-fn tell(line: &str) {
+pub(super) fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

@@ -4,10 +4,13 @@ mod args;
 mod bisect;
 mod exit;
 mod instance;
+mod leave;
 mod migrate;
 mod request;
+mod serve;
 mod services;
 mod signals;
+mod steps;
 mod watch;
 
 pub use args::{Cli, Command};
@@ -21,7 +24,8 @@ use std::{io::Write, process::ExitCode};
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start();
+    // A service's log is read by programs.
+    telemetry::start(matches!(cli.command, Command::Serve(_)));
     match run(cli) {
         Ok(exit) => exit.into(),
         Err(refusal) => {
@@ -51,6 +55,7 @@ fn run(cli: Cli) -> Result<Exit, Refusal> {
             Ok(Exit::Done)
         }
         Command::Bisect(args) => asynchronous(bisect::run(*args, &configuration(cli.env_file.as_deref())?)),
+        Command::Serve(args) => asynchronous(serve::run(&args, configuration(cli.env_file.as_deref())?)),
         Command::Migrate(args) => asynchronous(migrate::run(&args, &configuration(cli.env_file.as_deref())?)),
     }
 }

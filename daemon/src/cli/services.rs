@@ -4,11 +4,13 @@ use super::{
     Refusal,
     instance::{self, Instance, affinity},
     request::unwritable,
+    steps::Steps,
 };
 use crate::{
+    changes::{Change, Changes},
     config::Config,
     db::{
-        Database, DatabaseSettings,
+        Database, DatabaseSettings, DbError,
         migrations::{self, SchemaState},
         private::PrivatePostgres,
     },
@@ -28,7 +30,10 @@ use crate::{
 use bisect_shared::{Epoch, JobId};
 use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 /// How long the end of a process may wait for the database.
 const LAST_QUESTION: Duration = Duration::from_secs(2);
@@ -42,10 +47,15 @@ pub(super) struct Storage {
 impl Storage {
     /// Opens it. A configured one is only read, so that one which cannot be used costs nothing; the
     /// private one is started, and made when it is not there.
-    pub(super) async fn open(config: &Config) -> Result<Self, Refusal> {
-        let (settings, postgres) = database_settings(config).await?;
-        match checked(&settings, postgres.is_some()).await {
-            Ok(db) => Ok(Self { db, postgres }),
+    pub(super) async fn open(config: &Config, steps: Steps) -> Result<Self, Refusal> {
+        Ok(Self::open_for_serving(config, steps).await?.0)
+    }
+
+    /// The same for a service, with how it was reached.
+    pub(super) async fn open_for_serving(config: &Config, steps: Steps) -> Result<(Self, DatabaseSettings), Refusal> {
+        let (settings, postgres) = steps.tell(opening(config), database_settings(config)).await?;
+        match steps.tell("checking the database", checked(&settings, postgres.is_some())).await {
+            Ok(db) => Ok((Self { db, postgres }, settings)),
             Err(refusal) => {
                 stop_postgres(postgres).await;
                 Err(refusal)
@@ -53,9 +63,23 @@ impl Storage {
         }
     }
 
+    /// The database.
+    pub(super) fn database(&self) -> Database {
+        self.db.clone()
+    }
+
     /// Stops what [`Storage::open`] started.
     pub(super) async fn close(self) {
         stop_postgres(self.postgres).await;
+    }
+}
+
+/// What [`database_settings`] does, for people.
+fn opening(config: &Config) -> &'static str {
+    if PrivatePostgres::is_made(&config.data_dir) {
+        "starting the private PostgreSQL"
+    } else {
+        "starting the private PostgreSQL (the first time: making it)"
     }
 }
 
@@ -74,6 +98,8 @@ async fn checked(settings: &DatabaseSettings, private: bool) -> Result<Database,
 /// The services of one process.
 pub(super) struct Services {
     pub(super) runner: Runner,
+    /// Whether somebody asked this instance to take no more jobs.
+    pub(super) draining: watch::Receiver<bool>,
     /// Who this process is, until everything else has ended.
     instance: Instance,
     postgres: Option<PrivatePostgres>,
@@ -102,12 +128,16 @@ impl Services {
                     slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
                 };
                 // Before it has any lane: of whom the database knows nothing, the lanes are swept.
-                if let Err(error) = runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
-                    stop_postgres(postgres).await;
-                    return Err(Refusal::infrastructure(error));
-                }
-                let beating = tokio::spawn(beat(runner.clone(), config.clone()));
-                Ok(Self { runner, instance, postgres, beating })
+                let row = match runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
+                    Ok(row) => row,
+                    Err(error) => {
+                        stop_postgres(postgres).await;
+                        return Err(Refusal::infrastructure(error));
+                    }
+                };
+                let (drain, draining) = watch::channel(row.drain_requested_by.is_some());
+                let beating = tokio::spawn(beat(runner.clone(), config.clone(), drain));
+                Ok(Self { runner, draining, instance, postgres, beating })
             }
             Err(error) => {
                 storage.close().await;
@@ -123,8 +153,9 @@ impl Services {
     /// Stops what this process started. The private PostgreSQL stays up while another process uses it.
     pub(super) async fn stop(self) {
         self.beating.abort();
-        if let Err(error) = self.runner.queue.retire_instance().await {
-            tracing::debug!(error = %error, "this process ends without a word in the database");
+        let retired = tokio::time::timeout(LAST_QUESTION, self.runner.queue.retire_instance()).await;
+        if !matches!(retired, Ok(Ok(()))) {
+            tracing::debug!(answer = ?retired, "this process ends without a word in the database");
         }
         // A worker that was cut short, or a database that is away, may leave a job under our name.
         let owns = tokio::time::timeout(LAST_QUESTION, self.runner.queue.owns_jobs(&self.runner.instance)).await;
@@ -148,14 +179,51 @@ async fn sweep(runner: &Runner, config: &Config) {
 }
 
 /// Tells the database that this process lives, and removes what dead ones left here.
-async fn beat(runner: Runner, config: Config) {
+async fn beat(runner: Runner, config: Config, drain: watch::Sender<bool>) {
     sweep(&runner, &config).await;
     loop {
         tokio::time::sleep(config.clocks.heartbeat).await;
-        if let Err(error) = runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
-            tracing::warn!(error = %error, "the database was not told that this process lives");
+        match runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
+            Ok(row) => {
+                let asked = row.drain_requested_by.is_some();
+                drain.send_if_modified(|draining| std::mem::replace(draining, asked) != asked);
+            }
+            Err(error) => tracing::warn!(error = %error, "the database was not told that this process lives"),
         }
     }
+}
+
+/// The recovery loop of a service: takes jobs from workers that are gone, wherever they were, and
+/// removes what they left on this machine.
+pub(super) async fn recover(runner: Runner, config: Config, changes: Changes) {
+    loop {
+        tokio::time::sleep(config.clocks.recovery_interval).await;
+        if let Err(error) = take_over(&runner, &config).await {
+            tracing::warn!(error = %error, "orphaned jobs could not be looked for; trying again");
+            continue;
+        }
+        sweep(&runner, &config).await;
+        if !changes.live() {
+            changes.tell(Change::Resync);
+        }
+    }
+}
+
+async fn take_over(runner: &Runner, config: &Config) -> Result<(), DbError> {
+    let mut reclaimed = runner.queue.reclaim_stale().await?;
+    for dead in instance::dead(&config.data_dir) {
+        reclaimed.extend(runner.queue.reclaim_dead(&dead).await?);
+    }
+    for job in reclaimed {
+        let from = job.worker.map_or_else(String::new, |worker| worker.0);
+        tracing::warn!(
+            job.id = job.job.0,
+            job.worker = from,
+            job.status = job.status.name(),
+            "a job was taken from a dead worker"
+        );
+    }
+    Ok(())
 }
 
 pub(super) async fn stop_postgres(postgres: Option<PrivatePostgres>) {
@@ -183,17 +251,22 @@ pub(super) async fn docker(config: &Config, spec: &JobSpec) -> Result<Option<Arc
     if spec.sandbox == SandboxKind::Process {
         return Ok(None);
     }
+    let sandbox = docker_for_any(config)?;
+    let nobody = (JobId(0), Epoch(0), instance::checking());
+    let probe = spec.probe_spec(nobody, PathBuf::new(), Duration::ZERO);
+    sandbox.check(&probe).await.map_err(Refusal::usage)?;
+    Ok(Some(Arc::new(sandbox)))
+}
+
+/// The Docker sandbox, which need not answer now; each job checks what it needs.
+pub(super) fn docker_for_any(config: &Config) -> Result<DockerSandbox, Refusal> {
     let sandbox = DockerSandbox::connect(DockerConfig {
         runner_image: config.runner_image.clone(),
         runtime: config.runtime.clone(),
         owner: owner(config),
         ..DockerConfig::default()
     });
-    let sandbox = sandbox.map_err(Refusal::usage)?;
-    let nobody = (JobId(0), Epoch(0), instance::checking());
-    let probe = spec.probe_spec(nobody, PathBuf::new(), Duration::ZERO);
-    sandbox.check(&probe).await.map_err(Refusal::usage)?;
-    Ok(Some(Arc::new(sandbox)))
+    sandbox.map_err(Refusal::usage)
 }
 
 /// Whose containers these are: the database's, so that instances that share it can sweep for one

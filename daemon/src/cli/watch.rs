@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 /// How often the rows are read.
 const EVERY: Duration = Duration::from_millis(200);
+/// How long the last look at a job may take.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// From when on it is said how long a run has been going on, in seconds: a line that counts is restless.
 const LONG: i64 = 10;
@@ -60,9 +62,9 @@ pub(super) async fn follow(
     }
 }
 
-/// The job's last row, if it has ended.
+/// The job's last row, if it has ended, and the database answers soon: the process is about to stop.
 pub(super) async fn ended(db: &db::Database, job: JobId) -> Option<JobRow> {
-    let (row, _) = read(db, job).await.ok()?;
+    let (row, _) = tokio::time::timeout(LAST_LOOK, read(db, job)).await.ok()?.ok()?;
     row.status.is_final().then_some(row)
 }
 

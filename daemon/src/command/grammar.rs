@@ -93,7 +93,12 @@ impl WordRow {
 /// The words.
 pub const WORDS: [WordRow; 5] = [
     WordRow { name: "help", argument: None, meaning: "shows this text", command: || Command::Help },
-    WordRow { name: "status", argument: None, meaning: "lists the bisections of this issue", command: || Command::Status },
+    WordRow {
+        name: "status",
+        argument: None,
+        meaning: "lists the bisections of this issue",
+        command: || Command::Status,
+    },
     WordRow { name: "cancel", argument: None, meaning: "stops the running one", command: || Command::Cancel },
     WordRow {
         name: "retry",
@@ -126,32 +131,88 @@ const SHELL: Take = Take::ShellOnly("a comment cannot set it");
 
 /// The options.
 pub const OPTIONS: [OptionRow; 26] = [
-    row("--image", Some("IMAGE"), "python:3.12", "the image to run in", Place::Both, Take::Value(|options, text| {
-        once(&mut options.image, value::image(text)?)
-    })),
-    row("--setup", Some("CMD"), "\"pip install -e .\"", "run after every checkout; where it fails, the commit is skipped", Place::Both,
-        Take::Value(|options, text| once(&mut options.setup, value::script(text)?))),
-    row("--timeout", Some("TIME"), "10m", "the longest one commit may take", Place::Both, Take::Value(|options, text| {
-        once(&mut options.timeout, value::duration(text).map_err(|_| "must be a time above 0 and at most a week, for example `90s` or `10m`")?)
-    })),
-    row("--jobs", Some("K"), "4", "how many commits to test at once", Place::Both, Take::Value(|options, text| {
-        once(&mut options.jobs, value::jobs(text)?)
-    })),
-    row("--first-parent", None, "", "follow only the first parent of merges: which merge broke it?", Place::Both,
-        Take::Flag(|options| options.first_parent = true)),
-    row("--fixed", None, "", "find the commit that fixed it: the older end stays first and fails, the newer one passes", Place::Both,
-        Take::Flag(|options| options.fixed = true)),
-    row("--path", Some("PATH"), "src/", "only commits that touch this path (repeatable)", Place::Both, Take::Value(|options, text| {
-        more(&mut options.paths, value::path(text)?)
-    })),
-    row("--skip", Some("A..B"), "v1.4.1..v1.4.3", "never test these commits (repeatable)", Place::Both, Take::Value(|options, text| {
-        more(&mut options.skip, value::skip(text)?)
-    })),
+    row(
+        "--image",
+        Some("IMAGE"),
+        "python:3.12",
+        "the image to run in",
+        Place::Both,
+        Take::Value(|options, text| once(&mut options.image, value::image(text)?)),
+    ),
+    row(
+        "--setup",
+        Some("CMD"),
+        "\"pip install -e .\"",
+        "run after every checkout; where it fails, the commit is skipped",
+        Place::Both,
+        Take::Value(|options, text| once(&mut options.setup, value::script(text)?)),
+    ),
+    row(
+        "--timeout",
+        Some("TIME"),
+        "10m",
+        "the longest one commit may take",
+        Place::Both,
+        Take::Value(|options, text| {
+            once(
+                &mut options.timeout,
+                value::duration(text)
+                    .map_err(|_| "must be a time above 0 and at most a week, for example `90s` or `10m`")?,
+            )
+        }),
+    ),
+    row(
+        "--jobs",
+        Some("K"),
+        "4",
+        "how many commits to test at once",
+        Place::Both,
+        Take::Value(|options, text| once(&mut options.jobs, value::jobs(text)?)),
+    ),
+    row(
+        "--first-parent",
+        None,
+        "",
+        "follow only the first parent of merges: which merge broke it?",
+        Place::Both,
+        Take::Flag(|options| options.first_parent = true),
+    ),
+    row(
+        "--fixed",
+        None,
+        "",
+        "find the commit that fixed it: the older end stays first and fails, the newer one passes",
+        Place::Both,
+        Take::Flag(|options| options.fixed = true),
+    ),
+    row(
+        "--path",
+        Some("PATH"),
+        "src/",
+        "only commits that touch this path (repeatable)",
+        Place::Both,
+        Take::Value(|options, text| more(&mut options.paths, value::path(text)?)),
+    ),
+    row(
+        "--skip",
+        Some("A..B"),
+        "v1.4.1..v1.4.3",
+        "never test these commits (repeatable)",
+        Place::Both,
+        Take::Value(|options, text| more(&mut options.skip, value::skip(text)?)),
+    ),
     row("--runs", Some("N"), "3", "run each commit several times", Place::Comment, LATER),
     row("--no-cache", None, "", "forget the verdicts of earlier bisections", Place::Comment, LATER),
     row("--confidence", Some("C"), "0.99", "how sure the answer must be", Place::Comment, LATER),
     row("--same-failure", None, "", "only the failure of the bad end counts", Place::Comment, LATER),
-    row("--failure-line", Some("REGEX"), "'AssertionError'", "only failures that print this count", Place::Comment, LATER),
+    row(
+        "--failure-line",
+        Some("REGEX"),
+        "'AssertionError'",
+        "only failures that print this count",
+        Place::Comment,
+        LATER,
+    ),
     row("--trust-cache", None, "", "prove with remembered verdicts too", Place::Comment, LATER),
     row("--good", Some("REV"), "v1.3.0", "another good end", Place::Shell, SHELL),
     row("--job-timeout", Some("TIME"), "1h", "the longest the whole search may take", Place::Shell, SHELL),

@@ -155,11 +155,13 @@ impl<'a> Reading<'a> {
     fn option(&mut self, row: &'static OptionRow, raw: &str, given: Option<String>) {
         let mut source = raw.to_owned();
         let mut value = given;
-        if row.argument.is_some() && value.is_none() && !is_option(self.rest) {
-            if let Some(word) = self.next() {
-                source = format!("{source} {}", word.raw);
-                value = Some(word.text);
-            }
+        if row.argument.is_some()
+            && value.is_none()
+            && !is_option(self.rest)
+            && let Some(word) = self.next()
+        {
+            source = format!("{source} {}", word.raw);
+            value = Some(word.text);
         }
         let done = match (row.take, value) {
             (Take::NotOffered, _) => Err(not_offered(row.name)),

@@ -13,9 +13,8 @@ use std::ops::Range;
 const WORD: &str = "/bisect";
 
 /// HTML elements whose content is not the writer's own plain text.
-const CONTAINERS: [&str; 14] = [
-    "blockquote", "q", "details", "pre", "code", "samp", "kbd", "table", "ul", "ol", "dl", "del", "s", "strike",
-];
+const CONTAINERS: [&str; 14] =
+    ["blockquote", "q", "details", "pre", "code", "samp", "kbd", "table", "ul", "ol", "dl", "del", "s", "strike"];
 
 /// A line that is a command.
 #[derive(Debug, PartialEq, Eq)]

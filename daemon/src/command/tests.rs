@@ -23,7 +23,8 @@ fn mistake(comment: &str) -> Mistake {
 
 #[test]
 fn a_command_is_taken_as_it_is_written() {
-    let asked = bisect("Hello!\r\n\r\n/bisect v1.4.0 main pytest  tests/test___init__.py -k \"a *b* c\" | cat  \r\nThanks");
+    let asked =
+        bisect("Hello!\r\n\r\n/bisect v1.4.0 main pytest  tests/test___init__.py -k \"a *b* c\" | cat  \r\nThanks");
     assert_eq!((asked.good.as_str(), asked.bad.as_str()), ("v1.4.0", "main"));
     assert_eq!(asked.script, "pytest  tests/test___init__.py -k \"a *b* c\" | cat");
     assert_eq!(asked.options, Options::default());
@@ -198,7 +199,10 @@ fn each_mistake_is_told_with_an_example_that_works() {
 
 #[test]
 fn the_example_keeps_what_was_right() {
-    assert_eq!(mistake("/bisect --jobs 99 --fixed v2 dev make check").example, "/bisect --fixed --jobs 4 v2 dev make check");
+    assert_eq!(
+        mistake("/bisect --jobs 99 --fixed v2 dev make check").example,
+        "/bisect --fixed --jobs 4 v2 dev make check"
+    );
     assert_eq!(mistake("/bisect --runs 3 v2 dev make check").example, "/bisect v2 dev make check");
     assert_eq!(mistake("/bisect v2 -dev make check").example, "/bisect v2 main make check");
     assert_eq!(mistake("/bisect v1 main `x y`").example, "/bisect v1 main pytest tests/test_x.py");
@@ -249,7 +253,8 @@ fn an_unsound_file_is_refused_with_its_line() {
     let bomb = (1..60).fold("a0: &a0 [x, x]\n".to_owned(), |bomb, n| {
         bomb + &format!("a{n}: &a{n} [*a{}, *a{}, *a{0}, *a{0}]\n", n - 1, n - 1)
     });
-    let merges = (1..9).fold("env: &a0 {A: b}\n".to_owned(), |bomb, n| bomb + &format!("x{n}: &a{n} {{<<: [*a{0}, *a{0}]}}\n", n - 1));
+    let merges = (1..9)
+        .fold("env: &a0 {A: b}\n".to_owned(), |bomb, n| bomb + &format!("x{n}: &a{n} {{<<: [*a{0}, *a{0}]}}\n", n - 1));
     for (file, line, part) in [
         ("image: a\nimgae: b\n", Some(2), "imgae"),
         ("image: [a]\n", Some(1), ""),
@@ -311,12 +316,84 @@ fn hostile_comments_are_read_in_time() {
     let size = 60_000;
     let fill = |piece: &str| piece.repeat(size / piece.len());
     let mut hostile: Vec<String> = [
-        "/bisect v1 main x\n", "a", ">", "> ", "[", "]", "![", "[a](", "[a](<b", "*a_ ", "**a *", "_a __", "`", "` `` ``` ", "<", "<a ",
-        "<!--", "<?", "<![CDATA[", "<!A", "</a", "<a href='", "- ", "-\t", "1. ", "* ", "|", "|a", "| a |\n|-|\n", "[^a]", "[^a]: b\n\n",
-        "[a]: b\n", "[a]: <", "[a]: b 'c", "~~a ", "~", "&", "&#x", "\\", "\\\n", "$", ":", "http://a.b", "a@b.c ", "#", "# a\n", "\r",
-        "\r\n", "\t", "    a\n", "```\n", "~~~\n", "<details>\n\n", "<details>", "> [!NOTE]\n", "\0", "\u{a0}", "\u{201c}", "--setup \"",
-        "--a ", "--path a ", "[a][b]", "]: ", "](a", "((", "[](", "<b>a", "<pre>\n", "<script>\n", "\n", " \n", "> a\n", ">a\nb\n", "* a\n", "  * a\n",
-    ].map(fill).into();
+        "/bisect v1 main x\n",
+        "a",
+        ">",
+        "> ",
+        "[",
+        "]",
+        "![",
+        "[a](",
+        "[a](<b",
+        "*a_ ",
+        "**a *",
+        "_a __",
+        "`",
+        "` `` ``` ",
+        "<",
+        "<a ",
+        "<!--",
+        "<?",
+        "<![CDATA[",
+        "<!A",
+        "</a",
+        "<a href='",
+        "- ",
+        "-\t",
+        "1. ",
+        "* ",
+        "|",
+        "|a",
+        "| a |\n|-|\n",
+        "[^a]",
+        "[^a]: b\n\n",
+        "[a]: b\n",
+        "[a]: <",
+        "[a]: b 'c",
+        "~~a ",
+        "~",
+        "&",
+        "&#x",
+        "\\",
+        "\\\n",
+        "$",
+        ":",
+        "http://a.b",
+        "a@b.c ",
+        "#",
+        "# a\n",
+        "\r",
+        "\r\n",
+        "\t",
+        "    a\n",
+        "```\n",
+        "~~~\n",
+        "<details>\n\n",
+        "<details>",
+        "> [!NOTE]\n",
+        "\0",
+        "\u{a0}",
+        "\u{201c}",
+        "--setup \"",
+        "--a ",
+        "--path a ",
+        "[a][b]",
+        "]: ",
+        "](a",
+        "((",
+        "[](",
+        "<b>a",
+        "<pre>\n",
+        "<script>\n",
+        "\n",
+        " \n",
+        "> a\n",
+        ">a\nb\n",
+        "* a\n",
+        "  * a\n",
+    ]
+    .map(fill)
+    .into();
     // Code spans of every length, opened and never closed.
     hostile.push((1..340).map(|n| format!("a{}", "`".repeat(n))).collect());
     // Lists that nest ever deeper, and lines deep within.
@@ -341,9 +418,61 @@ fn hostile_comments_are_read_in_time() {
 /// Pieces of which comments are made, sound and not.
 fn markdown() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
-        "/bisect", "/bisect ", "/Bisect v1 main x", "v1 ", "main ", "help", "retry ", "--setup ", "--image=", "--runs ", "\"", "'", "\u{201c}", "\u{2014}",
-        "-", "--", "\\", "`", "```", "```\n", "~~~\n", "\n", "\n\n", "\r\n", "\r", "\t", " ", "    ", "> ", "* ", "1. ", "|", "|-|\n", "#", "---\n",
-        "[", "](", ")", "[^a]: ", "[a]: b\n", "<!--", "-->", "<details>", "</details>\n", "<b>", "<a href=\"", "*", "__", "~~", "\0", "\u{a0}", "é", "\u{1f600}", "a..b ", "=",
+        "/bisect",
+        "/bisect ",
+        "/Bisect v1 main x",
+        "v1 ",
+        "main ",
+        "help",
+        "retry ",
+        "--setup ",
+        "--image=",
+        "--runs ",
+        "\"",
+        "'",
+        "\u{201c}",
+        "\u{2014}",
+        "-",
+        "--",
+        "\\",
+        "`",
+        "```",
+        "```\n",
+        "~~~\n",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "\r",
+        "\t",
+        " ",
+        "    ",
+        "> ",
+        "* ",
+        "1. ",
+        "|",
+        "|-|\n",
+        "#",
+        "---\n",
+        "[",
+        "](",
+        ")",
+        "[^a]: ",
+        "[a]: b\n",
+        "<!--",
+        "-->",
+        "<details>",
+        "</details>\n",
+        "<b>",
+        "<a href=\"",
+        "*",
+        "__",
+        "~~",
+        "\0",
+        "\u{a0}",
+        "é",
+        "\u{1f600}",
+        "a..b ",
+        "=",
     ]);
     let text = prop_oneof![8 => piece.prop_map(str::to_owned), 1 => any::<String>(), 1 => "[a-z/ ]{0,8}"];
     prop::collection::vec(text, 0..40).prop_map(|pieces| pieces.concat())
@@ -352,8 +481,46 @@ fn markdown() -> impl Strategy<Value = String> {
 /// Files shaped like ours.
 fn yaml() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
-        "image", "setup", "timeout", "env", "network", "allow", ": ", ":", "\n", "\n  ", "- ", "[", "]", "{", "}", "&a ", "*a ", "<<: ", "|\n  ", ">-\n ", "\"", "'",
-        "#", "!!str ", "!a ", "---\n", "...\n", "? ", ",", "1", "10m", "~", "null", "none", "write", "\t", "%YAML 1.2\n", "\u{feff}", "\0", "é",
+        "image",
+        "setup",
+        "timeout",
+        "env",
+        "network",
+        "allow",
+        ": ",
+        ":",
+        "\n",
+        "\n  ",
+        "- ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "&a ",
+        "*a ",
+        "<<: ",
+        "|\n  ",
+        ">-\n ",
+        "\"",
+        "'",
+        "#",
+        "!!str ",
+        "!a ",
+        "---\n",
+        "...\n",
+        "? ",
+        ",",
+        "1",
+        "10m",
+        "~",
+        "null",
+        "none",
+        "write",
+        "\t",
+        "%YAML 1.2\n",
+        "\u{feff}",
+        "\0",
+        "é",
     ]);
     let text = prop_oneof![8 => piece.prop_map(str::to_owned), 1 => any::<String>()];
     prop::collection::vec(text, 0..40).prop_map(|pieces| pieces.concat())

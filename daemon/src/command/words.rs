@@ -32,7 +32,8 @@ pub(super) fn next(source: &str) -> Result<Option<(Word<'_>, &str)>, Unclosed<'_
             }
             '\\' => text.extend(rest.next().map(|(_, c)| c)),
             c if c == '"' || (begins && DOUBLE.contains(&c)) => {
-                quoted(&mut rest, &mut text, |c| c == '"' || DOUBLE.contains(&c), true).ok_or(Unclosed(&source[at..]))?;
+                quoted(&mut rest, &mut text, |c| c == '"' || DOUBLE.contains(&c), true)
+                    .ok_or(Unclosed(&source[at..]))?;
             }
             c if c == '\'' || (begins && SINGLE.contains(&c)) => {
                 let curly = c != '\'';

@@ -1,11 +1,12 @@
 //! Values of the configuration, read one by one so that each error names its variable.
 
-use super::{VARIABLES, Variable};
+use super::{VARIABLES, Variable, names};
 use crate::sandbox::Network;
 use figment::Figment;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +31,32 @@ pub enum ConfigError {
         /// A value that works.
         example: &'static str,
     },
+    /// A value that is needed and not there.
+    #[error("{name} is not set, but must be, since {why}; for example {name}={example}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// What makes it needed.
+        why: &'static str,
+        /// A value that works.
+        example: &'static str,
+    },
     /// `Rocket.toml` cannot be read.
     #[error("Rocket.toml: {0}")]
     File(Box<figment::Error>),
+    /// A name in the file of variables that looks like one of ours, and is none.
+    #[error(
+        "{}: unknown variable {name}{hint}; if it is another program's, keep ours in a file of their own (--env-file)",
+        path.display()
+    )]
+    UnknownVariable {
+        /// The file.
+        path: PathBuf,
+        /// The variable.
+        name: String,
+        /// The nearest known one, as the end of a sentence.
+        hint: String,
+    },
     /// The file of variables cannot be read.
     #[error("{}: {reason}", path.display())]
     EnvFile {
@@ -73,7 +97,10 @@ impl Values {
     pub(super) fn extract(figment: &Figment) -> Result<Self, ConfigError> {
         let values: BTreeMap<String, Text> = figment.extract().map_err(|error| ConfigError::File(Box::new(error)))?;
         match values.keys().find(|key| find(key).is_none()) {
-            Some(key) => Err(ConfigError::UnknownKey { key: key.clone(), hint: hint(key) }),
+            Some(key) => Err(ConfigError::UnknownKey {
+                key: key.clone(),
+                hint: hint(names::nearest(key).map(str::to_lowercase)),
+            }),
             None => Ok(Self(values)),
         }
     }
@@ -107,6 +134,14 @@ impl Values {
         text.parse().map_err(|()| wrong(name, &text, "`egress` or `none`"))
     }
 
+    pub(super) fn networks(&self, name: &'static str) -> Result<Vec<IpNet>, ConfigError> {
+        let text = self.text(name).unwrap_or_default();
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let read = |part: &str| part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
+        let networks: Result<_, _> = parts.map(read).collect();
+        networks.map_err(|_| wrong(name, &text, "addresses or ranges, separated by commas"))
+    }
+
     pub(super) fn postgres_url(&self, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
@@ -125,20 +160,18 @@ fn variable(name: &'static str) -> &'static Variable {
     find(name).unwrap_or(&VARIABLES[0])
 }
 
+pub(super) fn missing(name: &'static str, why: &'static str) -> ConfigError {
+    ConfigError::Missing { name, why, example: variable(name).example }
+}
+
 fn wrong(name: &'static str, found: &str, expected: &'static str) -> ConfigError {
     ConfigError::Wrong { name, found: found.to_owned(), expected, example: variable(name).example }
 }
 
-/// The known key that shares most with an unknown one, where one is near enough to be meant.
-fn hint(key: &str) -> String {
-    let near =
-        VARIABLES.iter().map(|variable| variable.name.to_lowercase()).max_by_key(|known| shared_prefix(known, key));
-    match near {
-        Some(known) if shared_prefix(&known, key) >= 4 => format!(" (did you mean `{known}`?)"),
-        _ => format!("; the keys are listed in {}", ".env.example"),
-    }
-}
-
-fn shared_prefix(one: &str, other: &str) -> usize {
-    one.chars().zip(other.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
+/// The end of a sentence about an unknown name.
+pub(super) fn hint(near: Option<String>) -> String {
+    near.map_or_else(
+        || "; the names are listed in .env.example".to_owned(),
+        |known| format!(" (did you mean `{known}`?)"),
+    )
 }

@@ -126,7 +126,8 @@ pub const VARIABLES: &[Variable] = &[
 pub fn render_env_example() -> String {
     let mut text = String::from(
         "# Every variable that bisectd reads, made from daemon/src/config/variables.rs.\n\
-         # Copy to `.env` and uncomment what you set; the environment goes before this file.\n",
+         # Copy to `.env` and uncomment what you set; the environment goes before this file.\n\
+         # Names of other programs may stand there too; one that looks like a name from here and is none is refused.\n",
     );
     for variable in VARIABLES {
         let shown = if variable.default.is_empty() { variable.example } else { variable.default };

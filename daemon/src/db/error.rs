@@ -102,7 +102,9 @@ impl DbError {
 
 /// SQLSTATE classes 08 (connection), 28 (authentication), 3D (no such database) and 57P (shutdown,
 /// start-up), from PostgreSQL's appendix A; 53300 (too many connections) and 25P03 (the server
-/// ended a session that stood idle in a transaction).
+/// ended a session that stood idle in a transaction). And what passes by itself: 53 (out of disk, memory or
+/// connections), 25006 (a standby, while a failover is under way), 40001 and 40P01 (another transaction was in the way).
 fn is_connection_code(code: &str) -> bool {
-    ["08", "28", "3D", "57P"].iter().any(|class| code.starts_with(class)) || ["53300", "25P03"].contains(&code)
+    ["08", "28", "3D", "53", "57P"].iter().any(|class| code.starts_with(class))
+        || ["25P03", "25006", "40001", "40P01"].contains(&code)
 }

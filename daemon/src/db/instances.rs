@@ -1,7 +1,7 @@
 //! `instances`: the processes of the daemon, and whether they live.
 
 use super::{DbError, Tx, row};
-use bisect_shared::InstanceId;
+use bisect_shared::{InstanceId, JobId};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, Row, postgres::PgRow};
 use std::time::Duration;
@@ -92,4 +92,18 @@ pub(crate) async fn alive(tx: &mut Tx, stale_after: Duration) -> Result<Vec<Inst
         " FROM instances WHERE retired_at IS NULL AND heartbeat_at >= now() - make_interval(secs => $1) ORDER BY id"
     );
     tx.all(sqlx::query_as(sql).bind(stale_after.as_secs_f64())).await
+}
+
+/// Tells which job the person at an instance waits for; `None` when for none any more.
+pub(crate) async fn watch(tx: &mut Tx, id: &InstanceId, job: Option<JobId>) -> Result<(), DbError> {
+    let query = sqlx::query("UPDATE instances SET watches_job = $2 WHERE id = $1");
+    tx.execute(query.bind(&id.0).bind(job.map(|job| job.0))).await.map(drop)
+}
+
+/// The instances at which somebody waits for a job, as far as they were heard of within `stale_after`.
+pub(crate) async fn watchers(tx: &mut Tx, job: JobId, stale_after: Duration) -> Result<Vec<InstanceId>, DbError> {
+    let sql = "SELECT id FROM instances WHERE watches_job = $1 AND retired_at IS NULL \
+               AND heartbeat_at >= now() - make_interval(secs => $2) ORDER BY id";
+    let rows: Vec<(String,)> = tx.all(sqlx::query_as(sql).bind(job.0).bind(stale_after.as_secs_f64())).await?;
+    Ok(rows.into_iter().map(|(id,)| InstanceId(id)).collect())
 }

@@ -12,10 +12,12 @@ pub mod instances;
 pub mod job_events;
 pub mod jobs;
 mod lease;
+pub mod listener;
 pub mod log_chunks;
 pub mod migrations;
 pub mod notify;
 pub mod outbox;
+pub mod overview;
 mod pool;
 mod pooler;
 pub mod private;
@@ -122,6 +124,12 @@ impl Database {
     #[must_use]
     pub fn behind_transaction_pooler(&self) -> bool {
         !self.persistent
+    }
+
+    /// How many connections the pool has, and how many of them are idle.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32) {
+        (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
     }
 
     /// Closes every connection. Rocket's shutdown does not do this: jobs end after it.

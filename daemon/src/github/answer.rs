@@ -32,6 +32,10 @@ pub(super) fn error_of(
     }
     let said = message.to_ascii_lowercase();
     Some(match status {
+        // Not that what is asked for is gone: somebody could delete their rows because of that.
+        StatusCode::NOT_FOUND if said.contains("integration not found") => GithubError::Configuration(format!(
+            "{doing}: GitHub knows no App with the number in GITHUB_APP_ID; its settings page shows the right one"
+        )),
         StatusCode::NOT_FOUND => GithubError::NotFound { doing },
         StatusCode::FORBIDDEN if said.contains("suspended") => GithubError::Suspended { doing },
         StatusCode::FORBIDDEN if said.contains("is locked") => GithubError::Locked { doing },
@@ -136,6 +140,7 @@ mod tests {
     fn every_class_of_refusal_is_told_apart() {
         let said = |status, message: &str| error(status, &[], &serde_json::json!({ "message": message }).to_string());
         assert!(matches!(said(404, "Not Found"), GithubError::NotFound { .. }));
+        assert!(matches!(said(404, "Integration not found"), GithubError::Configuration(_)));
         assert!(matches!(said(401, "Bad credentials"), GithubError::Forbidden { status: 401, .. }));
         let lacking = said(403, "Resource not accessible by integration");
         assert!(matches!(lacking, GithubError::Forbidden { status: 403, .. }), "{lacking:?}");

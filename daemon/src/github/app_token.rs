@@ -153,10 +153,10 @@ impl Tokens {
         self.slots(|slots| {
             if !slots.contains_key(&key) {
                 // Now and then is often enough: what nobody holds and what is empty or old goes.
-                let hour = Utc::now() - TimeDelta::hours(2);
+                let long_ago = Utc::now() - TimeDelta::hours(2);
                 slots.retain(|_, slot| {
                     let held = Arc::strong_count(slot) > 1;
-                    held || slot.try_lock().is_ok_and(|kept| kept.as_ref().is_some_and(|kept| kept.renew_at > hour))
+                    held || slot.try_lock().is_ok_and(|kept| kept.as_ref().is_some_and(|kept| kept.renew_at > long_ago))
                 });
             }
             Arc::clone(slots.entry(key).or_default())

@@ -3,6 +3,7 @@
 //! Pure. A [`Report`] is made once, by the worker that finished the job, and stored with it, so
 //! that whoever shows it needs neither the repository nor the search.
 
+pub mod comment;
 pub mod json;
 pub mod replay;
 pub mod shell;
@@ -131,6 +132,6 @@ pub struct Failure {
     pub commit: Sha,
     /// How it ended.
     pub ending: Ending,
-    /// The end of what it printed, filtered for display.
+    /// The end of what it printed, filtered for display: nothing but its text and its colours.
     pub tail: String,
 }

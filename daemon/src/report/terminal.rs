@@ -204,10 +204,11 @@ fn failure_block(out: &mut String, failure: &Failure, paint: Paint) {
     let what = if failure.ending == Ending::Exited(0) { "The output" } else { "The failure" };
     let title = format!("{what}, on {}: {}", failure.commit.short(), failure.ending);
     let _ = writeln!(out, "\n{}", paint.strong(&title));
-    if failure.tail.is_empty() {
+    let tail = text::shown_tail(&failure.tail, paint.colours);
+    if tail.is_empty() {
         let _ = writeln!(out, "  {}", paint.faint("(it printed nothing)"));
     }
-    for line in failure.tail.lines() {
+    for line in tail.lines() {
         let _ = writeln!(out, "  {} {line}", paint.faint("│"));
     }
 }

@@ -71,7 +71,7 @@ fn report(result: ResultKind, explanation: &str) -> Report {
     }
 }
 
-fn culprit() -> Report {
+pub(super) fn culprit() -> Report {
     let files = ["M CHANGELOG.rst", "D a", "D b", "D c", "D d", "D e", "D f", "M packaging/version.py", "A x", "A y"];
     let proof = |commit, is_culprit, code, verdict| ProofLine {
         commit: sha(commit),
@@ -92,9 +92,10 @@ fn culprit() -> Report {
     report.failure = Some(Failure {
         commit: sha(CULPRIT),
         ending: Ending::Exited(1),
-        tail:
-            "Traceback (most recent call last):\n  File \"<string>\", line 1, in <module>\nImportError: LegacyVersion"
-                .into(),
+        tail: super::text::tail(
+            b"Traceback (most recent call last):\n  File \"<string>\", line 1, in <module>\n\
+            \x1b[1;31mImportError\x1b[0m: \x1b[35mLegacyVersion\x1b[2J\n",
+        ),
     });
     report.notes = vec!["its parent 27ea2e424b48 could not be run for the proof".into()];
     report

@@ -1,10 +1,17 @@
 //! What a program printed, made safe to show: colours stay, every other control sequence goes.
 
+use std::borrow::Cow;
+
 /// How many bytes of a run's output are shown with a result.
 pub const TAIL_BYTES: usize = 4096;
 
 /// How many lines of a run's output are shown with a result.
 pub const TAIL_LINES: usize = 20;
+
+const ESC: char = '\u{1b}';
+
+/// Everything off (SGR 0).
+const RESET: &str = "\u{1b}[0m";
 
 /// `bytes` as text for a terminal: invalid UTF-8 replaced, colours (SGR, ECMA-48 8.3.117) kept if
 /// `colours`, other escape sequences, control characters and bidirectional overrides dropped. A
@@ -17,11 +24,11 @@ pub fn filter(bytes: &[u8], colours: bool) -> String {
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
-            '\u{1b}' => {
+            ESC => {
                 let sequence = escape_sequence(&mut rest);
                 if colours && is_colour(&sequence) {
                     coloured = true;
-                    shown.push('\u{1b}');
+                    shown.push(ESC);
                     shown.push_str(&sequence);
                 }
             }
@@ -36,7 +43,7 @@ pub fn filter(bytes: &[u8], colours: bool) -> String {
         }
     }
     if coloured {
-        shown.push_str("\u{1b}[0m");
+        shown.push_str(RESET);
     }
     shown
 }
@@ -47,12 +54,48 @@ pub fn line(text: &str) -> String {
     filter(text.as_bytes(), false).replace(['\n', '\t'], " ")
 }
 
-/// The end of `bytes` as it is shown with a result.
+/// The end of `bytes` as it is kept with a result. Colours stay, for those who want to see them:
+/// each line begins in those that are on, and ends without, so that it may stand alone.
 #[must_use]
 pub fn tail(bytes: &[u8]) -> String {
-    let text = filter(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..], false);
-    let lines: Vec<&str> = text.trim_end().lines().collect();
+    let text = filter(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..], true);
+    let mut on = String::new();
+    let mut lines: Vec<String> = text.lines().map(|line| self_contained(line, &mut on)).collect();
+    while lines.last().is_some_and(|line| filter(line.as_bytes(), false).trim().is_empty()) {
+        lines.pop();
+    }
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// A kept [`tail`] for a place that shows colours, or does not.
+#[must_use]
+pub fn shown_tail(tail: &str, colours: bool) -> Cow<'_, str> {
+    if colours { Cow::Borrowed(tail) } else { Cow::Owned(filter(tail.as_bytes(), false)) }
+}
+
+/// A filtered `line` with the colours that are `on` before it; they are carried on to the next.
+fn self_contained(line: &str, on: &mut String) -> String {
+    let mut own = on.clone();
+    let mut rest = line;
+    while let Some((text, after)) = rest.split_once(ESC) {
+        let (sequence, after) = after.split_at(after.find('m').map_or(after.len(), |end| end + 1));
+        own.push_str(text);
+        rest = after;
+        if matches!(sequence, "[m" | "[0m") {
+            if !on.is_empty() {
+                own.push_str(RESET);
+            }
+            on.clear();
+        } else {
+            own.extend([ESC]);
+            own.push_str(sequence);
+            on.extend([ESC]);
+            on.push_str(sequence);
+        }
+    }
+    own.push_str(rest);
+    let own = own.trim_end().to_owned();
+    if on.is_empty() { own } else { own + RESET }
 }
 
 /// Takes one escape sequence after its ESC: CSI up to its final byte, OSC and the other strings up
@@ -111,6 +154,15 @@ mod tests {
     #[test]
     fn a_line_stays_a_line() {
         assert_eq!(line("fix\n\u{202e}evil\x1b[2J"), "fix evil");
+    }
+
+    #[test]
+    fn each_line_of_a_tail_has_its_own_colours() {
+        let printed = b"plain\n\x1b[31mred \x1b[1mbold\nstill\x1b[0m not\x1b[2J\x1b[m\n\x1b[32mok\x1b[0m\n\x1b[0m\n";
+        let shown = "plain\n\u{1b}[31mred \u{1b}[1mbold\u{1b}[0m\n\u{1b}[31m\u{1b}[1mstill\u{1b}[0m not\n\
+                     \u{1b}[32mok\u{1b}[0m";
+        assert_eq!(tail(printed), shown);
+        assert_eq!(filter(tail(printed).as_bytes(), false), "plain\nred bold\nstill not\nok");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{
     End,
     finding::{Finding, RecordedRun},
+    interrupt::Interrupted,
     spec::JobSpec,
     words::Words,
 };
@@ -71,10 +72,12 @@ impl Told<'_> {
     fn words(&self, finding: &Finding) -> Words {
         match finding {
             Finding::Concluded(conclusion) => Words::concluded(conclusion, self.spec),
-            Finding::TimedOut => Words::timed_out(self.spec.job_timeout),
+            Finding::Interrupted(Interrupted::TimedOut) => Words::timed_out(self.spec.job_timeout),
             Finding::Infrastructure(reason) => Words::infrastructure(reason),
-            Finding::Cancelled => Words::cancelled(self.cancelled_by),
-            Finding::LeaseLost | Finding::Stopping => Words::infrastructure("the job was given back"),
+            Finding::Interrupted(Interrupted::Cancelled) => Words::cancelled(self.cancelled_by),
+            Finding::Interrupted(Interrupted::LeaseLost | Interrupted::Stopping) => {
+                Words::infrastructure("the job was given back")
+            }
         }
     }
 
@@ -170,14 +173,15 @@ pub(super) fn failed_early(spec: &JobSpec, reason: &str) -> End {
     End::Report(Box::new(bare(spec, Words::infrastructure(reason))))
 }
 
-/// The end of a job that was cancelled before its search could start.
-pub(super) fn cancelled_early(spec: &JobSpec, by: Option<&str>) -> End {
-    End::Report(Box::new(bare(spec, Words::cancelled(by))))
-}
-
-/// The end of a job whose time was used up before its search could start.
-pub(super) fn timed_out_early(spec: &JobSpec) -> End {
-    End::Report(Box::new(bare(spec, Words::timed_out(spec.job_timeout))))
+/// The end of a job that was interrupted before its search could start.
+pub(super) fn interrupted_early(spec: &JobSpec, interrupted: Interrupted, by: Option<&str>) -> End {
+    let words = match interrupted {
+        Interrupted::LeaseLost => return End::LeaseLost,
+        Interrupted::Stopping => return End::Stopping,
+        Interrupted::Cancelled => Words::cancelled(by),
+        Interrupted::TimedOut => Words::timed_out(spec.job_timeout),
+    };
+    End::Report(Box::new(bare(spec, words)))
 }
 
 /// A report without a search.

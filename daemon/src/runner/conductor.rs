@@ -4,20 +4,26 @@
 use super::{
     Runner,
     finding::{Finding, RecordedRun},
-    keeper::Keeper,
-    lanes::{Lanes, OpenLane, Slot},
+    flight::{Answer, Flight, Leftovers, run_probe},
+    foresight,
+    interrupt::Interrupts,
+    lanes::{Lanes, Slot},
     log,
     patience::Patience,
-    persist::persist,
+    persist::{Unwritten, persist},
 };
 use crate::{
     db::{self, jobs, probes::NewProbe},
-    queue::{Lease, LeaseError},
+    queue::Lease,
     sandbox::{RunEnd, SandboxError},
     search::{Conclusion, InFlight, Progress, Question, Run, Step, judge, next},
 };
-use bisect_shared::{ProbeId, Purpose, Sha, Verdict};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use bisect_shared::{ProbeId, Purpose, Verdict};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     task::{JoinError, JoinSet},
@@ -28,45 +34,11 @@ use tokio_util::sync::CancellationToken;
 /// Lanes for the proof that are prepared when it is near: for the culprit and for its parent.
 const FRESH_LANES: usize = 2;
 
-/// What a job leaves to be removed: its lanes, and the probes that still run on them.
-#[derive(Default)]
-pub(super) struct Leftovers {
-    lanes: Option<Lanes>,
-    tasks: JoinSet<Answer>,
-}
-
-impl Leftovers {
-    /// Waits for the stopped probes to end and removes every lane.
-    pub(super) async fn close(&mut self) {
-        let Some(mut lanes) = self.lanes.take() else { return };
-        while let Some(answer) = self.tasks.join_next().await {
-            if let Ok(Answer { lane: Some(lane), .. }) = answer {
-                lanes.give_back(lane);
-            }
-        }
-        lanes.close().await;
-    }
-}
-
-/// One probe under way.
-pub(super) struct Flight {
-    commit: Sha,
-    purpose: Purpose,
-    stop: CancellationToken,
-}
-
-/// What a probe's task answers.
-pub(super) struct Answer {
-    probe: ProbeId,
-    lane: Option<OpenLane>,
-    end: Result<RunEnd, SandboxError>,
-}
-
 /// One job's search under way: what runs, on which lanes, and what was recorded.
 pub(super) struct Conductor<'a> {
     pub(super) runner: &'a Runner,
     pub(super) lease: &'a Arc<Lease>,
-    pub(super) keeper: &'a Keeper,
+    pub(super) interrupts: Interrupts,
     pub(super) lanes: Lanes,
     pub(super) wanted: usize,
     pub(super) question: &'a Question,
@@ -74,9 +46,12 @@ pub(super) struct Conductor<'a> {
     pub(super) in_flight: HashMap<ProbeId, Flight>,
     pub(super) tasks: JoinSet<Answer>,
     pub(super) patience: Patience,
+    /// After trouble with the sandbox: nothing starts before this.
     pub(super) wait_until: Option<Instant>,
-    pub(super) deadline: Instant,
-    pub(super) stopping: &'a CancellationToken,
+    /// How long the runs of the search took here, from a lane that is ready to the answer.
+    pub(super) took: Vec<Duration>,
+    /// Before this no run of the search starts: an answer is due.
+    pub(super) held: Option<Instant>,
 }
 
 impl Conductor<'_> {
@@ -87,15 +62,16 @@ impl Conductor<'_> {
                 Ok(Some(conclusion)) => return Finding::Concluded(conclusion),
                 Err(error) => return error.into(),
             }
-            let pause = self.wait_until;
+            let now = Instant::now();
+            let pause = self.wait_until.or_else(|| self.held.filter(|until| *until > now));
             tokio::select! {
                 biased;
                 // Before the answers: a run that the job's end cut short says nothing about its commit.
-                finding = self.interrupted() => return finding,
+                interrupted = self.interrupts.any() => return Finding::Interrupted(interrupted),
                 Some(answer) = self.tasks.join_next() => if let Err(finding) = self.take_answers(answer).await {
                     return finding;
                 },
-                () = tokio::time::sleep_until(pause.unwrap_or(self.deadline)), if pause.is_some() => self.wait_until = None,
+                () = tokio::time::sleep_until(pause.unwrap_or(now)), if pause.is_some() => self.wait_until = None,
             }
         }
     }
@@ -114,23 +90,8 @@ impl Conductor<'_> {
         Ok(())
     }
 
-    /// Resolves when the job is to end before its search does.
-    fn interrupted(&self) -> impl Future<Output = Finding> + use<> {
-        let (lost, cancelled) = (self.keeper.lost.clone(), self.keeper.cancelled.clone());
-        let (stopping, deadline) = (self.stopping.clone(), self.deadline);
-        async move {
-            tokio::select! {
-                biased;
-                () = lost.cancelled() => Finding::LeaseLost,
-                () = cancelled.cancelled() => Finding::Cancelled,
-                () = stopping.cancelled() => Finding::Stopping,
-                () = tokio::time::sleep_until(deadline) => Finding::TimedOut,
-            }
-        }
-    }
-
     /// Asks the search for its next step and takes it.
-    async fn advance(&mut self) -> Result<Option<Conclusion>, LeaseError> {
+    async fn advance(&mut self) -> Result<Option<Conclusion>, Unwritten> {
         let runs: Vec<Run> = self.runs.iter().map(|recorded| recorded.run).collect();
         let going: Vec<InFlight> = self
             .in_flight
@@ -140,26 +101,51 @@ impl Conductor<'_> {
             .collect();
         match next(self.question, &runs, &going, self.wanted) {
             Step::Done(conclusion) => Ok(Some(conclusion)),
-            Step::Go { mut start, stop, progress, prepare_proof } => {
+            Step::Go { start, stop, progress, prepare_proof, only_proof } => {
                 for useless in stop {
                     self.stop(&useless);
                 }
-                if prepare_proof && self.wait_until.is_none() {
+                if self.wait_until.is_some() {
+                    return Ok(None);
+                }
+                if prepare_proof {
                     // One more where a proof may begin before the culprit is certain, and be useless.
                     self.lanes.prepare_fresh(FRESH_LANES + usize::from(self.wanted > 1));
                 }
-                // The lane of a run that is being stopped is free in a moment: opening another takes
-                // longer. A proof has a lane of its own.
-                let mut room = self.wanted.saturating_sub(self.in_flight.len());
-                start.retain(|run| {
-                    let starts = run.purpose == Purpose::Proof || room > 0;
-                    room = room.saturating_sub(1);
-                    starts
-                });
-                self.start(start, progress).await?;
+                let asked = start.len();
+                let start = self.with_room(start);
+                let started = self.start(start, progress).await?;
+                self.lanes.only_proof(only_proof.map(|later| later + asked - started));
                 Ok(None)
             }
         }
+    }
+
+    /// What may start now. The lane of a run that is being stopped is free in a moment: opening another
+    /// takes longer. A proof has a lane of its own and waits for nothing, so for that moment, a tenth of
+    /// a second, more containers than the job has lanes may run: the slots of the process bound them.
+    fn with_room(&mut self, mut start: Vec<InFlight>) -> Vec<InFlight> {
+        let searches = start.iter().any(|run| run.purpose == Purpose::Search);
+        let hold = searches && self.wanted > 1 && self.hold();
+        let mut room = self.wanted.saturating_sub(self.in_flight.len());
+        start.retain(|run| {
+            let starts = run.purpose == Purpose::Proof || (room > 0 && !hold);
+            room = room.saturating_sub(1);
+            starts
+        });
+        start
+    }
+
+    /// Whether an answer is due that may make useless what would start now.
+    fn hold(&mut self) -> bool {
+        let now = Instant::now();
+        let telling = |flight: &&Flight| flight.purpose == Purpose::Search && !flight.stop.is_cancelled();
+        let began = self.in_flight.values().filter(telling).filter_map(|flight| flight.began.get());
+        let going: Vec<Duration> = began.map(|began| now.duration_since(*began)).collect();
+        let until = foresight::hold(&self.took, &going).map(|hold| now + hold);
+        // Whoever answers meanwhile does not prolong it.
+        self.held = until.map(|until| self.held.map_or(until, |held| held.min(until)));
+        self.held.is_some_and(|until| now < until)
     }
 
     fn stop(&self, useless: &InFlight) {
@@ -171,9 +157,10 @@ impl Conductor<'_> {
     }
 
     /// Starts probes: their rows first, so that a crash at any moment leaves a trace of each run.
-    async fn start(&mut self, wanted: Vec<InFlight>, progress: Progress) -> Result<(), LeaseError> {
-        if wanted.is_empty() || self.wait_until.is_some() {
-            return Ok(());
+    /// The answer is how many: as many as there are slots for.
+    async fn start(&mut self, wanted: Vec<InFlight>, progress: Progress) -> Result<usize, Unwritten> {
+        if wanted.is_empty() {
+            return Ok(0);
         }
         let mut permits = Vec::new();
         for _ in &wanted {
@@ -183,9 +170,12 @@ impl Conductor<'_> {
             }
         }
         if permits.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let wanted = &wanted[..permits.len()];
+        if wanted.iter().any(|probe| probe.purpose == Purpose::Search) {
+            self.held = None;
+        }
         let slots: Vec<Slot> = wanted.iter().map(|probe| self.lanes.take(probe.purpose)).collect();
         let told = jobs::Progress {
             candidates_left: progress.candidates_left as u64,
@@ -197,17 +187,18 @@ impl Conductor<'_> {
             .map(|(probe, slot)| NewProbe { commit: probe.commit, purpose: probe.purpose, lane: slot.number() })
             .collect();
         let probes =
-            persist(self.keeper, || db::probes::start_probes(&self.runner.db, self.lease, &rows, told)).await?;
+            persist(&self.interrupts, || db::probes::start_probes(&self.runner.db, self.lease, &rows, told)).await?;
         for (((probe, wanted), slot), permit) in probes.into_iter().zip(wanted).zip(slots).zip(permits) {
             let stop = CancellationToken::new();
-            let flight = Flight { commit: wanted.commit, purpose: wanted.purpose, stop: stop.clone() };
+            let began = Arc::new(OnceLock::new());
+            let (commit, purpose) = (wanted.commit, wanted.purpose);
+            let flight = Flight { commit, purpose, stop: stop.clone(), began: Arc::clone(&began) };
             self.in_flight.insert(probe, flight);
             let (output, received) = mpsc::channel(64);
             let stored =
                 tokio::spawn(log::store(self.runner.db.clone(), Arc::clone(self.lease), probe, received, stop.clone()));
-            let commit = wanted.commit;
             self.tasks.spawn(async move {
-                let (lane, end) = run_probe(slot, commit, output, stop).await;
+                let (lane, end) = run_probe(slot, commit, output, stop, began).await;
                 drop(permit);
                 if let Err(error) = stored.await {
                     tracing::warn!(probe.id = %probe, error = %error, "the output of a probe was not stored");
@@ -215,7 +206,7 @@ impl Conductor<'_> {
                 Answer { probe, lane, end }
             });
         }
-        Ok(())
+        Ok(wanted.len())
     }
 
     /// A slot of this process. Without any probe under way the job waits for one; more are taken
@@ -225,7 +216,7 @@ impl Conductor<'_> {
         if first && self.in_flight.is_empty() {
             tokio::select! {
                 permit = slots.acquire_owned() => permit.ok(),
-                _ = self.interrupted() => None,
+                _ = self.interrupts.any() => None,
             }
         } else {
             slots.try_acquire_owned().ok()
@@ -233,38 +224,41 @@ impl Conductor<'_> {
     }
 
     /// Records what a probe answered. The answer is a reason to give up, where there is one.
-    async fn take_answer(&mut self, answer: Answer) -> Result<Option<String>, LeaseError> {
+    async fn take_answer(&mut self, answer: Answer) -> Result<Option<String>, Unwritten> {
         let Some(flight) = self.in_flight.remove(&answer.probe) else { return Ok(None) };
-        match (answer.end, answer.lane) {
-            (Ok(RunEnd::Ended(ending, seconds)), lane) => {
+        // Before anything is written, which may be given up: a lane that nobody has is never closed.
+        match (answer.lane, &answer.end) {
+            (Some(lane), Ok(_)) => self.lanes.give_back(lane),
+            (Some(lane), Err(_)) => self.lanes.discard(lane),
+            (None, _) => {}
+        }
+        match answer.end {
+            Ok(RunEnd::Ended(ending, seconds)) => {
                 self.patience.succeeded();
+                if flight.purpose == Purpose::Search {
+                    self.took.extend(flight.began.get().map(Instant::elapsed));
+                }
                 let run = Run { commit: flight.commit, purpose: flight.purpose, ending };
                 let took = Duration::from_secs_f64(seconds);
                 self.runs.push(RecordedRun { probe: answer.probe, run, verdict: None, took });
                 self.record().await?;
-                if let Some(lane) = lane {
-                    self.lanes.give_back(lane);
-                }
             }
-            (Ok(RunEnd::Stopped), lane) => {
-                persist(self.keeper, || db::probes::stop_probe(&self.runner.db, self.lease, answer.probe)).await?;
-                if let Some(lane) = lane {
-                    self.lanes.give_back(lane);
-                }
+            Ok(RunEnd::Stopped) => {
+                persist(&self.interrupts, || db::probes::stop_probe(&self.runner.db, self.lease, answer.probe)).await?;
             }
-            (Err(error), lane) => return self.take_failure(answer.probe, error, lane).await,
+            Err(error) => return self.take_failure(answer.probe, error).await,
         }
         Ok(None)
     }
 
     /// Writes the newest run, and the verdicts of earlier ones that it decides.
-    async fn record(&mut self) -> Result<(), LeaseError> {
+    async fn record(&mut self) -> Result<(), Unwritten> {
         let runs: Vec<Run> = self.runs.iter().map(|recorded| recorded.run).collect();
         let verdicts = judge(self.question, &runs);
         let (newest, earlier) = (self.runs.len() - 1, &self.runs);
         let last = &earlier[newest];
         let (db, lease) = (&self.runner.db, self.lease);
-        persist(self.keeper, || {
+        persist(&self.interrupts, || {
             db::probes::record_probe(db, lease, last.probe, last.run.ending, verdicts[newest], last.took)
         })
         .await?;
@@ -275,7 +269,7 @@ impl Conductor<'_> {
             .filter_map(|(recorded, verdict)| Some((recorded.probe, (*verdict)?)))
             .collect();
         if !decided.is_empty() {
-            persist(self.keeper, || db::probes::set_verdicts(db, lease, &decided)).await?;
+            persist(&self.interrupts, || db::probes::set_verdicts(db, lease, &decided)).await?;
         }
         for (recorded, verdict) in self.runs.iter_mut().zip(verdicts) {
             recorded.verdict = verdict;
@@ -285,16 +279,8 @@ impl Conductor<'_> {
 
     /// A sandbox that failed says nothing about the commit: its lane is given up, and the search
     /// asks for the commit again after a wait.
-    async fn take_failure(
-        &mut self,
-        probe: ProbeId,
-        error: SandboxError,
-        lane: Option<OpenLane>,
-    ) -> Result<Option<String>, LeaseError> {
-        persist(self.keeper, || db::probes::stop_probe(&self.runner.db, self.lease, probe)).await?;
-        if let Some(lane) = lane {
-            self.lanes.discard(lane);
-        }
+    async fn take_failure(&mut self, probe: ProbeId, error: SandboxError) -> Result<Option<String>, Unwritten> {
+        persist(&self.interrupts, || db::probes::stop_probe(&self.runner.db, self.lease, probe)).await?;
         if matches!(error, SandboxError::Unusable(_)) {
             return Ok(Some(error.to_string()));
         }
@@ -315,22 +301,4 @@ impl Conductor<'_> {
         }
         (self.runs, Leftovers { lanes: Some(self.lanes), tasks: self.tasks })
     }
-}
-
-/// Runs one probe on a lane that may still be in preparation.
-async fn run_probe(
-    slot: Slot,
-    commit: Sha,
-    output: mpsc::Sender<bytes::Bytes>,
-    stop: CancellationToken,
-) -> (Option<OpenLane>, Result<RunEnd, SandboxError>) {
-    let mut lane = match slot.ready().await {
-        Ok(lane) => lane,
-        Err(error) => return (None, Err(error)),
-    };
-    if stop.is_cancelled() {
-        return (Some(lane), Ok(RunEnd::Stopped));
-    }
-    let end = lane.run(commit, output, stop).await;
-    (Some(lane), end)
 }

@@ -1,12 +1,12 @@
 //! What is recorded of a job, and what its search comes to.
 
-use super::Runner;
+use super::{Runner, interrupt::Interrupted, persist::Unwritten};
 use crate::{
     db::{
         self,
         probes::{ProbeRow, ProbeState},
     },
-    queue::{Lease, LeaseError},
+    queue::Lease,
     search::{Conclusion, Run},
 };
 use bisect_shared::{ProbeId, Verdict};
@@ -23,20 +23,19 @@ pub(super) struct RecordedRun {
 
 /// What the search came to.
 pub(super) enum Finding {
+    /// Its own end.
     Concluded(Conclusion),
-    TimedOut,
-    Cancelled,
+    /// Something ended it before.
+    Interrupted(Interrupted),
+    /// What it runs on failed for too long.
     Infrastructure(String),
-    LeaseLost,
-    Stopping,
 }
 
-impl From<LeaseError> for Finding {
-    fn from(error: LeaseError) -> Self {
-        match error {
-            LeaseError::Lost => Self::LeaseLost,
-            // One that cannot be reached was waited for: this one would come again.
-            LeaseError::Database(error) => Self::Infrastructure(error.to_string()),
+impl From<Unwritten> for Finding {
+    fn from(why: Unwritten) -> Self {
+        match why {
+            Unwritten::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            Unwritten::Refused(error) => Self::Infrastructure(error.to_string()),
         }
     }
 }

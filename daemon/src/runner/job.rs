@@ -3,12 +3,14 @@
 use super::{
     End, Runner,
     conclude::{self, Told},
-    conductor::{Conductor, Leftovers},
+    conductor::Conductor,
     finding::{Finding, RecordedRun, recorded, recorded_rows, used_before},
+    flight::Leftovers,
+    interrupt::{Interrupted, Interrupts},
     keeper::Keeper,
     lanes::Lanes,
     patience::Patience,
-    persist::{persist_read, retry},
+    persist::{Unwritten, persist_read, retry},
     question,
     spec::JobSpec,
     spec_of,
@@ -16,7 +18,7 @@ use super::{
 use crate::{
     db::jobs::JobRow,
     git::{GitError, Repository},
-    queue::{Lease, LeaseError},
+    queue::Lease,
     sandbox::{ProbeSpec, Sandbox, SandboxError},
     search::Question,
 };
@@ -40,22 +42,22 @@ pub(super) async fn run(
             return (End::Failed(format!("the stored request cannot be read: {error}")), Leftovers::default());
         }
     };
+    let total = Duration::from_secs_f64(spec.job_timeout);
+    let interrupts = Interrupts::new(keeper, stopping, started + total);
     let prepared = tokio::select! {
         prepared = retry(runner.patience, || prepare(runner, lease, job, &spec)) => prepared.map_err(|reason| conclude::failed_early(&spec, &reason)),
-        () = keeper.lost.cancelled() => Err(End::LeaseLost),
-        () = keeper.cancelled.cancelled() => Err(conclude::cancelled_early(&spec, keeper.cancelled_by())),
-        () = stopping.cancelled() => Err(End::Stopping),
-        () = tokio::time::sleep(Duration::from_secs_f64(spec.job_timeout)) => Err(conclude::timed_out_early(&spec)),
+        interrupted = interrupts.any() => Err(conclude::interrupted_early(&spec, interrupted, keeper.cancelled_by())),
     };
     let (question, probe_spec, sandbox, repository, runs) = match prepared {
         Ok(prepared) => prepared,
         Err(end) => return (end, Leftovers::default()),
     };
-    let deadline = started + probe_spec.deadline;
+    // Less what earlier claims used.
+    let interrupts = interrupts.until(started + probe_spec.deadline);
     let mut conductor = Conductor {
         runner,
         lease,
-        keeper,
+        interrupts: interrupts.clone(),
         lanes: Lanes::new(sandbox, Arc::new(probe_spec)),
         wanted: spec.lanes.max(1),
         question: &question,
@@ -64,23 +66,23 @@ pub(super) async fn run(
         tasks: JoinSet::new(),
         patience: Patience::new(runner.patience),
         wait_until: None,
-        deadline,
-        stopping,
+        took: Vec::new(),
+        held: None,
     };
     let finding = conductor.search().await;
     let (runs, leftovers) = conductor.leave();
     let end = match finding {
-        Finding::LeaseLost => End::LeaseLost,
-        Finding::Stopping => End::Stopping,
+        Finding::Interrupted(Interrupted::LeaseLost) => End::LeaseLost,
+        Finding::Interrupted(Interrupted::Stopping) => End::Stopping,
         finding => {
             let cancelled_by = keeper.cancelled_by();
             let told =
                 Told { spec: &spec, question: &question, repository: &repository, runs: &runs, job, cancelled_by };
-            let report = persist_read(keeper, || told.report(&runner.db, &finding)).await;
-            match report {
+            match persist_read(&interrupts, || told.report(&runner.db, &finding)).await {
                 Ok(report) => End::Report(Box::new(report)),
-                Err(LeaseError::Lost) => End::LeaseLost,
-                Err(LeaseError::Database(error)) => End::Failed(error.to_string()),
+                Err(Unwritten::Interrupted(Interrupted::LeaseLost)) => End::LeaseLost,
+                Err(Unwritten::Interrupted(_)) => End::Stopping,
+                Err(Unwritten::Refused(error)) => End::Failed(error.to_string()),
             }
         }
     };

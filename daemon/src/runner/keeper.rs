@@ -2,7 +2,11 @@
 
 use crate::queue::{Clocks, Lease, LeaseError, Queue};
 use std::sync::{Arc, OnceLock};
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    task::JoinHandle,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// A lease being renewed in the background, until it is dropped.
@@ -12,6 +16,8 @@ pub struct Keeper {
     /// Set when somebody asked for the job to be cancelled.
     pub cancelled: CancellationToken,
     cancelled_by: Arc<OnceLock<String>>,
+    /// Held while the lease is being renewed.
+    renewing: Arc<Mutex<()>>,
     task: JoinHandle<()>,
 }
 
@@ -20,9 +26,21 @@ impl Keeper {
     #[must_use]
     pub fn start(queue: Queue, lease: Arc<Lease>, clocks: Clocks) -> Self {
         let (lost, cancelled) = (CancellationToken::new(), CancellationToken::new());
-        let cancelled_by = Arc::new(OnceLock::new());
-        let task = tokio::spawn(keep(queue, lease, clocks, lost.clone(), cancelled.clone(), Arc::clone(&cancelled_by)));
-        Self { lost, cancelled, cancelled_by, task }
+        let (cancelled_by, renewing) = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(())));
+        let signs = Signs {
+            lost: lost.clone(),
+            cancelled: cancelled.clone(),
+            cancelled_by: Arc::clone(&cancelled_by),
+            renewing: Arc::clone(&renewing),
+        };
+        let task = tokio::spawn(keep(queue, lease, clocks, signs));
+        Self { lost, cancelled, cancelled_by, renewing, task }
+    }
+
+    /// While the answer is held nothing is renewed: an ended job's lease cannot be, and the refusal would
+    /// look like a worker that came too late. The lease still runs out in its time.
+    pub(super) async fn hold_still(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.renewing).lock_owned().await
     }
 
     /// Who asked for the job to be cancelled.
@@ -38,14 +56,16 @@ impl Drop for Keeper {
     }
 }
 
-async fn keep(
-    queue: Queue,
-    lease: Arc<Lease>,
-    clocks: Clocks,
+/// What the task of a [`Keeper`] shares with it.
+struct Signs {
     lost: CancellationToken,
     cancelled: CancellationToken,
     cancelled_by: Arc<OnceLock<String>>,
-) {
+    renewing: Arc<Mutex<()>>,
+}
+
+async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs) {
+    let Signs { lost, cancelled, cancelled_by, renewing } = signs;
     let patience = clocks.give_up_after();
     // The lease is as old as the moment *before* the write that renewed it.
     let mut renewed = Instant::now();
@@ -56,7 +76,11 @@ async fn keep(
         let asked = Instant::now();
         let answer = tokio::select! {
             () = tokio::time::sleep_until(deadline) => break,
-            answer = async { ticks.tick().await; queue.renew(&lease).await } => answer,
+            answer = async {
+                ticks.tick().await;
+                let _turn = renewing.lock().await;
+                queue.renew(&lease).await
+            } => answer,
         };
         match answer {
             // A process that was stopped for long wakes here: what it renewed is not its own.

@@ -1,7 +1,7 @@
 //! The lanes of one job: those that search are used again and again, each proof gets a fresh one.
 
 use crate::sandbox::{Lane, ProbeSpec, RunEnd, Sandbox, SandboxError};
-use bisect_shared::{Purpose, Sha};
+use bisect_shared::{Epoch, Purpose, Sha};
 use bytes::Bytes;
 use std::{collections::VecDeque, sync::Arc};
 use tokio::{
@@ -31,7 +31,9 @@ pub struct Lanes {
     used: Vec<Slot>,
     fresh: VecDeque<Slot>,
     prepared: usize,
-    /// Lanes that failed, on their way out.
+    /// Nothing but runs of a proof is to come: what is given back is removed.
+    only_proof: bool,
+    /// Lanes that failed or are of no more use, on their way out.
     closing: JoinSet<()>,
 }
 
@@ -46,6 +48,7 @@ impl Lanes {
             used: Vec::new(),
             fresh: VecDeque::new(),
             prepared: 0,
+            only_proof: false,
             closing: JoinSet::new(),
         }
     }
@@ -70,8 +73,23 @@ impl Lanes {
 
     /// Takes a lane back after a run. A proof's is not fresh any more, so it serves the search.
     pub fn give_back(&mut self, open: OpenLane) {
+        if self.only_proof {
+            return self.discard(open);
+        }
         let task = tokio::spawn(async { Ok(open.lane) });
         self.used.push(Slot { number: open.number, task });
+    }
+
+    /// Whether nothing but runs of a proof is to come, and for how many of them a fresh lane is to wait.
+    /// Then all other lanes that wait are removed in the background, while the proof runs. Should the
+    /// search go on after all, or a proof need another lane, more are opened.
+    pub fn only_proof(&mut self, to_come: Option<usize>) {
+        self.only_proof = to_come.is_some();
+        let Some(to_come) = to_come else { return };
+        let surplus = self.fresh.split_off(self.fresh.len().min(to_come));
+        for slot in self.used.drain(..).chain(surplus) {
+            self.closing.spawn(close(slot));
+        }
     }
 
     /// Removes a lane after a failure, in the background: with a sandbox in trouble that may take a
@@ -83,14 +101,13 @@ impl Lanes {
     /// Closes every lane that waits. What cannot be removed is logged; the sweep removes it later.
     pub async fn close(&mut self) {
         let slots = self.used.drain(..).chain(self.fresh.drain(..));
-        let closing = slots.map(|slot| async {
-            match slot.ready().await {
-                Ok(open) => open.close().await,
-                Err(error) => tracing::debug!(error = %error, "a lane was never ready"),
-            }
-        });
-        futures::future::join_all(closing).await;
+        futures::future::join_all(slots.map(close)).await;
         while self.closing.join_next().await.is_some() {}
+        // A lane that failed is removed in the background, which a process that ends does not wait for.
+        let claim = (self.spec.job, Epoch(self.spec.epoch.0 + 1));
+        if let Err(error) = self.sandbox.sweep_job(claim.0, claim.1).await {
+            tracing::warn!(job.id = %claim.0, error = %error, "what a job left is for the next process to remove");
+        }
     }
 
     fn open(&mut self, purpose: Purpose) -> Slot {
@@ -98,6 +115,14 @@ impl Lanes {
         self.opened += 1;
         let task = tokio::spawn(async move { sandbox.open_lane(spec, number, purpose).await });
         Slot { number, task }
+    }
+}
+
+/// Closes a lane that waits, or that is still being prepared.
+async fn close(slot: Slot) {
+    match slot.ready().await {
+        Ok(open) => open.close().await,
+        Err(error) => tracing::debug!(error = %error, "a lane was never ready"),
     }
 }
 

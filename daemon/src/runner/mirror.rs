@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -141,15 +142,9 @@ impl Mirrors {
         }
         let path = self.folder.join(format!("{}.git", name.0));
         let mirror = Mirror { git: self.git.clone(), path, source: source.to_owned() };
-        if !mirror.path.join("HEAD").exists() {
+        if !mirror.is_made() {
             let _lock = mirror.lock().await?;
-            // World-readable whatever the umask: lanes read it under uids of their own.
-            let args = ["init", "--quiet", "--bare", "--shared=world", "--template=", "--initial-branch=main", "."];
-            let mut command = self.git.command(&mirror.path, args);
-            std::fs::create_dir_all(&mirror.path).map_err(|error| mirror.unwritable(&error))?;
-            command.current_dir(&mirror.path);
-            let output = output_of(&mut command).await?;
-            text_of(&command, &output)?;
+            mirror.make().await?;
         }
         Ok(mirror)
     }
@@ -254,15 +249,53 @@ impl Mirror {
 
     async fn fetch_refs(&self, refspecs: &[String], prune: bool, token: Option<&SecretString>) -> Result<(), GitError> {
         let _lock = self.lock().await?;
+        if !self.is_made() {
+            // Another process, whose first fetch failed, has removed it just now.
+            self.make().await?;
+        }
         let memory = token.map(Token::new).transpose().map_err(|error| self.failed(error.to_string()))?;
         let mut command = self.git.fetch_command(&self.path, &self.source, refspecs, prune, memory.as_ref());
         let output = output_of(&mut command).await?;
-        text_of(&command, &output).map(|_| ()).map_err(|error| match error {
+        let fetched = text_of(&command, &output).map(|_| ()).map_err(|error| match error {
             GitError::Failed { reason, .. } => {
                 GitError::Failed { command: format!("fetch from {}", without_password(&self.source)), reason }
             }
             other => other,
-        })
+        });
+        if fetched.is_err() {
+            self.remove_if_empty();
+        }
+        fetched
+    }
+
+    fn is_made(&self) -> bool {
+        self.path.join("HEAD").exists()
+    }
+
+    /// Makes an empty one; the caller holds the lock. One that is there stays as it is.
+    async fn make(&self) -> Result<(), GitError> {
+        // World-readable whatever the umask: lanes read it under uids of their own.
+        let args = ["init", "--quiet", "--bare", "--shared=world", "--template=", "--initial-branch=main", "."];
+        let mut command = self.git.command(&self.path, args);
+        std::fs::create_dir_all(&self.path).map_err(|error| self.unwritable(&error))?;
+        command.current_dir(&self.path);
+        let output = output_of(&mut command).await?;
+        text_of(&command, &output).map(drop)
+    }
+
+    /// What was made for an address that is none is not kept, nor its lock, which the caller holds.
+    fn remove_if_empty(&self) {
+        let holds_nothing = |folder: &Path| folder.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+        let objects = self.path.join("objects");
+        let Ok(entries) = objects.read_dir() else { return };
+        if !entries.flatten().all(|entry| holds_nothing(&entry.path())) {
+            return;
+        }
+        for removed in [std::fs::remove_dir_all(&self.path), std::fs::remove_file(self.lock_path())] {
+            if let Err(error) = removed {
+                tracing::warn!(path = %self.path.display(), error = %error, "an empty mirror was left");
+            }
+        }
     }
 
     fn failed(&self, reason: String) -> GitError {
@@ -271,14 +304,24 @@ impl Mirror {
 
     /// One fetch at a time into one mirror, over all processes of this machine.
     async fn lock(&self) -> Result<File, GitError> {
-        let path = self.path.with_extension("lock");
+        let path = self.lock_path();
         let locked = tokio::task::spawn_blocking(move || {
-            let file = File::create(path)?;
-            file.lock()?;
-            Ok(file)
+            loop {
+                let file = File::create(&path)?;
+                file.lock()?;
+                // Removed while it was waited for, it locks out nobody: then the next one counts.
+                let there = std::fs::metadata(&path).ok().map(|there| (there.dev(), there.ino()));
+                if there == file.metadata().ok().map(|ours| (ours.dev(), ours.ino())) {
+                    return Ok(file);
+                }
+            }
         });
         let file = locked.await.map_err(std::io::Error::other).and_then(|file| file);
         file.map_err(|error: std::io::Error| self.unwritable(&error))
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.path.with_extension("lock")
     }
 
     fn unwritable(&self, error: &std::io::Error) -> GitError {

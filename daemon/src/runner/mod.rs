@@ -7,6 +7,9 @@ mod conclude;
 mod conductor;
 pub mod credentials;
 mod finding;
+mod flight;
+pub mod foresight;
+mod interrupt;
 mod job;
 mod keeper;
 mod lanes;
@@ -26,11 +29,13 @@ use crate::{
 };
 use bisect_shared::{InstanceId, ResultKind};
 use credentials::Credentials;
+use interrupt::{Interrupted, Interrupts};
 use keeper::Keeper;
 use mirror::Mirrors;
+use persist::{LAST_TRY, Unwritten, persist};
 use spec::{JobSpec, SandboxKind};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Everything a job needs from outside.
@@ -107,12 +112,16 @@ impl Runner {
             // The next owner starts at once: nothing of this claim may run beside it.
             leftovers.close().await;
         }
+        // A job with a result has all the time that its lease has.
+        let interrupts = Interrupts::new(&keeper, &stopping, Instant::now());
         let mut ended = false;
+        // Bounded, for a renewal may hang on a database that is away.
+        let _still = tokio::time::timeout(LAST_TRY, keeper.hold_still()).await;
         let told = match end {
-            End::LeaseLost => self.give_up(&lease).await,
-            End::Stopping => self.queue.release(&lease, ReleaseReason::Shutdown).await.map(drop),
-            End::Failed(reason) => self.fail(&lease, &keeper, reason).await.map(|()| ended = true),
-            End::Report(report) => self.finish(&lease, &keeper, &report).await.map(|()| ended = true),
+            End::LeaseLost => self.give_back(&lease, ReleaseReason::Unavailable).await,
+            End::Stopping => self.give_back(&lease, ReleaseReason::Shutdown).await,
+            End::Failed(reason) => self.fail(&lease, &interrupts, reason).await.map(|()| ended = true),
+            End::Report(report) => self.finish(&lease, &interrupts, &report).await.map(|()| ended = true),
         };
         if let Err(error) = told {
             // The job stays running without a heartbeat: recovery takes it over with what is recorded.
@@ -125,16 +134,18 @@ impl Runner {
         leftovers.close().await;
     }
 
-    /// A worker that stopped itself may still own the job, if nobody has taken it yet: then it is
-    /// free at once. Else the refusal shows in the job's history who came too late.
-    async fn give_up(&self, lease: &Lease) -> Result<(), LeaseError> {
-        match self.queue.release(lease, ReleaseReason::Unavailable).await {
-            Ok(_) | Err(LeaseError::Lost) => Ok(()),
-            Err(error) => Err(error),
+    /// Gives the job back, if the database answers soon. A worker that stopped itself may still own it,
+    /// if nobody has taken it yet: then it is free at once. Else the refusal shows in the job's history
+    /// who came too late.
+    async fn give_back(&self, lease: &Lease, reason: ReleaseReason) -> Result<(), Untold> {
+        match tokio::time::timeout(LAST_TRY, self.queue.release(lease, reason)).await {
+            Ok(Ok(_) | Err(LeaseError::Lost)) => Ok(()),
+            Ok(Err(LeaseError::Database(error))) => Err(Untold::Database(error)),
+            Err(_) => Err(Untold::NoAnswer),
         }
     }
 
-    async fn finish(&self, lease: &Lease, keeper: &Keeper, report: &Report) -> Result<(), LeaseError> {
+    async fn finish(&self, lease: &Lease, interrupts: &Interrupts, report: &Report) -> Result<(), Untold> {
         let end = match report.result {
             ResultKind::Cancelled => queue::End::Cancelled,
             ResultKind::Infrastructure => queue::End::Failed,
@@ -147,18 +158,39 @@ impl Runner {
             error: (end == queue::End::Failed).then(|| report.explanation.clone()),
             report: serde_json::to_value(report).ok(),
         };
-        match persist::persist(keeper, || self.queue.finish(lease, &outcome)).await {
+        match persist(interrupts, || self.queue.finish(lease, &outcome)).await {
             // Tried again it would be refused again: at least the job ends.
-            Err(LeaseError::Database(error)) => {
-                self.fail(lease, keeper, format!("the result could not be stored: {error}")).await
+            Err(Unwritten::Refused(error)) => {
+                self.fail(lease, interrupts, format!("the result could not be stored: {error}")).await
             }
-            told => told,
+            told => Ok(told?),
         }
     }
 
-    async fn fail(&self, lease: &Lease, keeper: &Keeper, reason: String) -> Result<(), LeaseError> {
+    async fn fail(&self, lease: &Lease, interrupts: &Interrupts, reason: String) -> Result<(), Untold> {
         let outcome = Outcome::failed(reason);
-        persist::persist(keeper, || self.queue.finish(lease, &outcome)).await
+        Ok(persist(interrupts, || self.queue.finish(lease, &outcome)).await?)
+    }
+}
+
+/// Why the queue was not told how a job ended.
+#[derive(Debug, thiserror::Error)]
+enum Untold {
+    #[error("the lease is lost: another worker owns the job now, or it has ended")]
+    Lost,
+    #[error("the database did not answer, and this process is to stop")]
+    NoAnswer,
+    #[error(transparent)]
+    Database(db::DbError),
+}
+
+impl From<Unwritten> for Untold {
+    fn from(why: Unwritten) -> Self {
+        match why {
+            Unwritten::Interrupted(Interrupted::LeaseLost) => Self::Lost,
+            Unwritten::Interrupted(_) => Self::NoAnswer,
+            Unwritten::Refused(error) => Self::Database(error),
+        }
     }
 }
 

@@ -1,12 +1,28 @@
 //! Tries again what may help itself, for as long as it makes sense.
 
 use super::{
-    keeper::Keeper,
+    interrupt::{Interrupted, Interrupts},
     patience::{FIRST_WAIT, Patience},
 };
-use crate::{db, queue::LeaseError};
+use crate::{
+    db::{self, DbError},
+    queue::LeaseError,
+};
 use std::{future::Future, time::Duration};
 use tokio::time::Instant;
+
+/// How long a write may still take once the process was told to stop: enough for a database that
+/// answers, and short for whoever waits for one that does not.
+pub(super) const LAST_TRY: Duration = Duration::from_secs(2);
+
+/// Why something was not written or read.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// The job is not this process's any more, or is to be given back.
+    Interrupted(Interrupted),
+    /// The database refused it: tried again it would be refused again.
+    Refused(DbError),
+}
 
 /// Tries again what may help itself, with doubling waits.
 pub(super) async fn retry<T, F>(limit: Duration, mut attempt: impl FnMut() -> F) -> Result<T, String>
@@ -25,33 +41,52 @@ where
     }
 }
 
-/// Repeats a write while the database cannot be reached and the lease lasts: a database that
-/// restarts loses nothing.
-pub(super) async fn persist<T, F>(keeper: &Keeper, mut write: impl FnMut() -> F) -> Result<T, LeaseError>
+/// Repeats a write while the database cannot be reached, the lease lasts, and the process is not told
+/// to stop: a database that restarts loses nothing.
+pub(super) async fn persist<T, F>(interrupts: &Interrupts, mut write: impl FnMut() -> F) -> Result<T, Unwritten>
 where
     F: Future<Output = Result<T, LeaseError>>,
 {
     let mut wait = FIRST_WAIT;
     loop {
-        match write().await {
-            Err(LeaseError::Database(error)) if error.is_unreachable() => {
+        let written = interrupts.unless_let_go(LAST_TRY, write()).await.map_err(Unwritten::Interrupted)?;
+        match written {
+            Ok(value) => return Ok(value),
+            Err(LeaseError::Lost) => return Err(Unwritten::Interrupted(Interrupted::LeaseLost)),
+            Err(LeaseError::Database(error)) if !error.is_unreachable() => return Err(Unwritten::Refused(error)),
+            Err(LeaseError::Database(error)) => {
                 tracing::warn!(error = %error, "a write failed; trying again while the lease lasts");
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(5)),
-                    () = keeper.lost.cancelled() => return Err(LeaseError::Lost),
-                }
             }
-            answer => return answer,
+        }
+        tokio::select! {
+            interrupted = interrupts.letting_go() => return last_try(interrupted, write()).await,
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(5)),
         }
     }
 }
 
+/// A process that is to stop does not wait for a database that is away, but one that is back by now is told.
+async fn last_try<T>(
+    interrupted: Interrupted,
+    write: impl Future<Output = Result<T, LeaseError>>,
+) -> Result<T, Unwritten> {
+    if interrupted == Interrupted::LeaseLost {
+        return Err(Unwritten::Interrupted(interrupted));
+    }
+    match tokio::time::timeout(LAST_TRY, write).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(LeaseError::Lost)) => Err(Unwritten::Interrupted(Interrupted::LeaseLost)),
+        Ok(Err(LeaseError::Database(error))) if !error.is_unreachable() => Err(Unwritten::Refused(error)),
+        Ok(Err(LeaseError::Database(_))) | Err(_) => Err(Unwritten::Interrupted(interrupted)),
+    }
+}
+
 /// The same for a read.
-pub(super) async fn persist_read<T, F>(keeper: &Keeper, mut read: impl FnMut() -> F) -> Result<T, LeaseError>
+pub(super) async fn persist_read<T, F>(interrupts: &Interrupts, mut read: impl FnMut() -> F) -> Result<T, Unwritten>
 where
     F: Future<Output = Result<T, db::DbError>>,
 {
-    persist(keeper, || {
+    persist(interrupts, || {
         let reading = read();
         async { reading.await.map_err(LeaseError::Database) }
     })

@@ -31,8 +31,8 @@ pub struct JobSpec {
     pub network: String,
     /// Where the command runs.
     pub sandbox: SandboxKind,
-    /// The longest one probe may take, in seconds.
-    pub timeout: f64,
+    /// The longest one probe may take, in seconds, where somebody said so; else that of the job.
+    pub timeout: Option<f64>,
     /// The longest a probe may print nothing, in seconds.
     pub silence: Option<f64>,
     /// The longest the whole job may take, in seconds.
@@ -63,11 +63,21 @@ pub enum SandboxKind {
 }
 
 impl JobSpec {
-    /// The identity of the request: two unfinished jobs with one key are the same job. How it is
-    /// run (lanes, total time) does not belong to it.
+    /// The identity of the request: two unfinished jobs with one key are the same job. What was
+    /// asked for and may change the answer belongs to it. How it is run (lanes, total time) does
+    /// not, nor what is set on one machine only and nobody asked for (the time of one probe that
+    /// follows from the total time), nor what plain processes do not have (image, network), nor the
+    /// order of what has none.
     #[must_use]
     pub fn request_key(&self, affinity: Option<&str>) -> String {
-        let asked = Self { lanes: 0, job_timeout: 0.0, ..self.clone() };
+        let mut asked = Self { lanes: 0, job_timeout: 0.0, ..self.clone() };
+        if self.sandbox == SandboxKind::Process {
+            asked.image.clear();
+            asked.network.clear();
+        }
+        asked.good.sort_unstable();
+        asked.paths.sort_unstable();
+        asked.paths.dedup();
         let text = serde_json::to_string(&(asked, affinity)).unwrap_or_default();
         hex::encode(Sha256::digest(text))
     }
@@ -76,6 +86,12 @@ impl JobSpec {
     #[must_use]
     pub fn network(&self) -> Network {
         self.network.parse().unwrap_or(Network::None)
+    }
+
+    /// The longest one probe may take.
+    #[must_use]
+    pub fn probe_timeout(&self) -> Duration {
+        Duration::from_secs_f64(self.timeout.unwrap_or(self.job_timeout))
     }
 
     /// What is the same for every probe of the job, under the claim `who`.
@@ -92,7 +108,7 @@ impl JobSpec {
             setup: self.setup.clone(),
             env: self.env.clone(),
             network: self.network(),
-            timeout: Duration::from_secs_f64(self.timeout),
+            timeout: self.probe_timeout(),
             silence: self.silence.map(Duration::from_secs_f64),
             deadline: Duration::from_secs_f64(self.job_timeout).saturating_sub(used),
             limits: Limits::default(),
@@ -121,5 +137,77 @@ impl JobSpec {
             paths: self.paths.clone(),
             skip: self.skip.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(sandbox: SandboxKind) -> JobSpec {
+        let sha = |digit: &str| digit.repeat(40).parse::<Sha>().unwrap();
+        JobSpec {
+            source: "/srv/repo".into(),
+            good: vec![sha("1"), sha("2")],
+            bad: sha("3"),
+            command: vec!["false".into()],
+            setup: None,
+            image: "bisect-runner:latest".into(),
+            env: Vec::new(),
+            network: "egress".into(),
+            sandbox,
+            timeout: None,
+            silence: None,
+            job_timeout: 1800.0,
+            lanes: 3,
+            first_parent: false,
+            fixed: false,
+            paths: vec!["a".into(), "b".into()],
+            skip: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_same_request_is_the_same_wherever_and_however_it_is_run() {
+        let docker = spec(SandboxKind::Docker);
+        let key = docker.request_key(None);
+        let others = [
+            JobSpec { job_timeout: 60.0, ..docker.clone() },
+            JobSpec { lanes: 1, ..docker.clone() },
+            JobSpec { good: docker.good.iter().rev().copied().collect(), ..docker.clone() },
+            JobSpec { paths: vec!["b".into(), "a".into(), "b".into()], ..docker.clone() },
+        ];
+        for other in others {
+            assert_eq!(other.request_key(None), key, "{other:?}");
+        }
+        let process = spec(SandboxKind::Process);
+        let elsewhere = JobSpec { image: "another".into(), network: "none".into(), ..process.clone() };
+        assert_eq!(elsewhere.request_key(None), process.request_key(None));
+    }
+
+    #[test]
+    fn what_may_change_the_answer_makes_another_request() {
+        let docker = spec(SandboxKind::Docker);
+        let key = docker.request_key(None);
+        assert_ne!(docker.request_key(Some("machine")), key);
+        let others = [
+            // Said, it counts, also where it is the time that holds anyway.
+            JobSpec { timeout: Some(1800.0), ..docker.clone() },
+            JobSpec { silence: Some(60.0), ..docker.clone() },
+            JobSpec { image: "another".into(), ..docker.clone() },
+            JobSpec { network: "none".into(), ..docker.clone() },
+            JobSpec { paths: vec!["a".into()], ..docker.clone() },
+            JobSpec { sandbox: SandboxKind::Process, ..docker.clone() },
+        ];
+        for other in others {
+            assert_ne!(other.request_key(None), key, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_probe_may_take_as_long_as_its_job_unless_somebody_said_less() {
+        let job = spec(SandboxKind::Docker);
+        assert_eq!(job.probe_timeout(), Duration::from_secs(1800));
+        assert_eq!(JobSpec { timeout: Some(5.0), ..job }.probe_timeout(), Duration::from_secs(5));
     }
 }

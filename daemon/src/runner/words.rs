@@ -88,6 +88,7 @@ impl Words {
 
 fn culprit_words(culprit: Sha, parents: &[Parent], spec: &JobSpec) -> Words {
     let (does, before) = if spec.fixed { ("passes", "fails") } else { ("fails", "passes") };
+    let before_plain = if spec.fixed { "fail" } else { "pass" };
     let proven: Vec<String> =
         parents.iter().filter(|p| p.state == ParentState::Proven).map(|p| p.commit.short()).collect();
     let explanation = match proven.as_slice() {
@@ -102,6 +103,13 @@ fn culprit_words(culprit: Sha, parents: &[Parent], spec: &JobSpec) -> Words {
         // Not measured: what is left to doubt when one side of the step could not be run again.
         words.confidence = 0.9;
         words.notes.push(format!("its parent {} could not be run for the proof", parent.commit.short()));
+    }
+    for parent in parents.iter().filter(|parent| parent.state == ParentState::RepairedSince) {
+        words.notes.push(format!(
+            "on its parent {}, which a good end already contains, the command does not {before_plain} either: what was \
+             repaired there may have come back with this merge",
+            parent.commit.short()
+        ));
     }
     words
 }

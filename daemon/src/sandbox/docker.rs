@@ -1,8 +1,8 @@
 //! The Docker sandbox: tested code runs in containers that hold nothing but their lane.
 //!
-//! Owns every container and volume that carries the label `bisectd.job`. A lane is three volumes,
-//! one checkout container that never runs tested code, and one fresh test container a probe. It
-//! uses the Docker Engine through `engine` only, and never touches a tree that a container wrote.
+//! Owns every container and volume that carries the label `bisectd.job`. A job has one
+//! volume, in which each lane is a directory, and one checkout container that never runs tested code;
+//! each probe gets a fresh test container. It uses the Docker Engine through `engine` only, and never touches a tree that a container wrote.
 
 mod checkout;
 mod container;
@@ -14,12 +14,17 @@ mod labels;
 mod lane;
 mod probe;
 mod sweep;
+mod workshop;
+mod workspace;
 
 use super::{Lane, Network, ProbeSpec, Sandbox, SandboxError};
 use async_trait::async_trait;
 use bisect_shared::{Epoch, InstanceId, JobId, Purpose};
 use engine::Link;
 use std::{sync::Arc, time::Duration};
+
+/// How long git may take over one checkout, and `rm` over one workspace.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// How containers are made on this machine.
 #[derive(Debug, Clone)]
@@ -61,6 +66,7 @@ pub struct DockerSandbox {
     link: Link,
     images: image::Images,
     egress: egress::Egress,
+    workshops: workshop::Workshops,
 }
 
 impl DockerSandbox {
@@ -70,7 +76,12 @@ impl DockerSandbox {
     /// [`SandboxError::Unusable`] when the address is none that can be used, and
     /// [`SandboxError::Engine`] when it is a socket that is not there.
     pub fn connect(config: DockerConfig) -> Result<Self, SandboxError> {
-        Ok(Self { link: Link::new(config)?, images: image::Images::default(), egress: egress::Egress::default() })
+        Ok(Self {
+            link: Link::new(config)?,
+            images: image::Images::default(),
+            egress: egress::Egress::default(),
+            workshops: workshop::Workshops::default(),
+        })
     }
 
     /// The engine's version, when it answers.
@@ -100,8 +111,9 @@ impl Sandbox for DockerSandbox {
         purpose: Purpose,
     ) -> Result<Box<dyn Lane>, SandboxError> {
         let engine = self.link.engine().await?;
-        let image = self.images.find(&engine, &spec.image).await?;
-        let lane = lane::DockerLane::open(engine, spec, image, lane, purpose).await?;
+        let seat = self.workshops.enter(&engine, &spec);
+        let image = seat.workshop.image(&self.images).await?;
+        let lane = lane::DockerLane::open(seat, spec, image, lane, purpose).await?;
         Ok(Box::new(lane))
     }
 

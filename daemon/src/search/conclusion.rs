@@ -73,6 +73,9 @@ pub enum ParentState {
     Proven,
     /// It cannot be tested, so the culprit's change may already be in it.
     Skipped,
+    /// It is below a good end, so the search never asked for it, and it does not show the older
+    /// behaviour: what a good end's side has repaired since, the culprit may have brought back.
+    RepairedSince,
 }
 
 /// Why suspects cannot be told apart.

@@ -28,7 +28,10 @@ pub(super) fn skipped_merge_bases(question: &Question, record: &Record) -> Vec<S
 
 /// A conclusion that holds whatever the search would find.
 pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusion> {
-    if let Some(run) = record.abort() {
+    // Of other commits git would not need all: `step` decides which of those count.
+    let is_end = |commit: Sha| commit == question.bad || question.good.contains(&commit);
+    let verified = |run: &Run| is_end(run.commit) || question.merge_bases.contains(&run.commit);
+    if let Some(run) = record.aborts().find(verified) {
         return Some(Conclusion::Aborted { run, why: AbortReason::CommandSaidSo });
     }
     if let Some(run) = cannot_run(question, record) {
@@ -47,21 +50,34 @@ pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusio
         let why = if setup { AbortReason::EndSetupFails } else { AbortReason::EndSkipped };
         return Some(Conclusion::Aborted { run, why });
     }
+    let (run, conclusion) = failing_side(question, record)?;
+    record.has_run(run.commit, Purpose::Proof).then_some(conclusion)
+}
+
+/// The run that must confirm, in a fresh workspace, that there is no use in searching: what failed on
+/// the good side may have failed only for what an earlier run left in its workspace.
+pub(super) fn to_confirm(question: &Question, record: &Record) -> Option<InFlight> {
+    let (run, _) = failing_side(question, record)?;
+    Some(InFlight { commit: run.commit, purpose: Purpose::Proof })
+}
+
+/// A run of a good end or merge base that shows the newer behaviour, and what that means.
+fn failing_side(question: &Question, record: &Record) -> Option<(Run, Conclusion)> {
     let fails = |&good: &Sha| record.run_with(good, Verdict::Bad);
-    if let Some(run) = question.good.iter().filter_map(fails).find(tells) {
-        return Some(Conclusion::GoodFails { run });
+    if let Some(run) = question.good.iter().filter_map(fails).find(|run| can_tell(question, record, run)) {
+        return Some((run, Conclusion::GoodFails { run }));
     }
-    let verified = ends().all(|end| record.verdict(end).is_some());
-    verified.then(|| bad_merge_base(question, record)).flatten()
+    let mut ends = std::iter::once(question.bad).chain(question.good.iter().copied());
+    ends.all(|end| record.verdict(end).is_some()).then(|| bad_merge_base(question, record)).flatten()
 }
 
 /// The first bad merge base, as soon as those before it are known.
-fn bad_merge_base(question: &Question, record: &Record) -> Option<Conclusion> {
+fn bad_merge_base(question: &Question, record: &Record) -> Option<(Run, Conclusion)> {
     let tested = question.merge_bases.iter().filter(|&base| !question.skips(*base));
     let mut tested = tested.map(|&base| (base, record.verdict(base)));
-    let (merge_base, verdict) = tested.find(|(_, verdict)| !matches!(verdict, Some(Verdict::Good | Verdict::Skip)))?;
-    let good = question.good.clone();
-    verdict.map(|_| Conclusion::FixedBefore { merge_base, good })
+    let (merge_base, _) = tested.find(|(_, verdict)| !matches!(verdict, Some(Verdict::Good | Verdict::Skip)))?;
+    let run = record.run_with(merge_base, Verdict::Bad)?;
+    Some((run, Conclusion::FixedBefore { merge_base, good: question.good.clone() }))
 }
 
 /// The end's run, if the end has been run and can only be skipped.
@@ -106,6 +122,16 @@ mod tests {
         conclude(&question, &Record::new(&question, &runs))
     }
 
+    /// The same, after what has to be confirmed was, with the same ending.
+    fn confirmed(runs: &[(u32, Ending)]) -> Option<Conclusion> {
+        let question = question(linear(9));
+        let mut runs: Vec<Run> = runs.iter().map(|&(commit, ending)| searched(commit, ending)).collect();
+        let confirm = to_confirm(&question, &Record::new(&question, &runs))?;
+        let ending = runs.iter().find(|run| run.commit == confirm.commit)?.ending;
+        runs.push(Run { commit: confirm.commit, purpose: confirm.purpose, ending });
+        conclude(&question, &Record::new(&question, &runs))
+    }
+
     fn why(runs: &[(u32, Ending)]) -> AbortReason {
         match ended(runs) {
             Some(Conclusion::Aborted { why, .. }) => why,
@@ -117,10 +143,12 @@ mod tests {
     fn a_bad_end_that_passes_and_a_good_end_that_fails_end_the_search() {
         let kind = |runs: &[_]| ended(runs).map(|conclusion| conclusion.kind());
         assert_eq!(kind(&[(9, Ending::Exited(0))]), Some(ResultKind::NotReproducible));
-        assert_eq!(kind(&[(0, Ending::Exited(1))]), Some(ResultKind::GoodFails));
+        assert_eq!(kind(&[(0, Ending::Exited(1))]), None, "not before a fresh workspace says so too");
         assert_eq!(kind(&[(9, Ending::Exited(1)), (0, Ending::Exited(0))]), None);
         let likewise = [(9, Ending::TimedOut), (0, Ending::TimedOut)];
-        assert_eq!(kind(&likewise), Some(ResultKind::GoodFails));
+        assert_eq!(kind(&likewise), None);
+        assert_eq!(confirmed(&likewise).map(|end| end.kind()), Some(ResultKind::GoodFails));
+        assert_eq!(confirmed(&[(0, Ending::Exited(1))]).map(|end| end.kind()), Some(ResultKind::GoodFails));
     }
 
     #[test]
@@ -139,7 +167,7 @@ mod tests {
             assert_eq!(ended(&[(9, code)]), None);
             assert_eq!(ended(&[(0, code)]), None, "waits for the bad end");
             assert_eq!(ended(&[(9, code), (0, Ending::Exited(0))]), None, "bad: it is gone in the bad end");
-            let fails = ended(&[(9, Ending::Exited(1)), (0, code)]).map(|end| end.kind());
+            let fails = confirmed(&[(9, Ending::Exited(1)), (0, code)]).map(|end| end.kind());
             assert_eq!(fails, Some(ResultKind::GoodFails));
         }
     }
@@ -157,10 +185,22 @@ mod tests {
     }
 
     #[test]
-    fn the_command_may_abort_on_any_commit() {
+    fn the_command_may_abort_on_an_end() {
         for code in [128, 129, 137, 255] {
-            assert_eq!(why(&[(5, Ending::Exited(code))]), AbortReason::CommandSaidSo);
+            assert_eq!(why(&[(9, Ending::Exited(code))]), AbortReason::CommandSaidSo);
+            assert_eq!(why(&[(0, Ending::Exited(code))]), AbortReason::CommandSaidSo);
         }
+    }
+
+    #[test]
+    fn a_good_end_that_fails_in_a_used_workspace_only_is_flaky() {
+        let question = question(linear(9));
+        let runs = [searched(9, Ending::Exited(1)), searched(0, Ending::Exited(1))];
+        let confirm = InFlight { commit: sha(0), purpose: Purpose::Proof };
+        assert_eq!(to_confirm(&question, &Record::new(&question, &runs)), Some(confirm));
+        let fresh = Run { commit: sha(0), purpose: Purpose::Proof, ending: Ending::Exited(0) };
+        let end = conclude(&question, &Record::new(&question, &[runs[0], runs[1], fresh]));
+        assert_eq!(end, Some(Conclusion::Flaky { runs: [fresh, runs[1]] }));
     }
 
     #[test]
@@ -184,9 +224,12 @@ mod tests {
         assert_eq!(unverified(&question, &record), [base]);
         assert_eq!(skipped_merge_bases(&question, &record), [sha(50)]);
         let runs = [ends[0], ends[1], searched(51, Ending::Exited(1))];
-        let end = conclude(&question, &Record::new(&question, &runs));
-        assert_eq!(end, Some(Conclusion::FixedBefore { merge_base: sha(51), good: vec![sha(0)] }));
-        let early = conclude(&question, &Record::new(&question, &runs[2..]));
+        let again = InFlight { commit: sha(51), purpose: Purpose::Proof };
+        assert_eq!(to_confirm(&question, &Record::new(&question, &runs)), Some(again));
+        let early = to_confirm(&question, &Record::new(&question, &runs[2..]));
         assert_eq!(early, None, "not before the ends are verified");
+        let fresh = Run { purpose: Purpose::Proof, ..runs[2] };
+        let end = conclude(&question, &Record::new(&question, &[runs[0], runs[1], runs[2], fresh]));
+        assert_eq!(end, Some(Conclusion::FixedBefore { merge_base: sha(51), good: vec![sha(0)] }));
     }
 }

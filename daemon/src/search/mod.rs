@@ -88,6 +88,9 @@ pub enum Step {
         progress: Progress,
         /// Whether runs of a proof are near, so that fresh workspaces may be made ready.
         prepare_proof: bool,
+        /// Once nothing but runs of the proof is needed any more: how many of them are neither in flight
+        /// nor in `start`. Workspaces beside those are of no more use.
+        only_proof: Option<usize>,
     },
     /// The bisection is over; whatever is in flight is of no use.
     Done(Conclusion),
@@ -112,7 +115,12 @@ pub fn next(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: us
     if let Some(conclusion) = ends::conclude(question, &record) {
         return Step::Done(conclusion);
     }
-    Search::new(question, record).step(in_flight, lanes)
+    let confirming = ends::to_confirm(question, &record);
+    let search = Search::new(question, record);
+    match confirming {
+        Some(run) => search.confirm(run, in_flight, lanes),
+        None => search.step(in_flight, lanes),
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,10 @@ pub(super) struct Candidates {
 
 /// What the runs leave of the graph.
 pub(super) fn candidates(graph: &Graph, record: &Record) -> Candidates {
-    let [good, bad] = [Verdict::Good, Verdict::Bad].map(|it| with_verdict(graph, record, it));
+    let [mut good, bad] = [Verdict::Good, Verdict::Bad].map(|it| with_verdict(graph, record, it));
+    // A bad end that shows the older behaviour clears nothing: either the bisection ends for it, or it is not
+    // yet known what its run means (`ends`).
+    good.retain(|&node| node != 0);
     narrow(graph, &good, &bad)
 }
 

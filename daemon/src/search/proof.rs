@@ -9,19 +9,80 @@ use super::verdict::Record;
 use super::{Graph, InFlight, Question, Run, ends};
 use bisect_shared::{Purpose, Sha, Verdict};
 
-/// The runs that the proof of this commit needs and that are not recorded yet. The culprit itself
-/// counts as proven by a search run and one more.
-pub(super) fn missing(question: &Question, record: &Record, culprit: Sha) -> Vec<InFlight> {
-    let proof = |commit| InFlight { commit, purpose: Purpose::Proof };
-    let parents = parents(question, culprit);
-    let tested = parents.into_iter().filter(|&parent| !is_skipped(question, record, parent));
-    let runs = [InFlight { commit: culprit, purpose: Purpose::Search }, proof(culprit)];
-    let runs = runs.into_iter().chain(tested.map(proof));
-    runs.filter(|run| !record.has_run(run.commit, run.purpose)).collect()
+/// Tells what a candidate's proof lacks, and what it says.
+pub(super) struct Proof<'a> {
+    pub(super) question: &'a Question,
+    pub(super) record: &'a Record,
+    /// By node of the question's graph: [`cleared_by_search`].
+    pub(super) searched: &'a [bool],
+}
+
+/// Which commits show the older behaviour by the search's runs alone.
+pub(super) fn cleared_by_search(question: &Question, record: &Record) -> Vec<bool> {
+    let good = |commit: &Sha| record.verdict_for(*commit, Purpose::Search) == Some(Verdict::Good);
+    let commits = record.commits().map(|(commit, _)| commit).filter(good);
+    question.graph.ancestors(commits.filter_map(|commit| question.graph.node(&commit)))
+}
+
+impl Proof<'_> {
+    /// The runs that the proof of this commit needs and that are not recorded yet.
+    ///
+    /// Once *more*: what the proof confirms was seen by the search before. With idle lanes a proof may
+    /// begin so early that it answers first, and then leads the search. Its word alone would make a
+    /// culprit out of one lucky run of a flaky parent, with several lanes only, and nothing would tell
+    /// that a verdict hung on what an earlier run left behind. So culprit and parent are run for the
+    /// search as well, if need be beside the proof; a parent that the search never asks for (another
+    /// parent of a merge, below a good commit) is run once, as with one lane.
+    pub(super) fn missing(&self, culprit: Sha) -> Vec<InFlight> {
+        let proof = |commit| InFlight { commit, purpose: Purpose::Proof };
+        let search = |commit| InFlight { commit, purpose: Purpose::Search };
+        let parents = parents(self.question, culprit).into_iter();
+        let tested: Vec<Sha> = parents.filter(|&parent| !is_skipped(self.question, self.record, parent)).collect();
+        let searched = std::iter::once(culprit).chain(tested.iter().copied().filter(|it| self.is_open(it)));
+        let proven = std::iter::once(culprit).chain(tested.iter().copied());
+        let runs = searched.map(search).chain(proven.map(proof));
+        runs.filter(|run| !self.record.has_run(run.commit, run.purpose)).collect()
+    }
+
+    /// Whether the search could not go without a run of this commit.
+    fn is_open(&self, commit: &Sha) -> bool {
+        self.question.graph.node(commit).is_some_and(|node| !self.searched[node as usize])
+    }
+
+    /// What the last candidate turns out to be, as soon as its proof tells.
+    pub(super) fn conclude(&self, culprit: Sha) -> Option<Conclusion> {
+        let Self { question, record, .. } = *self;
+        if let Some(suspects) = untouched_bad_end(question, record, culprit) {
+            return Some(suspects);
+        }
+        let bad = |parent: &Sha| is_asked_for(question, *parent) && record.verdict(*parent) == Some(Verdict::Bad);
+        if let Some(parent) = parents(question, culprit).into_iter().find(bad) {
+            return bad_parent(question, record, culprit, parent);
+        }
+        if !self.missing(culprit).is_empty() {
+            return None;
+        }
+        let unsure = record.of(culprit).find(|(_, verdict)| *verdict != Some(Verdict::Bad));
+        if let (Some((unsure, _)), Some(bad)) = (unsure, record.run_with(culprit, Verdict::Bad)) {
+            return Some(Conclusion::Flaky { runs: [*unsure, bad] });
+        }
+        let state = |commit| match is_skipped(question, record, commit) {
+            true => ParentState::Skipped,
+            false if is_proven(record, commit) => ParentState::Proven,
+            false if is_asked_for(question, commit) => ParentState::Skipped,
+            false => ParentState::RepairedSince,
+        };
+        let parents = parents(question, culprit).into_iter();
+        Some(Conclusion::Culprit {
+            culprit,
+            parents: parents.map(|commit| Parent { commit, state: state(commit) }).collect(),
+            skipped_merge_bases: ends::skipped_merge_bases(question, record),
+        })
+    }
 }
 
 /// The parents in the whole history, not in the simplified one of `--path`; each once.
-fn parents(question: &Question, commit: Sha) -> Vec<Sha> {
+pub(super) fn parents(question: &Question, commit: Sha) -> Vec<Sha> {
     let mut parents: Vec<Sha> = Vec::new();
     for parent in real(question).parents(&commit) {
         if !parents.contains(&parent) {
@@ -39,32 +100,10 @@ fn is_skipped(question: &Question, record: &Record, commit: Sha) -> bool {
     question.skips(commit) || record.verdict(commit) == Some(Verdict::Skip)
 }
 
-/// What the last candidate turns out to be, as soon as its proof tells.
-pub(super) fn conclude(question: &Question, record: &Record, culprit: Sha) -> Option<Conclusion> {
-    if let Some(suspects) = untouched_bad_end(question, record, culprit) {
-        return Some(suspects);
-    }
-    let bad = |parent: &Sha| record.verdict(*parent) == Some(Verdict::Bad);
-    if let Some(parent) = parents(question, culprit).into_iter().find(bad) {
-        return bad_parent(question, record, culprit, parent);
-    }
-    if !missing(question, record, culprit).is_empty() {
-        return None;
-    }
-    let unsure = record.of(culprit).find(|(_, verdict)| *verdict != Some(Verdict::Bad));
-    if let (Some((unsure, _)), Some(bad)) = (unsure, record.run_with(culprit, Verdict::Bad)) {
-        return Some(Conclusion::Flaky { runs: [*unsure, bad] });
-    }
-    let state = |commit| match is_skipped(question, record, commit) || !is_proven(record, commit) {
-        true => ParentState::Skipped,
-        false => ParentState::Proven,
-    };
-    let parents = parents(question, culprit).into_iter();
-    Some(Conclusion::Culprit {
-        culprit,
-        parents: parents.map(|commit| Parent { commit, state: state(commit) }).collect(),
-        skipped_merge_bases: ends::skipped_merge_bases(question, record),
-    })
+/// Whether the search goes by this parent: it is in the range, or an end of it. Another one, below a good
+/// end, git takes for good unseen; whatever its run says contradicts nothing.
+pub(super) fn is_asked_for(question: &Question, parent: Sha) -> bool {
+    real(question).node(&parent).is_some() || question.good.contains(&parent)
 }
 
 fn is_proven(record: &Record, parent: Sha) -> bool {
@@ -166,6 +205,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_parent_below_a_good_end_does_contradicts_nothing() {
+        // 7, an ancestor of the good end, had an old bug that was repaired since: git names 3 all the same.
+        for old in [FAIL, Ending::Exited(139)] {
+            let merge = graph(&[(4, &[3]), (3, &[2, 7]), (2, &[0])]);
+            let ending = |run: InFlight| match number(run.commit) {
+                7 => old,
+                3 | 4 => FAIL,
+                _ => PASS,
+            };
+            let (end, _) = bisect(&question(merge), &ending);
+            assert_eq!(parents_of(&end), [(2, ParentState::Proven), (7, ParentState::RepairedSince)]);
+        }
+    }
+
+    #[test]
     fn skipped_parents_are_named_and_not_run() {
         let merge = graph(&[(4, &[3]), (3, &[2, 1]), (2, &[0]), (1, &[0])]);
         let mut question = question(merge);
@@ -217,7 +271,7 @@ mod tests {
     #[test]
     fn a_bad_parent_below_a_good_commit_is_flaky() {
         // 1 was broken and 2 repaired it; 3, beside 2, never had the repair.
-        let beside = graph(&[(4, &[2, 3]), (3, &[1]), (2, &[1])]);
+        let beside = graph(&[(4, &[2, 3]), (3, &[1]), (2, &[1]), (1, &[0])]);
         let ending = |run: InFlight| {
             if [1, 3, 4].contains(&number(run.commit)) { FAIL } else { PASS }
         };

@@ -5,8 +5,9 @@
 use super::graph::Node;
 use super::narrow::{self, Candidates};
 use super::pick::Field;
+use super::proof::{self, Proof};
 use super::verdict::Record;
-use super::{Conclusion, InFlight, Progress, Question, Step, SuspectsWhy, ends, proof};
+use super::{AbortReason, Conclusion, InFlight, Progress, Question, Run, Step, SuspectsWhy, ends};
 use bisect_shared::{Purpose, Sha, Verdict};
 use std::collections::HashMap;
 
@@ -20,6 +21,8 @@ pub(super) struct Search<'a> {
     candidates: Candidates,
     /// Runs that must be recorded before anything is concluded.
     unverified: Vec<InFlight>,
+    /// By node: whether runs of the search alone clear it.
+    searched: Vec<bool>,
     /// By node: whether it may be tested for the search: not skipped, and never run.
     pickable: Vec<bool>,
     /// The commits whose runs were skips.
@@ -39,6 +42,7 @@ impl<'a> Search<'a> {
             question,
             candidates: narrow::candidates(graph, &record),
             unverified: ends::unverified(question, &record),
+            searched: proof::cleared_by_search(question, &record),
             pickable,
             skipped: narrow::with_verdict(graph, &record, Verdict::Skip),
             record,
@@ -46,7 +50,7 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn step(self, in_flight: &[InFlight], lanes: usize) -> Step {
-        if let Some(conclusion) = self.culprit() {
+        if let Some(conclusion) = self.aborted().or_else(|| self.culprit()) {
             return Step::Done(conclusion);
         }
         let needed = self.needed();
@@ -69,11 +73,62 @@ impl<'a> Search<'a> {
             plan.add(&likeliest_proofs(&needed));
         }
         Step::Go {
+            only_proof: self.only_proof(&needed, &plan),
             start: plan.start,
             stop,
             progress: self.progress(lanes),
             prepare_proof: self.candidates.nodes.len() <= (lanes + 1).pow(2),
         }
+    }
+
+    /// Only this run is of use: it tells whether there is anything to search for.
+    pub(super) fn confirm(self, run: InFlight, in_flight: &[InFlight], lanes: usize) -> Step {
+        let (kept, stop): (Vec<InFlight>, Vec<InFlight>) = in_flight.iter().partition(|it| **it == run);
+        let start = if kept.is_empty() { vec![run] } else { Vec::new() };
+        Step::Go { start, stop, progress: self.progress(lanes), prepare_proof: false, only_proof: Some(0) }
+    }
+
+    /// A run in which the command aborted the bisection, if git would have come by it: on the commit that
+    /// one lane would test next, or in a run of the proof. Several lanes also run commits that git never
+    /// needs, and the answer must not depend on their number.
+    fn aborted(&self) -> Option<Conclusion> {
+        let aborts: Vec<Run> = self.record.aborts().collect();
+        if aborts.is_empty() {
+            return None;
+        }
+        let proven =
+            self.last().map(|last| (last, proof::parents(self.question, last))).filter(|_| self.unverified.is_empty());
+        let in_proof = |run: &Run| {
+            proven.as_ref().is_some_and(|(last, parents)| {
+                let parent = parents.contains(&run.commit) && proof::is_asked_for(self.question, run.commit);
+                run.commit == *last || parent
+            })
+        };
+        let why = AbortReason::CommandSaidSo;
+        if let Some(run) = aborts.iter().copied().find(in_proof) {
+            return Some(Conclusion::Aborted { run, why });
+        }
+        let mut pickable = self.pickable.clone();
+        for node in aborts.iter().filter_map(|run| self.question.graph.node(&run.commit)) {
+            pickable[node as usize] = true;
+        }
+        let field = Field { pickable: &pickable, ..self.field() };
+        let next = *field.pick(&[], 1).first()?;
+        let run = aborts.into_iter().find(|run| run.commit == self.question.graph.name(next))?;
+        Some(Conclusion::Aborted { run, why })
+    }
+
+    fn has_aborted(&self, commit: Sha) -> bool {
+        self.record.aborts().any(|run| run.commit == commit)
+    }
+
+    /// How many runs of the proof are to come after this step, if nothing else is needed.
+    fn only_proof(&self, needed: &[InFlight], plan: &Plan) -> Option<usize> {
+        let is_proof = |run: &InFlight| run.purpose == Purpose::Proof;
+        let searching = plan.kept.iter().chain(&plan.start).chain(needed).any(|run| !is_proof(run));
+        let only = self.last().is_some() && self.unverified.is_empty() && !searching;
+        let to_come = needed.iter().filter(|run| !plan.kept.contains(run) && !plan.start.contains(run));
+        only.then(|| to_come.count())
     }
 
     /// The only candidate left, unless it cannot be tested.
@@ -89,9 +144,13 @@ impl<'a> Search<'a> {
         self.question.skips(commit) || self.record.verdict(commit) == Some(Verdict::Skip)
     }
 
+    fn proof(&self) -> Proof<'_> {
+        Proof { question: self.question, record: &self.record, searched: &self.searched }
+    }
+
     fn culprit(&self) -> Option<Conclusion> {
         let commit = self.last().filter(|_| self.unverified.is_empty())?;
-        proof::conclude(self.question, &self.record, commit)
+        self.proof().conclude(commit)
     }
 
     /// The runs that would prove one of the candidates, once they are few; one that would prove two
@@ -100,8 +159,8 @@ impl<'a> Search<'a> {
         if self.candidates.nodes.len() > FEW {
             return Vec::new();
         }
-        let testable = self.names().into_iter().filter(|&commit| !self.is_skipped(commit));
-        let missing = |commit| proof::missing(self.question, &self.record, commit);
+        let testable = self.names().into_iter().filter(|&commit| !self.is_skipped(commit) && !self.has_aborted(commit));
+        let missing = |commit| self.proof().missing(commit);
         testable.flat_map(missing).collect()
     }
 
@@ -112,7 +171,8 @@ impl<'a> Search<'a> {
 
     /// The search runs in flight, or still undecided, whose answers would tell candidates apart.
     fn telling(&self, in_flight: &[InFlight]) -> Vec<InFlight> {
-        let undecided = self.record.commits().filter(|(_, verdict)| verdict.is_none());
+        let undecided =
+            self.record.commits().filter(|&(commit, verdict)| verdict.is_none() && !self.has_aborted(commit));
         let searching = in_flight.iter().filter(|run| run.purpose == Purpose::Search);
         let open = searching.map(|run| run.commit).filter(|&it| self.record.verdict(it).is_none());
         let commits = open.chain(undecided.map(|(commit, _)| commit));
@@ -156,9 +216,9 @@ impl<'a> Search<'a> {
     /// With `k` lanes a round of `k` runs leaves one part in `k + 1`.
     fn progress(&self, lanes: usize) -> Progress {
         let candidates_left = self.candidates.nodes.len();
-        let (left, lanes) = (candidates_left as f64, lanes.max(1) as f64);
+        let (left, lanes) = (candidates_left.max(1) as f64, lanes.max(1) as f64);
         let search = (lanes * left.ln() / (lanes + 1.0).ln()).min(left - 1.0);
-        let missing = |culprit| proof::missing(self.question, &self.record, culprit).len();
+        let missing = |culprit| self.proof().missing(culprit).len();
         let proof = self.last().map_or(2, missing);
         let expected_probes = self.unverified.len() as f64 + search + proof as f64;
         Progress { candidates_left, expected_probes }

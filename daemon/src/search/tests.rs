@@ -296,3 +296,35 @@ fn progress_comes_down_to_nothing() {
     }
     assert!((before - 1.0).abs() < 0.1, "{before} for the last run");
 }
+
+#[test]
+fn the_command_aborts_on_a_commit_that_one_lane_would_test_and_on_no_other() {
+    let question = question(linear(9));
+    for lanes in 1..=6 {
+        let aborts_on = |wanted: u32, culprit: u32| {
+            let ending = move |run: InFlight| {
+                if number(run.commit) == wanted { Ending::Exited(139) } else { since(culprit)(run) }
+            };
+            World { question: &question, ending: &ending }.bisect(lanes).0
+        };
+        // One lane tests 4, 6 and 5 on the way to 6: 2 is never needed.
+        assert_eq!(culprit(&aborts_on(2, 6)), 6, "{lanes} lanes");
+        let needed = aborts_on(5, 6);
+        assert!(matches!(needed, Conclusion::Aborted { .. }), "{lanes} lanes: {needed:?}");
+        // More lanes may get by without 4.
+        let first = aborts_on(4, 6);
+        assert!(
+            matches!(first, Conclusion::Aborted { .. }) || lanes > 1 && culprit(&first) == 6,
+            "{lanes} lanes: {first:?}"
+        );
+    }
+}
+
+#[test]
+fn with_fixed_a_newer_end_that_cannot_run_waits_for_the_older_one() {
+    let question = Question { fixed: true, ..question(linear(9)) };
+    let missing = searched(9, Ending::Exited(127));
+    let Step::Go { progress, start, .. } = next(&question, &[missing], &[], 1) else { panic!("concluded") };
+    assert_eq!(start, [InFlight { commit: sha(0), purpose: Purpose::Search }]);
+    assert!(progress.candidates_left > 0 && progress.expected_probes.is_finite(), "{progress:?}");
+}

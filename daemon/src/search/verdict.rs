@@ -103,10 +103,9 @@ impl Record {
         })
     }
 
-    /// A run in which the command aborted the bisection.
-    pub(super) fn abort(&self) -> Option<Run> {
-        let aborts = |run: &Run| matches!(run.ending, Ending::Exited(128..));
-        self.runs.iter().map(|(run, _)| *run).find(aborts)
+    /// The runs in which the command aborted the bisection.
+    pub(super) fn aborts(&self) -> impl Iterator<Item = Run> {
+        self.runs.iter().map(|(run, _)| *run).filter(|run| matches!(run.ending, Ending::Exited(128..)))
     }
 
     /// Two runs of one commit, one good and one bad.

@@ -2,6 +2,10 @@
 //!
 //! Pure. The shapes are GitHub's webhook payloads (docs.github.com, "Webhook events and payloads").
 
+mod payload;
+#[cfg(test)]
+mod tests;
+
 /// A delivery that means something to the bot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -132,10 +136,55 @@ pub enum EventError {
     },
 }
 
+/// A delivery as it was read, with what the inbox keeps of it in columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// What it means.
+    pub event: Event,
+    /// The payload's `action`, where it has one.
+    pub action: Option<String>,
+    /// GitHub's number of the installation, where it names one.
+    pub installation: Option<i64>,
+    /// GitHub's number of the comment, where there is one.
+    pub comment: Option<i64>,
+}
+
 /// Reads a delivery: `event` is `X-GitHub-Event`.
 ///
 /// # Errors
 /// [`EventError`]; an event or action that the bot does not know is [`Event::Ignored`], not an error.
-pub fn parse(_event: &str, _body: &[u8]) -> Result<Event, EventError> {
-    unimplemented!()
+pub fn parse(event: &str, body: &[u8]) -> Result<Event, EventError> {
+    read(event, body).map(|delivery| delivery.event)
+}
+
+/// The same, with the columns of the inbox.
+///
+/// # Errors
+/// As [`parse`].
+pub fn read(event: &str, body: &[u8]) -> Result<Delivery, EventError> {
+    let text = std::str::from_utf8(body).map_err(|error| EventError::NotJson(error.to_string()))?;
+    refuse_depth(text)?;
+    payload::understand(event, text)
+}
+
+/// How deep objects and arrays may be nested: `serde_json`'s own limit, which it does not apply to
+/// what it skips.
+const DEEPEST: usize = 128;
+
+fn refuse_depth(text: &str) -> Result<(), EventError> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Err(EventError::NotJson(format!("it is nested deeper than {DEEPEST} levels")));
+        }
+    }
+    Ok(())
 }

@@ -31,7 +31,8 @@ async fn a_request_that_leaves_nothing_to_search_is_refused() {
     project.git(&["tag", "same", "c2"]);
     project.git(&["tag", "tree", "c2^{tree}"]);
     let world = World::new(project).await;
-    let c1 = world.project.sha("c1").short();
+    let [c1, c4] = ["c1", "c4"].map(|name| world.project.sha(name).short());
+    let (until_c4, from_c1) = (format!("--skip c2..{c4}^"), format!("--skip {c1}..c2"));
     type Case<'a> = (&'a str, &'a str, &'a str, &'a [&'a str], &'a [&'a str]);
     let cases: &[Case] = &[
         ("an unknown good end", "v9", "main", &[], &["`v9`", "git tag"]),
@@ -51,6 +52,11 @@ async fn a_request_that_leaves_nothing_to_search_is_refused() {
         ("equal ends by two names", "c4", "main", &[], &["same commit", "older"]),
         ("swapped ends", "c4", "c1", &[], &["nothing between", &c1, "older", "--fixed"]),
         ("a path that nothing touches", "c0", "c4", &["--path", "nowhere.py"], &["nowhere.py", "spelling"]),
+        ("a skip of the bad end", "c0", "c4", &["--skip", "c4"], &["--skip c4", "newer end", &c4, "can be tested"]),
+        ("a skip of the good end", "c1", "c4", &["--skip", "c1"], &["--skip c1", "older end", &c1]),
+        ("a skip over the bad end", "c0", "main", &["--skip", "c2..main"], &["--skip c2..main", &c4, &until_c4]),
+        ("a skip over the good end", "c1", "c4", &["--skip", "c0..c2"], &["--skip c0..c2", &c1, &from_c1]),
+        ("a skip of a further good end", "c0", "c4", &["--good", "c1", "--skip", "c0..c2"], &["older end", &c1]),
         ("a skip of nothing", "c0", "c4", &["--skip", "c1..v9"], &["`v9`"]),
     ];
     for (case, good, bad, options, says) in cases {
@@ -144,12 +150,34 @@ async fn a_wrong_or_unknown_configuration_is_refused() {
     std::fs::write(folder.join(".env"), "SESSION_SECRET=\"s3cret\nMAX_ATTEMPTS=2\n").unwrap();
     let ran = refused(&world, "no .env", bisect().folder(&folder), &[".env"]).await;
     assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
+    for (name, meant) in [("MAX_CONCURENT_PROBES", "`MAX_CONCURRENT_PROBES`"), ("BISECT_COLOUR", ".env.example")] {
+        std::fs::write(folder.join(".env"), format!("{name}=s3cret\n")).unwrap();
+        let ran = refused(&world, name, bisect().folder(&folder), &[".env", name, meant, "--env-file"]).await;
+        assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
+    }
     let absent = world.path("absent.env");
     let program = world
         .program()
         .args(["--env-file", absent.to_str().unwrap(), "bisect", &world.project.text(), "c0", "c2"])
         .args(["--sandbox", "process", "--", "false"]);
     refused(&world, "no --env-file", program, &["absent.env"]).await;
+}
+
+#[tokio::test]
+async fn a_configuration_may_be_shared_with_other_programs() {
+    let world = World::new(Project::linear(3)).await;
+    let folder = world.path("shared");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join(".env"), "GITHUB_TOKEN=x\nPOSTGRES_PASSWORD=y\nDOCKER_HOST=z\nMAX_ATTEMPTS=2\n")
+        .unwrap();
+    let bisect = || world.bisect("c0", "c2", &[]).args(["--", "sh", "-c", "test $(cat n) -lt 1"]).folder(&folder);
+    let calm = bisect().env("RUNNER_OS", "Linux").env("BISECT_COLOUR", "1").run().await.expect(0);
+    assert!(!calm.stderr.contains("WARN"), "{}", calm.stderr);
+    // In the environment it may be another program's after all: it is told, and that is all.
+    let warned = bisect().env("MAX_CONCURENT_PROBES", "s3cret").run().await.expect(0);
+    let line = warned.stderr.lines().find(|line| line.contains("MAX_CONCURENT_PROBES")).unwrap_or_default();
+    assert!(line.contains("MAX_CONCURRENT_PROBES") && line.contains("no effect"), "{}", warned.stderr);
+    assert!(!warned.stderr.contains("s3cret"));
 }
 
 #[tokio::test]

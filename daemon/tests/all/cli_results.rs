@@ -2,8 +2,11 @@
 //! ends when it is interrupted; and what `bisectd migrate` says.
 
 use crate::support::{Commit, Program, Project, Ran, World, empty_database, eventually, git_in};
-use bisect_shared::{JobStatus, ResultKind};
-use bisectd::db::job_events::JobEventKind;
+use bisect_shared::{JobStatus, Purpose, ResultKind, Verdict};
+use bisectd::db::{
+    job_events::JobEventKind,
+    probes::{ProbeRow, ProbeState},
+};
 use futures::future::join_all;
 use nix::sys::signal::Signal;
 use rstest::rstest;
@@ -185,6 +188,45 @@ async fn a_machine_that_fails_is_infrastructure_and_no_verdict() {
     world.ends_clean().await;
 }
 
+/// The only job's rows say that culprit and parents were run once for the search and once more, in a
+/// lane of its own each, for the proof.
+async fn proven(world: &World, culprit: usize, parents: &[usize]) {
+    let probes = world.probes(world.job().await.id).await;
+    let of = |n: usize, purpose: Purpose| {
+        let sha = world.project.sha(&format!("c{n}"));
+        let ended = |probe: &&ProbeRow| matches!(probe.state, ProbeState::Ended(_));
+        let mut rows = probes.iter().filter(ended).filter(|row| row.commit == sha && row.purpose == purpose);
+        let row = rows.next().unwrap_or_else(|| panic!("c{n} has no run for {purpose}"));
+        assert!(rows.next().is_none(), "c{n} was run twice for {purpose}");
+        row
+    };
+    let verdicts = parents.iter().map(|parent| (*parent, Verdict::Good)).chain([(culprit, Verdict::Bad)]);
+    for (n, verdict) in verdicts {
+        assert_eq!(of(n, Purpose::Search).verdict, Some(verdict), "c{n}");
+        let proof = of(n, Purpose::Proof);
+        assert_eq!(proof.verdict, Some(verdict), "c{n} for the proof");
+        let before = probes.iter().filter(|probe| probe.lane == proof.lane && probe.epoch == proof.epoch);
+        assert_eq!(before.map(|probe| probe.id).min(), Some(proof.id), "the lane was fresh");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn with_any_number_of_lanes_culprit_and_parents_are_run_once_more(#[values("1", "2", "3", "7")] lanes: &str) {
+    // c7 is the merge of c3 and c6; the culprit has two parents, of which one may be cleared by the other's run.
+    for (project, script, n, parents) in [
+        (Project::linear(9), "test $n -lt 5", 5, &[4][..]),
+        (Project::linear(4), "test $n -lt 2", 2, &[1][..]),
+        (merged(), "test $n -lt 7", 7, &[3, 6][..]),
+    ] {
+        let world = World::new(project).await;
+        let ran = ended(judged(&world, &["--jobs", lanes], script).run().await, ResultKind::Culprit);
+        culprit(&world, &ran, &format!("c{n}"));
+        proven(&world, n, parents).await;
+        world.ends_clean().await;
+    }
+}
+
 #[tokio::test]
 async fn the_object_on_standard_output_is_the_contract_s() {
     let world = World::new(Project::linear(9)).await;
@@ -212,12 +254,13 @@ async fn the_object_on_standard_output_is_the_contract_s() {
         let n = world.project.number(probe["commit"].as_str().unwrap());
         let (verdict, code) = if n < 5 { ("good", 0) } else { ("bad", 1) };
         assert_eq!((&probe["verdict"], &probe["exit_code"]), (&json!(verdict), &json!(code)), "{probe}");
-        // The culprit was run again, for the proof. With idle lanes a proof may begin early: then it
-        // answers for the search too, or turns out to be one of a commit that was not the culprit.
+        // Culprit and parent were run again, for the proof. With idle lanes a proof may begin early, and
+        // turn out to be one of a commit that was not the culprit.
         let runs = probe["runs"].as_u64().unwrap();
-        assert!(if n == 5 { runs == 2 } else { (1..=2).contains(&runs) }, "{probe}");
+        assert!(if [4, 5].contains(&n) { runs == 2 } else { (1..=2).contains(&runs) }, "{probe}");
         assert!(probe["seconds"].as_f64().is_some() && probe["cached"] == false, "{probe}");
     }
+    proven(&world, 5, &[4]).await;
     // What is told on the way goes elsewhere, and not at all with --quiet.
     assert!(ran.stderr.contains("looking for the culprit"), "{}", ran.stderr);
     let quiet = ended(judged(&world, &["--quiet"], "test $n -lt 6").run().await, ResultKind::Culprit);
@@ -413,8 +456,11 @@ async fn two_identical_commands_share_one_job_and_ctrl_c_leaves_what_was_only_jo
 #[tokio::test]
 async fn colours_are_for_terminals_that_want_them() {
     let world = World::new(Project::linear(3)).await;
-    let bisect = |options: &[&str]| world.bisect("c0", "main", options).args(["--", "sh", "-c", "test $(cat n) -lt 1"]);
-    assert!(bisect(&["--color", "always"]).run().await.expect(0).stdout.contains("\u{1b}["));
+    let script = r"printf 'it is \033[31mred\033[2J\n'; test $(cat n) -lt 1";
+    let bisect = |options: &[&str]| world.bisect("c0", "main", options).args(["--", "sh", "-c", script]);
+    let always = bisect(&["--color", "always"]).run().await.expect(0).stdout;
+    assert!(always.contains("it is \u{1b}[31mred\u{1b}[0m\n"), "the command's own colours: {always}");
+    assert!(!always.contains("\u{1b}[2J"), "and nothing else of it: {always}");
     // `script` is a terminal for what it runs.
     let command = format!("{} 2> /dev/null", bisect(&[]).words());
     let on_a_terminal = |variable: &str| {
@@ -425,7 +471,8 @@ async fn colours_are_for_terminals_that_want_them() {
     let (coloured, plain, empty) =
         tokio::join!(on_a_terminal("X=1"), on_a_terminal("NO_COLOR=1"), on_a_terminal("NO_COLOR="));
     assert!(coloured.expect(0).stdout.contains("\u{1b}["));
-    assert!(!plain.expect(0).stdout.contains("\u{1b}["));
+    let plain = plain.expect(0).stdout;
+    assert!(!plain.contains("\u{1b}[") && plain.contains("it is red"), "{plain}");
     assert!(empty.expect(0).stdout.contains("\u{1b}["), "an empty NO_COLOR asks for nothing");
     world.ends_clean().await;
 }

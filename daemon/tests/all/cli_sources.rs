@@ -1,8 +1,12 @@
 //! Repositories as people have them: under an address, with a `main` that is not the main branch,
 //! incomplete, in odd places; and what the caller's folder and environment must not change.
 
-use crate::support::{Program, Project, World};
-use std::process::Command;
+use crate::support::{Program, Project, World, eventually};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{self, File},
+    process::Command,
+};
 
 /// Fails from commit 3 on.
 const BROKEN_AT_3: [&str; 4] = ["--", "sh", "-c", "test $(cat n) -lt 3"];
@@ -64,10 +68,37 @@ async fn what_would_fail_later_is_refused_with_the_way_out() {
 }
 
 #[tokio::test]
+async fn an_address_of_nothing_leaves_no_mirror_and_a_good_one_that_is_gone_for_now_does() {
+    let world = world().await;
+    let mirrors = || {
+        let entries = fs::read_dir(world.data_dir().join("mirrors")).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name != "gitconfig").count()
+    };
+    let nowhere = format!("file://{}", world.path("nowhere").display());
+    // Several at once, as from a script: each says the same.
+    let tries = [(); 4].map(|()| bisect(&world, &nowhere, "c0", "c5").args(BROKEN_AT_3).run());
+    let [a, b, c, d] = tries;
+    let ran = tokio::join!(a, b, c, d);
+    for ran in [ran.0, ran.1, ran.2, ran.3] {
+        let ran = ran.expect(2);
+        assert!(ran.stderr.contains("fetch from") && ran.stderr.contains("nowhere"), "{}", ran.stderr);
+    }
+    assert_eq!(mirrors(), 0, "an empty mirror was left");
+    bisect(&world, &address(&world), "c0", "c5").args(BROKEN_AT_3).run().await.expect(0);
+    assert_eq!(mirrors(), 2, "the mirror and its lock");
+    let away = world.path("away");
+    fs::rename(world.project.path(), &away).unwrap();
+    bisect(&world, &address(&world), "c0", "c5").args(BROKEN_AT_3).run().await.expect(2);
+    fs::rename(&away, world.project.path()).unwrap();
+    assert_eq!(mirrors(), 2, "what was fetched once is kept");
+}
+
+#[tokio::test]
 async fn where_and_from_what_it_is_started_changes_nothing() {
     let world = world().await;
     let folder = world.path("elsewhere");
-    std::fs::create_dir(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
     // As from a hook or an alias of another repository, with DATA_DIR below the working directory.
     let index = world.path("index");
     let script = format!("git status >{} && test $(cat n) -lt 3", world.path("status").display());
@@ -99,3 +130,38 @@ async fn a_linked_worktree_and_a_bare_clone_are_repositories_too() {
     }
     world.ends_clean().await;
 }
+
+#[tokio::test]
+async fn what_takes_long_before_there_is_a_job_is_told_to_those_who_want_to_know() {
+    let world = world().await;
+    let source = address(&world);
+    let program = |quiet: &[&str]| {
+        let bisect =
+            world.program().args(["bisect", &source, "c0", "c5", "--sandbox", "process", "--json"]).args(quiet);
+        bisect.without("DATABASE_URL").args(BROKEN_AT_3)
+    };
+    // Held by this test, each step takes as long as it takes to see it told.
+    let mirror = format!("{}.lock", hex::encode(&Sha256::digest(source.as_bytes())[..16]));
+    let held = |folder: &str, name: &str| {
+        let folder = world.data_dir().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        let file = File::create(folder.join(name)).unwrap();
+        file.lock().unwrap();
+        file
+    };
+    let (reading, starting) = (held("mirrors", &mirror), held("postgres", "start.lock"));
+    let (quiet, told) = (program(&["--quiet"]).start(), program(&[]).start());
+    for (step, lock) in
+        [(format!("reading {source} into its mirror"), reading), ("the first time: making it".to_owned(), starting)]
+    {
+        eventually(&step, async || told.stderr().contains(&step).then_some(())).await;
+        drop(lock);
+    }
+    let (quiet, told) = (quiet.end().await.expect(0), told.end().await.expect(0));
+    assert_eq!((quiet.stderr.as_str(), &quiet.field("culprit")), ("", &told.field("culprit")));
+    assert!(!told.stderr.contains(['\r', '\u{1b}']), "no spinner without a terminal: {}", told.stderr);
+    // Each step is told once.
+    assert!(PLAIN_STEPS.iter().all(|step| told.stderr.matches(step).count() <= 1), "{}", told.stderr);
+}
+
+const PLAIN_STEPS: [&str; 3] = ["into its mirror", "private PostgreSQL", "reading the range"];

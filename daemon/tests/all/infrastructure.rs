@@ -6,7 +6,7 @@ use bisect_shared::{Epoch, JobId, JobStatus, ResultKind};
 use bisectd::db::{job_events::JobEventKind, probes::ProbeState};
 use nix::sys::signal::Signal;
 use rstest::rstest;
-use std::process::Command;
+use std::{collections::HashSet, process::Command};
 
 /// Without a Python environment for each lane: what is tested here is not the lanes.
 const IMAGE: &str = "debian:bookworm-slim";
@@ -46,19 +46,26 @@ async fn here(world: &World, job: JobId, epoch: Epoch, nth: i64) {
 
 /// Lets what waits in the world's containers go on, until the program has ended.
 async fn let_go(world: &World, running: Running) -> Ran {
-    let going = async {
-        loop {
-            for container in world.running_containers() {
-                // A checkout container has no such wait, and one that just ended needs none.
-                drop(Command::new("docker").args(["exec", &container, "touch", "/tmp/go"]).output());
+    let mut gone = HashSet::new();
+    let going = eventually("the program ends", async || {
+        for container in world.running_containers() {
+            // A checkout container has no such wait, and one that just ended needs none.
+            if !gone.contains(&container) && touch_go(&container) {
+                gone.insert(container);
             }
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
-    };
+        None::<()>
+    });
     tokio::select! {
         ran = running.end() => ran,
-        () = going => unreachable!("it goes on for ever"),
+        () = going => unreachable!("there is always another container to look for"),
     }
+}
+
+/// Whether a container could be told to go on.
+fn touch_go(container: &str) -> bool {
+    let told = Command::new("docker").args(["exec", container, "touch", "/tmp/go"]).output();
+    told.is_ok_and(|told| told.status.success())
 }
 
 #[tokio::test]
@@ -120,7 +127,7 @@ async fn a_killed_worker_s_containers_go_and_its_job_goes_on(#[case] nth: i64) {
     here(&world, job, Epoch(1), 1).await;
     if nth == 2 {
         for container in world.running_containers() {
-            drop(Command::new("docker").args(["exec", &container, "touch", "/tmp/go"]).output());
+            touch_go(&container);
         }
         // A fresh lane: there it waits again.
         here(&world, job, Epoch(1), 2).await;

@@ -1,6 +1,6 @@
 //! The private PostgreSQL: shared, unprivileged, hard to lose.
 
-use crate::support::Helper;
+use crate::support::{Helper, Project, Running, World, eventually};
 use bisectd::db::{
     Database, migrations,
     private::{PrivatePostgres, PrivatePostgresError, ServeLock},
@@ -9,6 +9,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use rstest::rstest;
 use sqlx::{Connection, Executor, PgConnection};
 use std::{
     fs,
@@ -186,4 +187,50 @@ fn only_one_serves_from_a_data_dir() {
     assert!(error.contains(&format!("(process {})", other.id())), "{error}");
     other.kill();
     ServeLock::acquire(folder.path()).unwrap();
+}
+
+/// How many processes of the server there are: each stands in its data folder.
+fn servers(data_dir: &Path) -> usize {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let folders = entries.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok());
+    folders.filter(|folder| folder.starts_with(data_dir)).count()
+}
+
+/// As the system does when memory is short, or a person who mistook it for another one.
+#[rstest]
+#[case::of_one_process(1)]
+#[case::of_two_processes(2)]
+#[tokio::test]
+async fn private_postgres_killed_under_a_job_is_started_again_and_the_job_goes_on(#[case] processes: usize) {
+    let world = World::new(Project::linear(17)).await;
+    let (hold, tally) = (world.path("hold"), world.path("tally"));
+    let (held, listed) = (hold.display(), tally.display());
+    let script = format!(
+        "n=$(cat n); echo $n >>{listed}; if test $n = 8; then while test -e {held}; do sleep 0.05; done; fi; test $n -lt 11"
+    );
+    fs::write(&hold, "").unwrap();
+    let bisect = || world.bisect("c0", "main", &["--json", "--jobs", "1"]).without("DATABASE_URL");
+    let running: Vec<Running> = (0..processes).map(|_| bisect().args(["--", "sh", "-c", &script]).start()).collect();
+    let tested = || fs::read_to_string(&tally).unwrap_or_default();
+    eventually("the midpoint runs", async || tested().lines().any(|n| n == "8").then_some(())).await;
+    let joined = async || running.iter().all(|process| process.stderr().contains("job 1:")).then_some(());
+    eventually("all wait for the job", joined).await;
+    let data_dir = world.data_dir();
+    let killed = postmaster(&data_dir);
+    kill(Pid::from_raw(killed), Signal::SIGKILL).unwrap();
+    // Nobody comes: the process that runs the job does it itself.
+    let again = async || (runs(&data_dir) && postmaster(&data_dir) != killed).then_some(());
+    eventually("it is started again", again).await;
+    fs::remove_file(&hold).unwrap();
+    for process in running {
+        let ran = process.end().await.expect(0);
+        assert_eq!(ran.field("culprit"), world.project.sha("c11").to_string(), "{}", ran.stderr);
+    }
+    let mut twice: Vec<u32> = tested().lines().map(|n| n.parse().unwrap()).collect();
+    let all = twice.len();
+    twice.sort_unstable();
+    twice.dedup();
+    assert_eq!(all - twice.len(), 2, "only the proof runs a commit twice, the culprit and its parent: {}", tested());
+    assert_eq!(servers(&data_dir), 0, "the last one out stopped it");
+    world.nothing_is_left().await;
 }

@@ -463,6 +463,21 @@ async fn cancelling_works_in_every_state() {
 }
 
 #[tokio::test]
+async fn an_end_may_be_said_twice_by_the_claim_whose_it_is() {
+    let world = database().await;
+    let queue = queue(&world, "a");
+    let id = queue.enqueue(&local_job()).await.unwrap().job;
+    let (lease, _) = claim(&queue).await;
+    queue.finish(&lease, &completed()).await.unwrap();
+    queue.finish(&lease, &completed()).await.unwrap();
+    let wanted = [JobEventKind::Queued, JobEventKind::Claimed, JobEventKind::Completed];
+    assert_eq!(kinds(&world, id).await, wanted, "once, and without a refusal");
+    let other = queue.finish(&lease, &Outcome::failed("something else")).await;
+    assert!(matches!(other, Err(LeaseError::Lost)), "{other:?}");
+    assert_eq!(kinds(&world, id).await.last(), Some(&JobEventKind::WriteRefused));
+}
+
+#[tokio::test]
 async fn a_final_state_is_never_left() {
     let world = database().await;
     let queue = queue(&world, "a");

@@ -4,6 +4,7 @@
 //! `bisectd` processes with the same `DATA_DIR` share it; the last one out stops it.
 
 mod binaries;
+mod guard;
 mod lock;
 mod server;
 mod user;
@@ -12,6 +13,7 @@ pub use lock::{ServeLock, ServeLockError};
 
 use super::{DatabaseSettings, DbError};
 use binaries::Binaries;
+use guard::Guard;
 use lock::FileLock;
 use server::Server;
 use std::{
@@ -89,13 +91,16 @@ pub enum PrivatePostgresError {
 /// This process's use of the private PostgreSQL of a `DATA_DIR`.
 ///
 /// When the last use ends, by [`PrivatePostgres::stop`] or by being dropped, the server is
-/// stopped cleanly. A killed process leaves it running for the next.
+/// stopped cleanly. A killed process leaves it running for the next. A server that is killed
+/// while it is used is started again by its users.
 #[derive(Debug)]
 pub struct PrivatePostgres {
     server: Server,
     start_lock: PathBuf,
     /// Shared by all users; `None` once this one has left.
     users: Option<FileLock>,
+    /// Set once the server has been seen running.
+    guard: Option<Guard>,
 }
 
 impl PrivatePostgres {
@@ -106,7 +111,7 @@ impl PrivatePostgres {
     pub async fn start(data_dir: &Path) -> Result<Self, PrivatePostgresError> {
         let data_dir = data_dir.to_owned();
         // Files, locks and child processes: nothing of it is asynchronous.
-        let (this, start) = blocking(move || Self::enter(&data_dir)).await?;
+        let (mut this, start) = blocking(move || Self::enter(&data_dir)).await?;
         let began = Instant::now();
         loop {
             let server = this.server.clone();
@@ -120,6 +125,7 @@ impl PrivatePostgres {
             }
         }
         drop(start);
+        this.guard = Some(Guard::start(this.server.clone(), this.start_lock.clone()));
         Ok(this)
     }
 
@@ -130,7 +136,13 @@ impl PrivatePostgres {
         let start = FileLock::exclusive(&start_lock)?;
         let users = FileLock::shared(&home.join("users.lock"))?;
         let server = Server::locate(data_dir, &home)?;
-        Ok((Self { server, start_lock, users: Some(users) }, start))
+        Ok((Self { server, start_lock, users: Some(users), guard: None }, start))
+    }
+
+    /// Whether there is one in `data_dir`, running or not; else the first start makes it.
+    #[must_use]
+    pub fn is_made(data_dir: &Path) -> bool {
+        data_dir.join("postgres").join("data").exists()
     }
 
     /// How to connect to it.
@@ -163,6 +175,9 @@ impl PrivatePostgres {
         let Some(users) = self.users.take() else {
             return Ok(());
         };
+        if let Some(guard) = &self.guard {
+            guard.leave();
+        }
         // Nobody comes in while this is held, so "nobody else is in" stays true.
         let _start = FileLock::exclusive(&self.start_lock)?;
         if users.try_upgrade()? && self.server.answers() {

@@ -184,23 +184,35 @@ impl Server {
         }
     }
 
-    /// Process ids come round again. A `postmaster.pid` that names a process that is no server
-    /// keeps ours from starting; nobody listens, so it is out of date.
+    /// Process ids come round again. A `postmaster.pid` that names a process that is no server, or
+    /// is one no more, keeps ours from starting; nobody listens, so it is out of date.
     fn forget_a_foreign_process(&self) -> Result<bool, PrivatePostgresError> {
         let path = self.cluster.join("postmaster.pid");
-        let Ok(text) = fs::read_to_string(&path) else {
-            return Ok(false);
-        };
-        let Some(pid) = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok()) else {
-            return Ok(false);
-        };
-        match fs::read_to_string(format!("/proc/{pid}/comm")) {
-            Ok(name) if !name.starts_with("post") => {
+        match self.postmaster() {
+            Some(pid) if !is_server(pid) && !self.is_stood_in() => {
                 fs::remove_file(&path).map_err(unwritable(&path))?;
                 Ok(true)
             }
             _ => Ok(false),
         }
+    }
+
+    /// Whether the process that `postmaster.pid` names is there, and a server.
+    pub(super) fn postmaster_lives(&self) -> bool {
+        self.postmaster().is_some_and(is_server)
+    }
+
+    fn postmaster(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.cluster.join("postmaster.pid")).ok()?;
+        text.lines().next()?.trim().parse().ok()
+    }
+
+    /// Whether a process stands in the data folder, as all of a server's do: a killed server's
+    /// children may live on for a moment, and nobody else may write there meanwhile.
+    fn is_stood_in(&self) -> bool {
+        let Ok(entries) = fs::read_dir("/proc") else { return true };
+        let mut folders = entries.flatten().filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok());
+        folders.any(|folder| folder == self.cluster)
     }
 
     fn shorten_log(&self) -> Result<(), PrivatePostgresError> {
@@ -221,6 +233,15 @@ impl Server {
         let log = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).trim().to_owned();
         PrivatePostgresError::Failed { what, output: format!("{output}\n{log}") }
     }
+}
+
+/// Whether a process of this id lives and is a server. One that has ended and whose parent has not
+/// asked for it (a container without an init process) is listed for ever, and lives no more.
+fn is_server(pid: u32) -> bool {
+    // proc(5): `pid (name) state …`
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let Some((name, rest)) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')) else { return false };
+    name.starts_with("post") && !rest.trim_start().starts_with(['Z', 'X'])
 }
 
 fn run(what: &'static str, command: &mut Command) -> Result<(), PrivatePostgresError> {

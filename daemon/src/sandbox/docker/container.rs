@@ -1,4 +1,4 @@
-//! What a container of a lane may do: every limit of the sandbox is written here, and only here.
+//! What a container may do: every limit of the sandbox is written here, and only here.
 
 use super::{DockerConfig, image::Image, labels::Labels};
 use crate::sandbox::{Network, ProbeSpec};
@@ -7,6 +7,9 @@ use bollard::models::{
 };
 use std::{collections::HashMap, time::Duration};
 
+/// In the checkout container, which knows the lanes' directories by their users.
+const LANES: &str = "/bisect/lanes";
+/// In test containers.
 const WORK: &str = "/bisect/work";
 const GIT_DIR: &str = "/bisect/work/.git";
 const HOME: &str = "/bisect/home";
@@ -17,59 +20,55 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// For `/dev/shm`: what Docker gives by default, and browsers in tests can live with.
 const SHARED_MEMORY: i64 = 64 << 20;
 
-/// The three volumes of a lane and the user they belong to.
+/// One lane's part of the workshop's volume, and the user it belongs to.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) labels: Labels,
-    pub(super) work: String,
-    pub(super) git: String,
-    pub(super) home: String,
+    /// The lane's directory, as a path of the engine's host.
+    source: String,
     /// Of this lane alone: what the kernel counts by user (inotify watches, pipes, signals), and
     /// what a file's mode allows, is nobody else's.
     pub(super) uid: u32,
 }
 
 impl Place {
-    pub(super) fn new(labels: Labels) -> Self {
-        Self {
-            work: labels.name("work"),
-            git: labels.name("git"),
-            home: labels.name("home"),
-            labels,
-            uid: rand::random_range(0x7000_0000..=0x7fff_ffff),
-        }
+    /// The lane of `uid` in the volume that the engine keeps at `mountpoint`.
+    pub(super) fn new(labels: Labels, mountpoint: &str, uid: u32) -> Self {
+        Self { labels, source: format!("{mountpoint}/{uid}"), uid }
     }
 
-    fn mounts(&self, spec: &ProbeSpec, git_is_read_only: bool) -> Vec<Mount> {
-        vec![
-            self.volume(&self.work, WORK, false),
-            self.volume(&self.git, GIT_DIR, git_is_read_only),
-            self.volume(&self.home, HOME, false),
-            Mount {
-                typ: Some(MountType::BIND),
-                source: Some(spec.mirror.to_string_lossy().into_owned()),
-                target: Some(MIRROR.to_owned()),
-                read_only: Some(true),
-                ..Mount::default()
-            },
-        ]
+    /// In the old notation, for with it the engine makes a directory that is missing: so the first test container
+    /// need not wait for the checkout container. What is above them belongs to root, so none is ever a link.
+    fn binds(&self) -> Vec<String> {
+        let source = &self.source;
+        vec![format!("{source}/work:{WORK}"), format!("{source}/git:{GIT_DIR}:ro"), format!("{source}/home:{HOME}")]
     }
+}
 
-    /// The first container that names a volume makes it, with these labels.
-    fn volume(&self, name: &str, target: &str, read_only: bool) -> Mount {
-        Mount {
-            typ: Some(MountType::VOLUME),
-            source: Some(name.to_owned()),
-            target: Some(target.to_owned()),
-            read_only: Some(read_only),
-            volume_options: Some(MountVolumeOptions {
-                // Else Docker would fill a fresh volume with what the image has at that path.
-                no_copy: Some(true),
-                labels: Some(self.labels.map()),
-                ..MountVolumeOptions::default()
-            }),
-            ..Mount::default()
-        }
+/// All commits of the job; nobody writes there.
+fn mirror(spec: &ProbeSpec) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(spec.mirror.to_string_lossy().into_owned()),
+        target: Some(MIRROR.to_owned()),
+        read_only: Some(true),
+        ..Mount::default()
+    }
+}
+
+/// The volume of all lanes. Should somebody have removed it meanwhile, it is made again, with these labels.
+fn lanes(volume: &str, labels: &Labels) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(volume.to_owned()),
+        target: Some(LANES.to_owned()),
+        volume_options: Some(MountVolumeOptions {
+            // Else Docker would fill a fresh volume with what the image has at that path.
+            no_copy: Some(true),
+            labels: Some(labels.map()),
+            ..MountVolumeOptions::default()
+        }),
+        ..Mount::default()
     }
 }
 
@@ -117,17 +116,20 @@ pub(super) fn powerless(
     }
 }
 
-/// A lane's checkout container.
-pub(super) fn checkout(config: &DockerConfig, spec: &ProbeSpec, place: &Place, fill_home: bool) -> ContainerCreateBody {
+/// A workshop's checkout container.
+pub(super) fn checkout(
+    config: &DockerConfig,
+    spec: &ProbeSpec,
+    labels: &Labels,
+    volume: &str,
+    fill_home: bool,
+) -> ContainerCreateBody {
     let home = if fill_home { "archive" } else { "bare" };
-    let args = [place.uid.to_string(), home.to_owned()];
     let script = include_str!("checkout.sh");
-    let mut body = powerless(&config.runner_image, &place.labels, script, args);
+    let mut body = powerless(&config.runner_image, labels, script, [home.to_owned()]);
     body.user = Some("0:0".to_owned());
     body.env = Some(
         [
-            "GIT_DIR=/bisect/work/.git",
-            "GIT_WORK_TREE=/bisect/work",
             "GIT_CONFIG_NOSYSTEM=1",
             "GIT_CONFIG_GLOBAL=/dev/null",
             "GIT_ATTR_NOSYSTEM=1",
@@ -154,15 +156,20 @@ pub(super) fn checkout(config: &DockerConfig, spec: &ProbeSpec, place: &Place, f
         .to_vec(),
     );
     let host = body.host_config.get_or_insert_default();
-    host.mounts = Some(place.mounts(spec, false));
-    host.tmpfs = Some(HashMap::from([("/tmp".to_owned(), "size=16m".to_owned())]));
-    // To give fresh volumes to the lane's user, to become that user, and to measure and empty what
+    host.mounts = Some(vec![lanes(volume, labels), mirror(spec)]);
+    // Root's alone: no lane's user can put anything there for the script to fall over.
+    host.tmpfs = Some(HashMap::from([("/tmp".to_owned(), "size=16m,mode=0700".to_owned())]));
+    // To give fresh directories to the lane's user, to become that user, and to measure and empty what
     // that user made unreadable. No tested code ever holds them.
     host.cap_add = Some(["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "SETPCAP"].map(str::to_owned).to_vec());
-    let memory = signed(spec.limits.memory.max(512 << 20));
+    // What one checkout may take, and as much again for those of other lanes at the same moment: they last
+    // milliseconds, and what they read of the mirror is in memory once for all. The kernel chooses a git, whose
+    // lane then gets an error, and not this container.
+    let memory = signed(spec.limits.memory.max(512 << 20).saturating_mul(2));
     host.memory = Some(memory);
     host.memory_swap = Some(memory);
-    host.pids_limit = Some(256);
+    // A checkout is some ten processes and at most twenty threads of git: enough for thirty at once.
+    host.pids_limit = Some(1024);
     body
 }
 
@@ -188,7 +195,8 @@ pub(super) fn test(
     body.working_dir = Some(WORK.to_owned());
     body.env = Some(environment(spec, image));
     let host = body.host_config.get_or_insert_default();
-    host.mounts = Some(place.mounts(spec, true));
+    host.binds = Some(place.binds());
+    host.mounts = Some(vec![mirror(spec)]);
     host.tmpfs =
         Some(HashMap::from([("/tmp".to_owned(), format!("rw,exec,nosuid,nodev,mode=1777,size={}", spec.limits.tmp))]));
     host.network_mode = Some(match spec.network {

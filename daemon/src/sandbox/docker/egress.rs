@@ -116,7 +116,7 @@ async fn reached(engine: &Engine, spec: &ProbeSpec) -> Result<Vec<String>, Sandb
     }
     request.push('\n');
 
-    let labels = Labels::new(&engine.config.owner, spec, 0);
+    let labels = Labels::new(&engine.config.owner, spec);
     let mut body = container::powerless(&engine.config.runner_image, &labels, TRY, []);
     if let Some(host) = &mut body.host_config {
         host.network_mode = Some(engine.config.egress_network.clone());

@@ -7,14 +7,14 @@ use super::{DockerConfig, SandboxError};
 use bollard::{
     Docker,
     container::LogOutput,
-    models::ContainerCreateBody,
+    models::{ContainerCreateBody, VolumeCreateRequest},
     query_parameters::{
         AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
         RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
     },
 };
 use futures::{Stream, StreamExt};
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::{io::AsyncWrite, sync::OnceCell, time::sleep};
 
 type DockerError = bollard::errors::Error;
@@ -185,6 +185,18 @@ impl Engine {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true);
         let remove = self.docker.remove_container(container, Some(options.build()));
         self.call_unless_gone("removing a container", remove).await
+    }
+
+    /// Makes a volume, and says where the engine's host has it.
+    pub(super) async fn create_volume(
+        &self,
+        name: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<String, SandboxError> {
+        let request =
+            VolumeCreateRequest { name: Some(name.to_owned()), labels: Some(labels), ..VolumeCreateRequest::default() };
+        let create = self.docker.create_volume(request);
+        Ok(self.call("making a volume", create).await?.mountpoint)
     }
 
     /// Removes a volume; waits for a container that is just going.

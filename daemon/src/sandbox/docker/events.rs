@@ -1,4 +1,4 @@
-//! What the engine says happened to a lane's containers: killed for memory, signalled, ended.
+//! What the engine says happened to a workshop's containers: killed for memory, signalled, ended.
 //!
 //! The only place that knows of memory: an exit code of 137 says nothing of who sent the signal.
 
@@ -26,18 +26,19 @@ struct Seen {
     lost: Option<Arc<str>>,
 }
 
-/// One lane's events, followed from before its first container on.
+/// One workshop's events, followed from before its first container on.
 pub(super) struct Events {
     seen: watch::Receiver<Seen>,
     follower: AbortHandle,
 }
 
 impl Events {
-    pub(super) fn follow(engine: &Engine, lane: &str) -> Self {
+    pub(super) fn follow(engine: &Engine, workshop: &str) -> Self {
         let (sender, seen) = watch::channel(Seen::default());
-        // From the beginning: the engine keeps the latest, and the label is this lane's alone, so
+        // From the beginning: the engine keeps the latest, and the label is this workshop's alone, so
         // nothing is missed between this and the moment when the request arrives.
-        let options = EventsOptionsBuilder::new().since("1").filters(&labels::filter(&[(labels::LANE, lane)])).build();
+        let wanted = labels::filter(&[(labels::WORKSHOP, workshop)]);
+        let options = EventsOptionsBuilder::new().since("1").filters(&wanted).build();
         let docker = engine.docker.clone();
         let follower = tokio::spawn(async move {
             let mut messages = Box::pin(docker.events(Some(options)));
@@ -51,6 +52,11 @@ impl Events {
             sender.send_modify(|seen| seen.lost = Some(reason.into()));
         });
         Self { seen, follower: follower.abort_handle() }
+    }
+
+    /// Whether nothing more will be seen.
+    pub(super) fn are_lost(&self) -> bool {
+        self.seen.borrow().lost.is_some()
     }
 
     /// The fate of one container.

@@ -79,7 +79,7 @@ async fn inspect(engine: &Engine, name: &str) -> Result<Image, SandboxError> {
 }
 
 async fn run_a_shell(engine: &Engine, spec: &ProbeSpec, image: &Image) -> Result<(), SandboxError> {
-    let labels = Labels::new(&engine.config.owner, spec, 0);
+    let labels = Labels::new(&engine.config.owner, spec);
     let mut body = container::powerless(&image.id, &labels, "read -r word && echo \"$word\"", []);
     if let Some(host) = &mut body.host_config {
         host.runtime.clone_from(&engine.config.runtime);

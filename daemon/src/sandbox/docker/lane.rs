@@ -1,42 +1,36 @@
-//! A lane: its volumes, its checkout container, and the test container that waits for the next probe.
+//! A lane: its workspace in the job's workshop, and the test container that waits for the next probe.
 //!
 //! After any failure of the engine nothing of a lane is trusted: it is removed, and the next run
 //! begins with a new one.
 
 use super::{
-    checkout::Checkout,
-    container::{self, Place},
+    container,
     engine::{self, Engine},
     events::Events,
     image::Image,
-    labels::Labels,
     probe::Prepared,
     sweep,
+    workshop::{Seat, Workshop},
+    workspace::Workspace,
 };
 use crate::sandbox::{Lane, ProbeSpec, RunEnd, SandboxError};
 use async_trait::async_trait;
 use bisect_shared::{Ending, Purpose, Sha};
 use bytes::Bytes;
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// How long git may take over one checkout, and `rm` over one workspace.
-const PATIENCE: Duration = Duration::from_secs(900);
-
-/// One workspace in Docker.
+/// One workspace in Docker. The seat is the last to go, and may take the workshop with it.
 pub(super) struct DockerLane {
-    plan: Arc<Plan>,
     parts: Option<Parts>,
+    plan: Arc<Plan>,
+    seat: Seat,
 }
 
 /// All that is needed to make the lane, again if need be.
 struct Plan {
-    engine: Engine,
+    workshop: Arc<Workshop>,
     spec: Arc<ProbeSpec>,
     image: Image,
     number: u32,
@@ -46,15 +40,16 @@ struct Plan {
 
 impl DockerLane {
     pub(super) async fn open(
-        engine: Engine,
+        seat: Seat,
         spec: Arc<ProbeSpec>,
         image: Image,
         number: u32,
         purpose: Purpose,
     ) -> Result<Self, SandboxError> {
-        let plan = Arc::new(Plan { engine, spec, image, number, purpose, opened: Instant::now() });
+        let workshop = seat.workshop.clone();
+        let plan = Arc::new(Plan { workshop, spec, image, number, purpose, opened: Instant::now() });
         let parts = Some(Parts::make(&plan).await?);
-        Ok(Self { plan, parts })
+        Ok(Self { parts, plan, seat })
     }
 }
 
@@ -77,17 +72,26 @@ impl Lane for DockerLane {
         };
         let end = parts.run(prepared, &output, &stop).await?;
         if matches!(end, RunEnd::Ended(Ending::OutOfDisk, _)) {
-            patiently("emptying a workspace", parts.checkout()?.reset()).await?;
+            parts.workspace.reset().await?;
         }
         self.parts = Some(parts);
         Ok(end)
     }
 
-    async fn close(mut self: Box<Self>) -> Result<(), SandboxError> {
-        match self.parts.take() {
-            Some(parts) => parts.remove().await,
-            None => Ok(()),
+    /// The last one of a job closes the workshop, in which nobody needs to tidy up before.
+    async fn close(self: Box<Self>) -> Result<(), SandboxError> {
+        let Self { parts, plan, seat } = *self;
+        let (workspace, ended) = match parts {
+            Some(parts) => (Some(parts.workspace.clone()), parts.end().await),
+            None => (None, Ok(())),
+        };
+        if seat.leave() {
+            return plan.workshop.close().await;
         }
+        if let Some(workspace) = workspace {
+            tokio::spawn(tidy_up(workspace));
+        }
+        ended
     }
 }
 
@@ -96,16 +100,15 @@ impl DockerLane {
     /// checkout goes on to its end before the next one begins.
     async fn prepare(&mut self, commit: Sha) -> Result<Prepared, SandboxError> {
         if let Some(parts) = &mut self.parts {
-            match parts.check_out(commit).await {
+            match parts.workspace.check_out(commit).await {
                 Ok(()) => return parts.take_prepared().await,
                 Err(error) => tracing::warn!(%error, "workspace is made anew"),
             }
         }
-        if let Some(parts) = self.parts.take() {
-            parts.remove().await?;
-        }
+        // Removed in the background.
+        drop(self.parts.take());
         let parts = self.parts.insert(Parts::make(&self.plan).await?);
-        parts.check_out(commit).await?;
+        parts.workspace.check_out(commit).await?;
         parts.take_prepared().await
     }
 }
@@ -113,78 +116,56 @@ impl DockerLane {
 /// What exists of a lane in the engine. Dropped, it is removed in the background.
 struct Parts {
     plan: Arc<Plan>,
-    place: Place,
+    workspace: Workspace,
     events: Arc<Events>,
-    checkout: Option<Checkout>,
     /// The next probe's container. Never aborted: what is half-made could not be removed.
     next: Option<JoinHandle<Result<Prepared, SandboxError>>>,
-    removed: bool,
+    ended: bool,
 }
 
 impl Parts {
     /// Goes on to its end when the caller gives up, for the same reason.
     async fn make(plan: &Arc<Plan>) -> Result<Self, SandboxError> {
-        let doing = "opening a lane";
         let making = tokio::spawn(Self::make_here(plan.clone()));
-        making.await.unwrap_or_else(|error| Err(engine::failed(doing, error)))
+        making.await.unwrap_or_else(|error| Err(engine::failed("opening a lane", error)))
     }
 
     async fn make_here(plan: Arc<Plan>) -> Result<Self, SandboxError> {
-        let engine = &plan.engine;
-        let labels = Labels::new(&engine.config.owner, &plan.spec, plan.number);
-        let place = Place::new(labels);
-        let body = container::checkout(&engine.config, &plan.spec, &place, plan.image.is_runner);
-        let mut parts = Self {
-            events: Arc::new(Events::follow(engine, &place.labels.lane)),
-            plan: plan.clone(),
-            place,
-            checkout: None,
-            next: None,
-            removed: false,
-        };
+        let workshop = plan.workshop.clone();
+        let place = workshop.place(plan.number).await?;
+        let workspace = Workspace::new(workshop.clone(), place);
+        let mut parts = Self { events: workshop.events(), plan, workspace, next: None, ended: false };
         // Both containers start side by side; the test container touches nothing before its `go`.
-        parts.prepare_next();
-        let name = parts.place.labels.name("checkout");
-        let start = Checkout::start(engine, name, body);
-        parts.checkout = Some(patiently("opening a lane", start).await?);
+        let prepared = parts.start_next();
+        let (checkout, prepared) = tokio::join!(workshop.checkout(), prepared);
+        parts.next = Some(tokio::spawn(async { prepared.unwrap_or_else(|error| Err(failed_to_start(error))) }));
+        checkout?;
+        parts.workspace.open().await?;
         Ok(parts)
     }
 
-    fn checkout(&self) -> Result<&Checkout, SandboxError> {
-        let missing = || engine::failed("using a lane", "it was not opened");
-        self.checkout.as_ref().ok_or_else(missing)
-    }
-
-    async fn check_out(&self, commit: Sha) -> Result<(), SandboxError> {
-        patiently("checking out a commit", self.checkout()?.checkout(commit)).await
-    }
-
-    fn prepare_next(&mut self) {
-        let (plan, place, events) = (self.plan.clone(), self.place.clone(), self.events.clone());
-        self.next = Some(tokio::spawn(async move {
+    /// Starts the next probe's container.
+    fn start_next(&self) -> JoinHandle<Result<Prepared, SandboxError>> {
+        let (plan, place, events) = (self.plan.clone(), self.workspace.place.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let _open = plan.workshop.while_open().await?;
             let deadline = plan.spec.deadline.saturating_sub(plan.opened.elapsed());
-            let config = &plan.engine.config;
-            let body = container::test(config, &plan.spec, &plan.image, &place, deadline);
-            let name = place.labels.name("test");
-            Prepared::start(&plan.engine, &events, name, body).await
-        }));
+            let engine = &plan.workshop.engine;
+            let body = container::test(&engine.config, &plan.spec, &plan.image, &place, deadline);
+            Prepared::start(engine, &events, place.labels.name("test"), body).await
+        })
     }
 
     /// The container that waits; another one starts while it runs, where another run is likely.
     async fn take_prepared(&mut self) -> Result<Prepared, SandboxError> {
-        let doing = "starting a test container";
-        if self.next.is_none() {
-            self.prepare_next();
-        }
-        let prepared = match &mut self.next {
-            Some(next) => next.await,
-            None => return Err(engine::failed(doing, "none was prepared")),
+        let next = self.next.take().unwrap_or_else(|| self.start_next());
+        // Put back: this may be given up.
+        let prepared = self.next.insert(next).await;
+        self.next = match self.plan.purpose {
+            Purpose::Search => Some(self.start_next()),
+            Purpose::Proof => None,
         };
-        self.next = None;
-        if self.plan.purpose == Purpose::Search {
-            self.prepare_next();
-        }
-        prepared.unwrap_or_else(|error| Err(engine::failed(doing, error)))
+        prepared.unwrap_or_else(|error| Err(failed_to_start(error)))
     }
 
     /// Runs the probe, in another container if the first one ended while it waited.
@@ -199,7 +180,7 @@ impl Parts {
             if plan.opened.elapsed() >= plan.spec.deadline {
                 return Ok(RunEnd::Ended(Ending::TimedOut, 0.0));
             }
-            let run = prepared.run(&plan.engine, &plan.spec, self.checkout()?, output.clone(), stop);
+            let run = prepared.run(&plan.workshop.engine, &plan.spec, &self.workspace, output.clone(), stop);
             if let Some(end) = run.await? {
                 return Ok(end);
             }
@@ -209,21 +190,12 @@ impl Parts {
         Err(engine::failed("running a probe", reason))
     }
 
-    async fn remove(mut self) -> Result<(), SandboxError> {
-        self.removed = true;
-        let removal = self.removal();
-        removal.await
-    }
-
-    fn removal(&mut self) -> impl Future<Output = Result<(), SandboxError>> + Send + use<> {
-        let (plan, lane) = (self.plan.clone(), self.place.labels.lane.clone());
-        let (checkout, next) = (self.checkout.take(), self.next.take());
-        async move {
-            drop(checkout);
-            if let Some(next) = next {
-                drop(next.await);
-            }
-            sweep::lane(&plan.engine, &lane).await
+    /// Ends what waits after a run that went well: then no other container is there.
+    async fn end(mut self) -> Result<(), SandboxError> {
+        self.ended = true;
+        match self.next.take() {
+            Some(next) => discard(&self.plan.workshop.engine, next).await,
+            None => Ok(()),
         }
     }
 }
@@ -233,29 +205,41 @@ impl Drop for Parts {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        if self.removed {
+        if self.ended {
             return;
         }
-        let (plan, lane) = (self.plan.clone(), self.place.labels.lane.clone());
-        let removal = self.removal();
+        let (engine, workspace, next) = (self.plan.workshop.engine.clone(), self.workspace.clone(), self.next.take());
         runtime.spawn(async move {
-            let mut removed = removal.await;
-            let mut pause = Duration::from_millis(200);
-            // Often it is a stopped engine that brought us here: it may come back.
-            while let Err(error) = removed {
-                if pause > PATIENCE {
-                    tracing::warn!(lane.name = lane, %error, "lane left for the sweep");
-                    return;
-                }
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-                removed = sweep::lane(&plan.engine, &lane).await;
+            let discarded = match next {
+                Some(next) => discard(&engine, next).await,
+                None => Ok(()),
+            };
+            let lane = workspace.place.labels.lane.as_deref().unwrap_or_default();
+            // The failed run's container may live.
+            match discarded.and(sweep::lane(&engine, lane).await) {
+                Ok(()) => tidy_up(workspace).await,
+                Err(error) => tracing::debug!(lane.name = lane, %error, "lane left until its job ends"),
             }
         });
     }
 }
 
-async fn patiently<T>(doing: &str, work: impl Future<Output = Result<T, SandboxError>>) -> Result<T, SandboxError> {
-    let in_time = tokio::time::timeout(PATIENCE, work).await;
-    in_time.unwrap_or_else(|_| Err(engine::failed(doing, "it took too long")))
+/// Ends a container that waits, or is just being started.
+async fn discard(engine: &Engine, next: JoinHandle<Result<Prepared, SandboxError>>) -> Result<(), SandboxError> {
+    match next.await {
+        Ok(Ok(prepared)) => prepared.discard(engine).await,
+        // It was never there, or sees to itself.
+        Ok(Err(_)) | Err(_) => Ok(()),
+    }
+}
+
+/// Best effort: it goes with the workshop at the latest.
+async fn tidy_up(workspace: Workspace) {
+    if let Err(error) = workspace.remove().await {
+        tracing::debug!(lane.uid = workspace.place.uid, %error, "workspace left until its job ends");
+    }
+}
+
+fn failed_to_start(error: impl std::fmt::Display) -> SandboxError {
+    engine::failed("starting a test container", error)
 }

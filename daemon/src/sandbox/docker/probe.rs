@@ -4,9 +4,9 @@
 //! that only the script was told; whatever ends without that word is never an exit code.
 
 use super::{
-    checkout::Checkout,
     engine::{self, Attached, Engine},
     events::{Events, Fate, FateWatch},
+    workspace::Workspace,
 };
 use crate::sandbox::{ProbeSpec, RunEnd, SandboxError};
 use bisect_shared::Ending;
@@ -49,13 +49,20 @@ impl Prepared {
         Ok(Self { container, fate })
     }
 
+    /// Removes it, unused.
+    pub(super) async fn discard(mut self, engine: &Engine) -> Result<(), SandboxError> {
+        engine.remove_container(&self.container.id).await?;
+        self.container.presence.ended();
+        Ok(())
+    }
+
     /// Runs the probe to its end. When this returns, nothing of it is alive any more. `None` when
     /// the container had ended while it waited, so that nothing was run.
     pub(super) async fn run(
         self,
         engine: &Engine,
         spec: &ProbeSpec,
-        checkout: &Checkout,
+        workspace: &Workspace,
         output: mpsc::Sender<Bytes>,
         stop: &CancellationToken,
     ) -> Result<Option<RunEnd>, SandboxError> {
@@ -73,7 +80,7 @@ impl Prepared {
         if run.say(&format!("go {nonce}\n")).await.is_err() {
             return Ok(None);
         }
-        let watched = run.watch(spec, checkout, stop).await;
+        let watched = run.watch(spec, workspace, stop).await;
         let (why, fate) = match watched {
             Ok(Over::ByItself(fate)) => (None, fate),
             Ok(Over::Cut(why)) => (Some(Ok(why)), run.end_now(engine).await?),
@@ -132,11 +139,11 @@ impl Run {
     async fn watch(
         &mut self,
         spec: &ProbeSpec,
-        checkout: &Checkout,
+        workspace: &Workspace,
         stop: &CancellationToken,
     ) -> Result<Over, SandboxError> {
         let started = Instant::now();
-        let mut disk = std::pin::pin!(outgrown(checkout, spec.limits.disk));
+        let mut disk = std::pin::pin!(outgrown(workspace, spec.limits.disk));
         let mut streaming = true;
         loop {
             let over = self.control.ended_at.is_some();
@@ -259,12 +266,12 @@ async fn until(moment: Option<Instant>) {
 }
 
 /// Returns when workspace and home are over `budget` bytes. Measures no more than a tenth of the time.
-async fn outgrown(checkout: &Checkout, budget: u64) -> Result<(), SandboxError> {
+async fn outgrown(workspace: &Workspace, budget: u64) -> Result<(), SandboxError> {
     let mut pause = DISK_PAUSE;
     loop {
         tokio::time::sleep(pause).await;
         let begun = Instant::now();
-        let usage = checkout.usage().await?;
+        let usage = workspace.usage().await?;
         if usage.used > budget {
             return Ok(());
         }

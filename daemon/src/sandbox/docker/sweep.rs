@@ -51,12 +51,28 @@ fn instance(labels: &HashMap<String, String>) -> Option<InstanceId> {
     labels.get(labels::INSTANCE).cloned().map(InstanceId)
 }
 
-/// Removes one lane.
+/// Removes a lane's containers: what it wrote is the checkout container's to remove.
 pub(super) async fn lane(engine: &Engine, lane: &str) -> Result<(), SandboxError> {
-    remove(engine, &[(labels::LANE, lane)], |_| true).await
+    remove_containers(engine, &[(labels::LANE, lane)], |_| true).await
+}
+
+/// Removes a workshop with all its lanes.
+pub(super) async fn workshop(engine: &Engine, workshop: &str) -> Result<(), SandboxError> {
+    remove(engine, &[(labels::WORKSHOP, workshop)], |_| true).await
 }
 
 async fn remove(
+    engine: &Engine,
+    wanted: &[(&str, &str)],
+    doomed: impl Fn(&HashMap<String, String>) -> bool,
+) -> Result<(), SandboxError> {
+    remove_containers(engine, wanted, &doomed).await?;
+    let volumes = volumes(engine, wanted, &doomed).await?;
+    let removals = volumes.iter().map(|name| engine.remove_volume(name));
+    try_join_all(removals).await.map(drop)
+}
+
+async fn remove_containers(
     engine: &Engine,
     wanted: &[(&str, &str)],
     doomed: impl Fn(&HashMap<String, String>) -> bool,
@@ -65,7 +81,7 @@ async fn remove(
     loop {
         let containers = containers(engine, wanted, &doomed).await?;
         if containers.is_empty() {
-            break;
+            return Ok(());
         }
         if started.elapsed() > GOING {
             let reason = format!("{} of them do not go", containers.len());
@@ -75,9 +91,6 @@ async fn remove(
         try_join_all(removals).await?;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let volumes = volumes(engine, wanted, &doomed).await?;
-    let removals = volumes.iter().map(|name| engine.remove_volume(name));
-    try_join_all(removals).await.map(drop)
 }
 
 async fn containers(

@@ -159,6 +159,29 @@ if ls ~/*-ran; then exit 1; fi";
     world.end(lane).await;
 }
 
+/// Rules for git that no commit holds: they would change what the next checkout writes, and what it leaves.
+#[tokio::test]
+async fn planted_rules_reach_no_later_checkout() {
+    let attacks = [
+        "echo '* text eol=crlf' >.gitattributes; cp .gitattributes src; echo poison >src/a.txt",
+        // Where a folder can be passed but not be listed.
+        "echo '* text eol=crlf' >src/.gitattributes; echo poison >src/a.txt; chmod 311 src",
+        "mkdir -p planted/er; echo '*' >planted/.gitignore; echo x >planted/conftest.py; echo x >planted/er/conftest.py
+         git init -q nested; echo '*' >nested/.gitignore; echo x >nested/x; echo '!*' >>.gitignore; mkdir build; echo x >build/kept",
+        "echo '* text eol=crlf' >~/.gitattributes; rm -rf src; ln -s ~ src; ln -s /nowhere .gitattributes; mkdir -p d/.gitignore/x",
+        // All as it was, to whoever follows the link.
+        "mkdir build; mv src build/src; ln -s build/src src",
+    ];
+    let world = World::new();
+    let spec = world.attacks(
+        &attacks.map(|hostile| format!("set -e\n{hostile}\nexit 0")).each_ref().map(String::as_str),
+        &format!("rm -rf build\n{PRISTINE}\ntest \"$(od -An -c src/a.txt)\" = '   o   n   e  \\n'"),
+    );
+    for attacked in world.survives_all(spec, attacks.len()).await {
+        assert_eq!(attacked.ending, Ending::Exited(0), "{}", attacked.output);
+    }
+}
+
 /// Python and others compare whole seconds and lengths only.
 #[tokio::test]
 async fn two_checkouts_of_a_file_never_share_a_second() {

@@ -1,5 +1,6 @@
 //! A world for one test: its own owner label, its own job, one shared history; ends clean.
 
+use crate::support::eventually;
 use bisect_shared::{Ending, Epoch, InstanceId, JobId, Purpose, Sha};
 use bisectd::sandbox::{
     Lane, Limits, Network, ProbeSpec, RunEnd, Sandbox, SandboxError,
@@ -125,13 +126,13 @@ impl World {
 
     /// Returns once nothing of this world is left; for what is removed in the background.
     pub async fn left_nothing_soon(&self) {
-        let gone = async {
-            while !self.left().is_empty() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
+        let mut left = Vec::new();
+        let gone = eventually("nothing of this world is left", async || {
+            left = self.left();
+            left.is_empty().then_some(())
+        });
         let in_time = tokio::time::timeout(Duration::from_secs(20), gone).await;
-        assert!(in_time.is_ok(), "left: {:?}", self.left());
+        assert!(in_time.is_ok(), "left: {left:?}");
     }
 
     /// Closes the lane, after which nothing may be left.

@@ -1,4 +1,5 @@
-//! A way to Docker that a test can cut and mend, as if Docker stopped: others use the real one.
+//! A way to Docker, or to PostgreSQL, that a test can cut and mend, as if that stopped: others use
+//! the real one.
 
 use std::path::{Path, PathBuf};
 use tokio::{
@@ -11,12 +12,18 @@ const DOCKER: &str = "/var/run/docker.sock";
 /// A socket that leads to Docker while it is whole.
 pub struct DockerLink {
     socket: PathBuf,
+    target: PathBuf,
     listening: Option<JoinHandle<()>>,
 }
 
 impl DockerLink {
     pub fn new(socket: &Path) -> Self {
-        let mut link = Self { socket: socket.to_owned(), listening: None };
+        Self::to(socket, Path::new(DOCKER))
+    }
+
+    /// The same to another socket: PostgreSQL's.
+    pub fn to(socket: &Path, target: &Path) -> Self {
+        let mut link = Self { socket: socket.to_owned(), target: target.to_owned(), listening: None };
         link.mend();
         link
     }
@@ -36,11 +43,12 @@ impl DockerLink {
 
     pub fn mend(&mut self) {
         let listener = UnixListener::bind(&self.socket).unwrap();
+        let target = self.target.clone();
         self.listening = Some(tokio::spawn(async move {
             // Dropped with this task, the set ends every connection.
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(forward(client));
+                connections.spawn(forward(client, target.clone()));
             }
         }));
     }
@@ -54,8 +62,8 @@ impl Drop for DockerLink {
     }
 }
 
-async fn forward(mut client: UnixStream) {
-    let Ok(mut docker) = UnixStream::connect(DOCKER).await else { return };
+async fn forward(mut client: UnixStream, target: PathBuf) {
+    let Ok(mut server) = UnixStream::connect(target).await else { return };
     // A connection that breaks is what this is for.
-    drop(tokio::io::copy_bidirectional(&mut client, &mut docker).await);
+    drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
 }

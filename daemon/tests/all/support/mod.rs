@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod database_link;
 mod docker_link;
 mod helper;
 mod poll;
@@ -8,8 +9,10 @@ mod postgres;
 mod program;
 mod project;
 pub mod sample;
+mod service;
 mod world;
 
+pub use database_link::DatabaseLink;
 pub use docker_link::DockerLink;
 pub use helper::Helper;
 pub use poll::eventually;
@@ -17,4 +20,5 @@ pub use pooler::Pooler;
 pub use postgres::{TestDb, database, empty_database};
 pub use program::{Program, Ran, Running};
 pub use project::{Commit, Project, git_in};
+pub use service::{Service, answer, sign};
 pub use world::{Gate, World};

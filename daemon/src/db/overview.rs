@@ -1,0 +1,79 @@
+//! What is counted over whole tables, for people and for Prometheus.
+
+use super::{DbError, Tx};
+use sqlx::FromRow;
+use std::time::Duration;
+
+/// How many jobs there are in each state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow, serde::Serialize)]
+pub struct Stats {
+    /// They wait.
+    pub pending: i64,
+    /// They run, anywhere.
+    pub running: i64,
+    /// They have a result.
+    pub completed: i64,
+    /// Infrastructure kept them from one.
+    pub failed: i64,
+    /// They were stopped.
+    pub cancelled: i64,
+    /// Of those that run: whose worker was not heard of for too long.
+    pub stale: i64,
+}
+
+/// How full the queues are.
+#[derive(Debug, Clone, Copy, PartialEq, FromRow)]
+pub struct Depths {
+    /// Jobs that wait.
+    pub pending: i64,
+    /// Jobs that run, anywhere.
+    pub running: i64,
+    /// Deliveries that wait.
+    pub inbox: i64,
+    /// The age of the oldest of them in seconds; 0 without any.
+    pub inbox_age: f64,
+    /// Replies that wait.
+    pub outbox: i64,
+    /// The age of the oldest of them in seconds; 0 without any.
+    pub outbox_age: f64,
+    /// How full PostgreSQL's notification queue is, 0 to 1.
+    pub notifications: f64,
+}
+
+/// Counts every job.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn stats(tx: &mut Tx, stale_after: Duration) -> Result<Stats, DbError> {
+    let sql = "SELECT count(*) FILTER (WHERE status = 'pending') AS pending, \
+               count(*) FILTER (WHERE status = 'running') AS running, \
+               count(*) FILTER (WHERE status = 'completed') AS completed, \
+               count(*) FILTER (WHERE status = 'failed') AS failed, \
+               count(*) FILTER (WHERE status = 'cancelled') AS cancelled, \
+               count(*) FILTER (WHERE status = 'running' AND heartbeat_at < now() - make_interval(secs => $1)) AS stale \
+               FROM bisect_jobs";
+    tx.one(sqlx::query_as(sql).bind(stale_after.as_secs_f64())).await
+}
+
+/// Measures the queues; reads what waits only, by its index.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn depths(tx: &mut Tx) -> Result<Depths, DbError> {
+    let sql = "SELECT (SELECT count(*) FROM bisect_jobs WHERE status = 'pending') AS pending, \
+               (SELECT count(*) FROM bisect_jobs WHERE status = 'running') AS running, i.*, o.*, \
+               pg_notification_queue_usage() AS notifications FROM \
+               (SELECT count(*) AS inbox, coalesce(extract(epoch FROM now() - min(received_at)), 0)::float8 AS inbox_age \
+                FROM webhook_deliveries WHERE state = 'received') i, \
+               (SELECT count(*) AS outbox, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS outbox_age \
+                FROM outbox WHERE state = 'waiting') o";
+    tx.one(sqlx::query_as(sql)).await
+}
+
+/// Whether the database answers.
+///
+/// # Errors
+/// [`DbError`], when it does not.
+pub async fn answers(tx: &mut Tx) -> Result<(), DbError> {
+    tx.execute(sqlx::query("SELECT 1")).await.map(drop)
+}

@@ -1,0 +1,201 @@
+//! A workshop: the volume and the checkout container that all lanes of a job share on this engine.
+//!
+//! It is there as long as one of its lanes is. A checkout container that ends is replaced, and what
+//! the lanes have in the volume stays. Once closed it makes nothing any more.
+
+use super::{
+    PATIENCE,
+    checkout::Checkout,
+    container::{self, Place},
+    engine::{self, Engine},
+    events::Events,
+    image::{Image, Images},
+    labels::Labels,
+    sweep,
+};
+use crate::sandbox::{ProbeSpec, SandboxError};
+use bisect_shared::{Epoch, JobId};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{OnceCell, RwLock, RwLockReadGuard};
+
+/// The workshops in use, by job and claim.
+#[derive(Clone, Default)]
+pub(super) struct Workshops {
+    open: Arc<Mutex<HashMap<Key, Open>>>,
+}
+
+type Key = (JobId, Epoch);
+
+struct Open {
+    workshop: Arc<Workshop>,
+    lanes: usize,
+}
+
+impl fmt::Debug for Workshops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workshops").finish_non_exhaustive()
+    }
+}
+
+impl Workshops {
+    /// A seat in the workshop of the job. The first one finds it empty: nothing is made here.
+    pub(super) fn enter(&self, engine: &Engine, spec: &Arc<ProbeSpec>) -> Seat {
+        let key = (spec.job, spec.epoch);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = open
+            .entry(key)
+            .or_insert_with(|| Open { workshop: Arc::new(Workshop::new(engine.clone(), spec.clone())), lanes: 0 });
+        found.lanes += 1;
+        Seat { workshop: found.workshop.clone(), workshops: self.clone(), key, taken: true }
+    }
+
+    /// One lane less; says whether it was the last one.
+    fn leave(&self, key: Key) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(found) = open.get_mut(&key) else {
+            return false;
+        };
+        found.lanes -= 1;
+        let last = found.lanes == 0;
+        if last {
+            open.remove(&key);
+        }
+        last
+    }
+}
+
+/// A lane's right to use the workshop. With the last one that is dropped the workshop goes, in the background.
+pub(super) struct Seat {
+    pub(super) workshop: Arc<Workshop>,
+    workshops: Workshops,
+    key: Key,
+    taken: bool,
+}
+
+impl Seat {
+    /// Gives the seat up; the answer is whether nobody is left, who must close the workshop then.
+    pub(super) fn leave(mut self) -> bool {
+        self.taken = false;
+        self.workshops.leave(self.key)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.taken
+            && self.workshops.leave(self.key)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(close_at_last(self.workshop.clone()));
+        }
+    }
+}
+
+/// Often it is a stopped engine that brought us here: it may come back.
+async fn close_at_last(workshop: Arc<Workshop>) {
+    let mut pause = Duration::from_millis(200);
+    while let Err(error) = workshop.close().await {
+        if pause > PATIENCE {
+            tracing::warn!(workshop.name = workshop.labels.workshop, %error, "workshop left for the sweep");
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+/// What the lanes of one job share.
+pub(super) struct Workshop {
+    pub(super) engine: Engine,
+    spec: Arc<ProbeSpec>,
+    labels: Labels,
+    image: OnceCell<Image>,
+    /// Where the engine's host has the volume, once there is one.
+    mountpoint: OnceCell<String>,
+    checkout: tokio::sync::Mutex<Option<Arc<Checkout>>>,
+    events: Mutex<Option<Arc<Events>>>,
+    next_uid: AtomicU32,
+    /// Whether it is closed. Whoever makes something holds it meanwhile: closing waits for that.
+    closed: RwLock<bool>,
+}
+
+impl Workshop {
+    fn new(engine: Engine, spec: Arc<ProbeSpec>) -> Self {
+        Self {
+            labels: Labels::new(&engine.config.owner, &spec),
+            engine,
+            spec,
+            image: OnceCell::new(),
+            mountpoint: OnceCell::new(),
+            checkout: tokio::sync::Mutex::default(),
+            events: Mutex::default(),
+            // Far above any that somebody has, and room for all the lanes that a job can have.
+            next_uid: AtomicU32::new(rand::random_range(0x7000_0000..=0x7fff_0000)),
+            closed: RwLock::new(false),
+        }
+    }
+
+    /// Nothing is removed while this is held; refused when the workshop is closed.
+    pub(super) async fn while_open(&self) -> Result<RwLockReadGuard<'_, bool>, SandboxError> {
+        let closed = self.closed.read().await;
+        if *closed { Err(engine::failed("using a lane", "its job is over here")) } else { Ok(closed) }
+    }
+
+    /// The image of test containers: what its name meant for the first lane.
+    pub(super) async fn image(&self, images: &Images) -> Result<Image, SandboxError> {
+        let find = || images.find(&self.engine, &self.spec.image);
+        self.image.get_or_try_init(find).await.cloned()
+    }
+
+    /// A place for a lane, unlike any that was there before.
+    pub(super) async fn place(&self, number: u32) -> Result<Place, SandboxError> {
+        let _open = self.while_open().await?;
+        let make = || self.engine.create_volume(&self.labels.workshop, self.labels.map());
+        let mountpoint = self.mountpoint.get_or_try_init(make).await?;
+        let uid = self.next_uid.fetch_add(1, Ordering::Relaxed);
+        Ok(Place::new(self.labels.of_lane(number, uid), mountpoint, uid))
+    }
+
+    /// The checkout container, a new one if it ended. That it is made goes on when the caller gives up.
+    pub(super) async fn checkout(self: &Arc<Self>) -> Result<Arc<Checkout>, SandboxError> {
+        let workshop = self.clone();
+        let making = tokio::spawn(async move { workshop.checkout_here().await });
+        making.await.unwrap_or_else(|error| Err(engine::failed("starting a checkout container", error)))
+    }
+
+    async fn checkout_here(&self) -> Result<Arc<Checkout>, SandboxError> {
+        let mut current = self.checkout.lock().await;
+        if let Some(checkout) = current.as_ref().filter(|checkout| !checkout.has_ended()) {
+            return Ok(checkout.clone());
+        }
+        let _open = self.while_open().await?;
+        let fill_home = self.image.get().is_some_and(|image| image.is_runner);
+        let volume = &self.labels.workshop;
+        let body = container::checkout(&self.engine.config, &self.spec, &self.labels, volume, fill_home);
+        let started = Checkout::start(&self.engine, self.labels.name("checkout"), body).await?;
+        Ok(current.insert(Arc::new(started)).clone())
+    }
+
+    /// What happens to the containers, from before the first one on; followed anew when the engine was away.
+    pub(super) fn events(&self) -> Arc<Events> {
+        let mut current = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let followed = current.take().filter(|events| !events.are_lost());
+        let follow = || Arc::new(Events::follow(&self.engine, &self.labels.workshop));
+        current.insert(followed.unwrap_or_else(follow)).clone()
+    }
+
+    /// Removes all there is, lanes included. Safe to repeat.
+    pub(super) async fn close(&self) -> Result<(), SandboxError> {
+        *self.closed.write().await = true;
+        drop(self.checkout.lock().await.take());
+        sweep::workshop(&self.engine, &self.labels.workshop).await
+    }
+}

@@ -1,0 +1,62 @@
+//! What is answered over HTTP besides webhooks: health, counts, jobs, metrics.
+//!
+//! Reads through `db`; changes nothing. A page that may show a private repository reads as its
+//! viewer (`Database::begin_as_viewer`), so that the database decides what is seen.
+
+pub mod address;
+mod health;
+mod metrics;
+mod status;
+
+pub use health::{DockerCheck, Health, Monitor};
+pub use metrics::Exporter;
+
+use crate::db::DbError;
+use rocket::{Build, Catcher, Request, Rocket, http::Status, response::Responder, serde::json::Json};
+use serde_json::{Value, json};
+
+/// Every route and catcher of this module.
+#[must_use]
+pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
+    let routes = rocket::routes![health::health, status::stats, status::job, metrics::metrics];
+    rocket.mount("/", routes).register("/", catchers())
+}
+
+fn catchers() -> Vec<Catcher> {
+    rocket::catchers![anything]
+}
+
+/// Whatever goes wrong before a route answers, as JSON.
+#[rocket::catch(default)]
+fn anything(status: Status, _request: &Request<'_>) -> (Status, Json<Value>) {
+    let reason = status.reason().unwrap_or("error").to_lowercase();
+    (status, Json(json!({ "error": reason })))
+}
+
+/// Why a page has no answer.
+#[derive(Debug)]
+pub enum NoAnswer {
+    /// There is no such thing, or its viewer may not know of it.
+    NotFound,
+    /// The database failed.
+    Database(DbError),
+}
+
+impl From<DbError> for NoAnswer {
+    fn from(error: DbError) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl<'r> Responder<'r, 'static> for NoAnswer {
+    fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
+        let status = match self {
+            Self::NotFound => Status::NotFound,
+            Self::Database(error) => {
+                tracing::warn!(error = %error, path = %request.uri().path(), "a page could not be made");
+                if error.is_unreachable() { Status::ServiceUnavailable } else { Status::InternalServerError }
+            }
+        };
+        anything(status, request).respond_to(request)
+    }
+}

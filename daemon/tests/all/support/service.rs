@@ -1,0 +1,152 @@
+//! `bisectd serve` as a process, and how it is talked to.
+
+use super::{
+    poll::eventually,
+    program::{Program, Ran, Running},
+    world::World,
+};
+use bisect_shared::{InstanceId, JobId};
+use bisectd::{
+    queue::{Clocks, NewJob, Origin, Queue},
+    runner::spec::{JobSpec, SandboxKind},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// What the tests' webhooks are signed with.
+pub const SECRET: &str = "a secret of the tests";
+
+/// A running service.
+pub struct Service {
+    running: Running,
+    pub address: String,
+    client: reqwest::Client,
+}
+
+impl World {
+    /// `bisectd serve` with a `DATA_DIR` of its own.
+    pub fn serve(&self, name: &str) -> Program {
+        self.program()
+            .args(["serve"])
+            .env("DATA_DIR", self.path(name))
+            .env("ROCKET_PORT", "0")
+            .env("GITHUB_WEBHOOK_SECRET", SECRET)
+            .env("SHUTDOWN_GRACE_SECONDS", "10")
+    }
+
+    /// Queues a bisection of the whole project, which any instance may run without Docker.
+    pub async fn enqueue(&self, script: &str) -> JobId {
+        let sha = |name: &str| self.project.sha(name);
+        let spec = JobSpec {
+            source: self.project.path().join(".git").to_str().unwrap().to_owned(),
+            good: vec![sha("c0")],
+            bad: sha("main"),
+            command: vec!["sh".into(), "-c".into(), script.into()],
+            setup: None,
+            image: String::new(),
+            env: Vec::new(),
+            network: "none".into(),
+            sandbox: SandboxKind::Process,
+            timeout: Some(600.0),
+            silence: None,
+            job_timeout: 600.0,
+            lanes: 1,
+            first_parent: false,
+            fixed: false,
+            paths: Vec::new(),
+            skip: Vec::new(),
+        };
+        let job = NewJob {
+            origin: Origin::Local { source: spec.source.clone(), affinity: None },
+            request_key: None,
+            requested_by: Some("ada".into()),
+            retry_of: None,
+            good: spec.good[0],
+            more_good: Vec::new(),
+            bad: spec.bad,
+            command: spec.command.clone(),
+            setup: None,
+            image: None,
+            lanes: 1,
+            timeout: None,
+            max_duration: None,
+            spec: serde_json::to_value(&spec).unwrap(),
+            priority: 0,
+        };
+        let nobody = InstanceId("test".into());
+        let queue = Queue::new(self.db.db.clone(), nobody, Clocks::default(), "nowhere".into());
+        queue.enqueue(&job).await.unwrap().job
+    }
+}
+
+impl Service {
+    /// Starts it, and waits until it answers.
+    pub async fn start(program: Program) -> Self {
+        let running = program.start();
+        let address = eventually("it serves", async || {
+            let said = running.stderr();
+            let line = said.lines().find(|line| line.contains("\"serving\""))?;
+            let line: Value = serde_json::from_str(line).unwrap();
+            Some(line["fields"]["address"].as_str().unwrap().to_owned())
+        })
+        .await;
+        Self { running, address, client: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        answer(self.client.get(format!("{}{path}", self.address))).await
+    }
+
+    pub async fn text(&self, path: &str) -> String {
+        self.client.get(format!("{}{path}", self.address)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// A request to `/webhook` as GitHub makes it, to be changed.
+    pub fn delivery(&self, id: &str, event: &str, body: &[u8]) -> reqwest::RequestBuilder {
+        self.client
+            .post(format!("{}/webhook", self.address))
+            .header("Content-Type", "application/json")
+            .header("X-GitHub-Delivery", id)
+            .header("X-GitHub-Event", event)
+            .header("X-Hub-Signature-256", sign(body))
+            .body(body.to_vec())
+    }
+
+    pub async fn deliver(&self, id: &str, event: &str, body: &[u8]) -> (u16, Value) {
+        answer(self.delivery(id, event, body)).await
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.running.stderr()
+    }
+
+    pub async fn kill(self) {
+        self.running.kill().await;
+    }
+
+    /// Asks it to stop, and waits for that.
+    pub async fn stop(self) -> Ran {
+        self.running.signal(Signal::SIGTERM);
+        self.running.end().await.expect(0)
+    }
+}
+
+/// Status and JSON.
+pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+/// `X-Hub-Signature-256` of a body.
+pub fn sign(body: &[u8]) -> String {
+    let mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(body);
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
