@@ -3,7 +3,10 @@
 
 use super::{Done, Intake, IntakeError, comment::Asking, processed};
 use crate::{
-    command::{Bisect, repository_config::RepositoryConfig},
+    command::{
+        Bisect,
+        repository_config::{NetworkAccess, RepositoryConfig},
+    },
     db::{
         asked,
         jobs::{NewJob, Origin},
@@ -13,7 +16,7 @@ use crate::{
     github::RepositoryInfo,
     outbox::ReplyBody,
     queue::enqueue_in,
-    report::comment::{self as say, Rejection},
+    report::replies::{self as say, Rejection},
     runner::spec::{JobSpec, SandboxKind},
     sandbox::Network,
 };
@@ -82,7 +85,7 @@ impl Intake {
         let options = &asked.options;
         // What the operator forbids, no repository can allow.
         let network = match (self.defaults.network, config.network) {
-            (Network::Egress, Some(chosen)) => chosen,
+            (Network::Egress, Some(NetworkAccess::None)) => Network::None,
             (most, _) => most,
         };
         let timeout = options.timeout.or(config.timeout);
@@ -97,11 +100,10 @@ impl Intake {
                 .clone()
                 .or_else(|| config.image.clone())
                 .unwrap_or_else(|| self.defaults.image.clone()),
-            env: config.env.clone(),
+            env: config.env.clone().into_iter().collect(),
             network: network.to_string(),
             sandbox: SandboxKind::Docker,
-            // Bounded by the tier when the job is queued.
-            timeout: timeout.unwrap_or(Duration::MAX).as_secs_f64(),
+            timeout: timeout.map(|timeout| timeout.as_secs_f64()),
             silence: None,
             job_timeout: 0.0,
             lanes: options.jobs.unwrap_or(LANES).clamp(1, self.defaults.max_lanes.max(1)) as usize,
@@ -121,11 +123,10 @@ impl Intake {
         let user = users::upsert(&mut tx, comment.author.id, &comment.author.login).await?;
         let Some(allowance) = usage::allowance(&mut tx, comment.installation).await? else {
             tx.rollback().await?;
-            return Ok(Done::Ended(crate::db::deliveries::Outcome::Rejected("the installation is gone".into())));
+            return Ok(Done::Ended(crate::db::deliveries::Completion::Rejected("the installation is gone".into())));
         };
         let mut spec = accepted.spec;
         spec.job_timeout = f64::from(allowance.max_duration_minutes) * 60.0;
-        spec.timeout = spec.timeout.min(spec.job_timeout);
         let origin = Origin::GitHub {
             installation: comment.installation,
             repository: repository.id,
@@ -135,7 +136,7 @@ impl Intake {
         };
         let enqueued = enqueue_in(&mut tx, &new_job(&spec, origin, &comment.author.login, accepted.retry_of)).await?;
         if enqueued.joined {
-            let text = say::joined(enqueued.job, &self.links(asking));
+            let text = say::joined(enqueued.job, &self.links(asking, enqueued.job));
             self.reply(&mut tx, asking, "reply", None, &text).await?;
             return self.commit(tx, asking, processed(Some(enqueued.job))).await;
         }
@@ -180,7 +181,7 @@ fn new_job(spec: &JobSpec, origin: Origin, login: &str, retry_of: Option<JobId>)
         setup: spec.setup.clone(),
         image: Some(spec.image.clone()),
         lanes: u32::try_from(spec.lanes).unwrap_or(u32::MAX),
-        timeout: Some(Duration::from_secs_f64(spec.timeout)),
+        timeout: spec.timeout.map(Duration::from_secs_f64),
         max_duration: Some(Duration::from_secs_f64(spec.job_timeout)),
         spec: serde_json::to_value(spec).unwrap_or_default(),
         priority: 0,

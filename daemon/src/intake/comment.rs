@@ -4,20 +4,22 @@ use super::{Done, Intake, IntakeError, bisect::Accepted, installation::known_of,
 use crate::{
     command::{
         self, Bisect, Command,
-        repository_config::{Allow, RepositoryConfig},
+        repository_config::{self, Allow, RepositoryConfig},
     },
     db::{
         DbError, Tx, asked,
-        deliveries::{self, DeliveryRow, Outcome},
+        deliveries::{self, Completion, LeasedDelivery},
         installations, jobs, outbox,
         outbox::{NewReply, ReplyKind},
         repositories,
         repositories::RepositoryRow,
-        users,
     },
     github::{GithubError, Permission, RepositoryRef},
     outbox::{ReplyBody, Target},
-    report::comment::{self as say, Rejection},
+    report::{
+        comment::Links,
+        replies::{self as say, Rejection},
+    },
     webhook::event::Comment,
 };
 use bisect_shared::JobId;
@@ -30,7 +32,7 @@ const FLOOD_WINDOW: Duration = Duration::from_mins(10);
 
 /// Everything that is known when a command is obeyed.
 pub(super) struct Asking<'a> {
-    pub(super) delivery: &'a DeliveryRow,
+    pub(super) delivery: &'a LeasedDelivery,
     pub(super) comment: &'a Comment,
     pub(super) repository: RepositoryRef,
     /// How many more command lines the comment has.
@@ -44,7 +46,7 @@ impl Asking<'_> {
 }
 
 impl Intake {
-    pub(super) async fn comment(&self, delivery: &DeliveryRow, comment: Comment) -> Result<Done, IntakeError> {
+    pub(super) async fn comment(&self, delivery: &LeasedDelivery, comment: Comment) -> Result<Done, IntakeError> {
         if comment.by_machine {
             return Ok(ignored("written by a bot or an App"));
         }
@@ -59,10 +61,10 @@ impl Intake {
         match self.obey(&asking, request.command).await {
             // What GitHub denies to this App is an answer, not a reason to ask again.
             Err(IntakeError::Github(GithubError::Forbidden { message, .. })) => {
-                Ok(Done::Ended(Outcome::Rejected(format!("GitHub does not let this App: {message}"))))
+                Ok(Done::Ended(Completion::Rejected(format!("GitHub does not let this App: {message}"))))
             }
             Err(IntakeError::Github(GithubError::NotFound { doing })) => {
-                Ok(Done::Ended(Outcome::Rejected(format!("{doing}: gone, or not to be seen by this App"))))
+                Ok(Done::Ended(Completion::Rejected(format!("{doing}: gone, or not to be seen by this App"))))
             }
             other => other,
         }
@@ -85,12 +87,12 @@ impl Intake {
             let rejection = Rejection::TooManyCommands { limit: FLOOD, minutes };
             return self.reject(asking, &rejection).await.map(Some);
         }
-        Ok((given > FLOOD).then(|| Done::Ended(Outcome::Rejected("too many commands by this user".into()))))
+        Ok((given > FLOOD).then(|| Done::Ended(Completion::Rejected("too many commands by this user".into()))))
     }
 
     async fn obey(&self, asking: &Asking<'_>, asked: Result<Command, command::Mistake>) -> Result<Done, IntakeError> {
         let command = match asked {
-            Ok(Command::Help) => return self.answer(asking, command::help()).await,
+            Ok(Command::Help) => return self.answer(asking, command::help::markdown()).await,
             Ok(command) => command,
             Err(mistake) => return self.reject(asking, &Rejection::Mistake(mistake)).await,
         };
@@ -98,7 +100,7 @@ impl Intake {
             self.github.file(&asking.repository, ".github/bisect.yml"),
             self.github.permission(&asking.repository, &asking.comment.author.login),
         )?;
-        let config = match config.as_deref().map(RepositoryConfig::parse).transpose() {
+        let config = match config.as_deref().map(|text| repository_config::parse(text.as_bytes())).transpose() {
             Ok(config) => config.unwrap_or_default(),
             Err(error) => return self.reject(asking, &Rejection::BadRepositoryConfig(error.to_string())).await,
         };
@@ -112,7 +114,7 @@ impl Intake {
             Command::Cancel => self.cancel(asking).await,
             Command::Status => self.status(asking).await,
             Command::Wrong => self.wrong(asking).await,
-            Command::Help => self.answer(asking, command::help()).await,
+            Command::Help => self.answer(asking, command::help::markdown()).await,
         }
     }
 
@@ -174,7 +176,7 @@ impl Intake {
             }
         }
         tx.commit().await?;
-        self.answer(asking, say::status_list(&lines, &self.links(asking))).await
+        self.answer(asking, say::status_list(&lines, |job| self.links(asking, job))).await
     }
 
     /// Somebody says that an answer is wrong: that is kept for the operators, and what can be done is said.
@@ -194,7 +196,7 @@ impl Intake {
         }
         tx.commit().await?;
         match last {
-            Some(job) => self.answer(asking, say::disputed(job, &self.links(asking))).await,
+            Some(job) => self.answer(asking, say::disputed(job)).await,
             None => self.reject(asking, &Rejection::NothingToRetry).await,
         }
     }
@@ -202,9 +204,9 @@ impl Intake {
     /// Ends the delivery with a reply that says why nothing was queued.
     pub(super) async fn reject(&self, asking: &Asking<'_>, rejection: &Rejection) -> Result<Done, IntakeError> {
         let mut tx = self.db.begin().await?;
-        let text = say::rejection(rejection, &self.links(asking));
+        let text = say::rejection(rejection);
         self.reply(&mut tx, asking, "reply", None, &text).await?;
-        self.commit(tx, asking, Outcome::Rejected(rejection.reason())).await
+        self.commit(tx, asking, Completion::Rejected(rejection.reason())).await
     }
 
     async fn answer(&self, asking: &Asking<'_>, text: String) -> Result<Done, IntakeError> {
@@ -213,9 +215,17 @@ impl Intake {
         self.commit(tx, asking, processed(None)).await
     }
 
-    pub(super) async fn commit(&self, mut tx: Tx, asking: &Asking<'_>, outcome: Outcome) -> Result<Done, IntakeError> {
-        deliveries::complete(&mut tx, asking.delivery, &outcome).await?;
-        tx.commit().await?;
+    pub(super) async fn commit(
+        &self,
+        mut tx: Tx,
+        asking: &Asking<'_>,
+        outcome: Completion,
+    ) -> Result<Done, IntakeError> {
+        // Whose lease is over by now leaves everything to who has it.
+        match deliveries::complete(&mut tx, asking.delivery, &outcome).await? {
+            true => tx.commit().await?,
+            false => tx.rollback().await?,
+        }
         Ok(Done::Recorded)
     }
 
@@ -267,13 +277,13 @@ impl Intake {
         outbox::insert(tx, &reply).await
     }
 
-    pub(super) fn links(&self, asking: &Asking<'_>) -> say::Links {
-        crate::outbox::links(self.defaults.base_url.as_deref(), &self.defaults.github_url, &asking.repository)
+    pub(super) fn links(&self, asking: &Asking<'_>, job: JobId) -> Links {
+        crate::outbox::links(&self.defaults.base_url, &self.defaults.github_url, &asking.repository, job)
     }
 }
 
 fn ignored(reason: &str) -> Done {
-    Done::Ended(Outcome::Ignored(reason.to_owned()))
+    Done::Ended(Completion::Ignored(reason.to_owned()))
 }
 
 fn repository_of(comment: &Comment) -> RepositoryRef {

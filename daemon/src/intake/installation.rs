@@ -7,7 +7,7 @@ use super::{Done, Intake, IntakeError, processed};
 use crate::{
     db::{
         Tx,
-        deliveries::{self, DeliveryRow, Outcome},
+        deliveries::{self, Completion, LeasedDelivery},
         installations, outbox, repositories, users,
     },
     github::GithubError,
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Intake {
-    pub(super) async fn installation(&self, delivery: &DeliveryRow, event: Event) -> Result<Done, IntakeError> {
+    pub(super) async fn installation(&self, delivery: &LeasedDelivery, event: Event) -> Result<Done, IntakeError> {
         match event {
             Event::Installed(told, repositories) => self.changed(delivery, told, repositories, &[]).await,
             Event::Suspended(told) => self.changed(delivery, told, Vec::new(), &[]).await,
@@ -45,7 +45,7 @@ impl Intake {
     /// Stores an installation as GitHub describes it now. Of one that is gone by now nothing is stored.
     async fn changed(
         &self,
-        delivery: &DeliveryRow,
+        delivery: &LeasedDelivery,
         told: Installation,
         added: Vec<Repository>,
         removed: &[i64],
@@ -60,12 +60,13 @@ impl Intake {
             Some(sender) => Some(users::upsert(&mut tx, sender.id, &sender.login).await?),
             None => None,
         };
+        let permissions = serde_json::json!(now.permissions);
         let known = installations::Known {
             installation: told.id,
             account_type: &now.account_type,
             account_login: &now.account_login,
             account_id: now.account_id,
-            permissions: &now.permissions,
+            permissions: &permissions,
             suspended: now.suspended,
             installed_by,
         };
@@ -82,7 +83,7 @@ impl Intake {
         Ok(done)
     }
 
-    async fn uninstalled(&self, delivery: &DeliveryRow, installation: i64) -> Result<Done, IntakeError> {
+    async fn uninstalled(&self, delivery: &LeasedDelivery, installation: i64) -> Result<Done, IntakeError> {
         let mut tx = self.db.begin().await?;
         // Their workers find their leases gone with the rows, and stop their containers.
         let gone = installations::remove(&mut tx, installation).await?;
@@ -93,7 +94,7 @@ impl Intake {
 
     async fn repository_changed(
         &self,
-        delivery: &DeliveryRow,
+        delivery: &LeasedDelivery,
         installation: Option<i64>,
         told: Repository,
     ) -> Result<Done, IntakeError> {
@@ -101,7 +102,7 @@ impl Intake {
         let row = repositories::find_by_github(&mut tx, told.id).await?;
         let Some(installation) = installation.or_else(|| row.as_ref().map(|row| row.installation)) else {
             tx.rollback().await?;
-            return Ok(Done::Ended(Outcome::Ignored("a repository of no installation that is known".into())));
+            return Ok(Done::Ended(Completion::Ignored("a repository of no installation that is known".into())));
         };
         installations::ensure(&mut tx, installation, &told.owner).await?;
         repositories::upsert(&mut tx, &known_of(&told, installation)).await?;
@@ -117,15 +118,17 @@ impl Intake {
         Ok(())
     }
 
-    async fn done(&self, mut tx: Tx, delivery: &DeliveryRow) -> Result<Done, IntakeError> {
-        deliveries::complete(&mut tx, delivery, &processed(None)).await?;
-        tx.commit().await?;
+    async fn done(&self, mut tx: Tx, delivery: &LeasedDelivery) -> Result<Done, IntakeError> {
+        match deliveries::complete(&mut tx, delivery, &processed(None)).await? {
+            true => tx.commit().await?,
+            false => tx.rollback().await?,
+        }
         Ok(Done::Recorded)
     }
 
     async fn remove_mirrors(&self, repositories: &[i64]) {
         for &repository in repositories {
-            if let Err(error) = self.mirrors.remove_github(repository).await {
+            if let Err(error) = self.mirrors.remove(&self.credentials.mirror_name(repository)).await {
                 tracing::warn!(github.repository = repository, error = %error, "a mirror was left");
             }
         }

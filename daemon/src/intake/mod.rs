@@ -11,11 +11,11 @@ mod installation;
 use crate::{
     db::{
         Database, DbError,
-        deliveries::{self, DeliveryRow, Outcome},
+        deliveries::{self, Completion, LeasedDelivery},
     },
     github::{Github, GithubError},
     queue::Queue,
-    runner::mirror::Mirrors,
+    runner::{credentials::GithubCredentials, mirror::Mirrors},
     sandbox::Network,
     webhook::event::{self, Event},
 };
@@ -40,8 +40,10 @@ pub struct Intake {
     pub queue: Queue,
     /// GitHub.
     pub github: Github,
-    /// The mirrors of this machine, of which those of a removed installation go.
+    /// The mirrors of this machine, of which those of a removed installation go, and how they are named.
     pub mirrors: Mirrors,
+    /// Names them.
+    pub credentials: GithubCredentials,
     /// This process.
     pub instance: InstanceId,
     /// What holds where nobody says otherwise.
@@ -57,8 +59,8 @@ pub struct Defaults {
     pub network: Network,
     /// Probes at once, at most.
     pub max_lanes: u32,
-    /// The public address of this service, for links; none where it has none.
-    pub base_url: Option<String>,
+    /// The public address of this service, for links.
+    pub base_url: String,
     /// GitHub's address, for links.
     pub github_url: String,
 }
@@ -77,7 +79,7 @@ enum Done {
     /// The transaction that worked it off is committed.
     Recorded,
     /// It is only to be recorded so.
-    Ended(Outcome),
+    Ended(Completion),
 }
 
 impl Intake {
@@ -114,20 +116,20 @@ impl Intake {
         Ok(true)
     }
 
-    async fn work_off(&self, delivery: &DeliveryRow) -> Result<Done, IntakeError> {
+    async fn work_off(&self, delivery: &LeasedDelivery) -> Result<Done, IntakeError> {
         let event = match event::parse(&delivery.event, delivery.payload.as_bytes()) {
             Ok(event) => event,
-            Err(error) => return Ok(Done::Ended(Outcome::Rejected(error.to_string()))),
+            Err(error) => return Ok(Done::Ended(Completion::Rejected(error.to_string()))),
         };
         match event {
-            Event::Ignored(reason) => Ok(Done::Ended(Outcome::Ignored(reason))),
-            Event::Ping => Ok(Done::Ended(Outcome::Processed(None))),
+            Event::Ignored(reason) => Ok(Done::Ended(Completion::Ignored(reason))),
+            Event::Ping => Ok(Done::Ended(Completion::Processed(None))),
             Event::Comment(comment) => self.comment(delivery, *comment).await,
             other => self.installation(delivery, other).await,
         }
     }
 
-    async fn complete(&self, delivery: &DeliveryRow, outcome: Outcome) -> Result<(), DbError> {
+    async fn complete(&self, delivery: &LeasedDelivery, outcome: Completion) -> Result<(), DbError> {
         let mut tx = self.db.begin().await?;
         deliveries::complete(&mut tx, delivery, &outcome).await?;
         tx.commit().await
@@ -135,7 +137,7 @@ impl Intake {
 
     /// A delivery that cannot be worked off now is tried again, later each time; one that GitHub
     /// will never let us work off is recorded as failed, with the reason.
-    async fn again_later(&self, delivery: &DeliveryRow, error: &IntakeError) -> Result<(), DbError> {
+    async fn again_later(&self, delivery: &LeasedDelivery, error: &IntakeError) -> Result<(), DbError> {
         let wait = match error {
             IntakeError::Github(error) => error.retry_after(),
             IntakeError::Database(_) => Some(Duration::ZERO),
@@ -143,7 +145,7 @@ impl Intake {
         let reason = error.to_string();
         let Some(wait) = wait.filter(|_| delivery.attempts < MAX_TRIES) else {
             tracing::warn!(github.delivery = delivery.id, error = reason, "a delivery was given up");
-            return self.complete(delivery, Outcome::Failed(reason)).await;
+            return self.complete(delivery, Completion::Failed(reason)).await;
         };
         let backoff = Duration::from_secs(1 << delivery.attempts.min(12)).min(LONGEST_PAUSE);
         tracing::info!(github.delivery = delivery.id, error = reason, "a delivery is tried again later");
@@ -153,6 +155,6 @@ impl Intake {
     }
 }
 
-fn processed(job: Option<JobId>) -> Outcome {
-    Outcome::Processed(job)
+fn processed(job: Option<JobId>) -> Completion {
+    Completion::Processed(job)
 }

@@ -14,7 +14,7 @@ use crate::{
     github::{Github, GithubError, RepositoryRef},
     report::comment::{self as say, Links},
 };
-use bisect_shared::InstanceId;
+use bisect_shared::{InstanceId, JobId};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -88,8 +88,8 @@ pub struct Outbox {
     pub github: Github,
     /// This process.
     pub instance: InstanceId,
-    /// The public address of this service; none where it has none.
-    pub base_url: Option<String>,
+    /// The public address of this service.
+    pub base_url: String,
     /// GitHub's address.
     pub github_url: String,
     /// Makes the markers that only this App can write.
@@ -166,7 +166,7 @@ impl Outbox {
             ReplyBody::OfJob => self.of_job(row, &target).await?,
         };
         let marker = say::marker(row.kind.name(), &row.key, &self.tag(&row.key));
-        let text = say::with_marker(&text, &marker);
+        let text = format!("{text}\n{marker}\n");
         match self.comment_of(row, &target, &marker).await? {
             Some(comment) => self.github.update_comment(&target.repository, comment, &text).await?,
             None => {
@@ -218,7 +218,7 @@ impl Outbox {
         &self,
         tx: &mut Tx,
         row: &OutboxRow,
-        job: bisect_shared::JobId,
+        job: JobId,
         target: Target,
         text: String,
     ) -> Result<(), DbError> {
@@ -265,11 +265,11 @@ impl Outbox {
     }
 }
 
-/// The links of a repository's replies.
+/// The links of a job's replies.
 #[must_use]
-pub fn links(base_url: Option<&str>, github_url: &str, repository: &RepositoryRef) -> Links {
+pub fn links(base_url: &str, github_url: &str, repository: &RepositoryRef, job: JobId) -> Links {
     Links {
-        base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
-        repository_url: format!("{}/{}/{}", github_url.trim_end_matches('/'), repository.owner, repository.name),
+        job: format!("{}/job/{job}", base_url.trim_end_matches('/')),
+        repository: format!("{}/{}/{}", github_url.trim_end_matches('/'), repository.owner, repository.name),
     }
 }

@@ -8,10 +8,10 @@ use crate::{
         outbox::OutboxRow,
         probes::{self, ProbeState},
     },
-    github::Pull,
     report::{
         Report,
-        comment::{self as say, State, StatusView},
+        comment::{self as say, PullLink, State, StatusView},
+        replies,
     },
 };
 use bisect_shared::{JobStatus, Sha};
@@ -30,16 +30,19 @@ impl Outbox {
         let state = match job.status {
             JobStatus::Pending => {
                 let (position, of) = asked::place_in_queue(&mut tx, id).await?;
-                State::Queued { position, of }
+                State::Queued { position: position.into(), of: of.into() }
             }
             JobStatus::Running => {
                 let rows = probes::probes(&mut tx, id).await?;
-                let count = |wanted: fn(&ProbeState) -> bool| rows.iter().filter(|row| wanted(&row.state)).count();
+                let count =
+                    |wanted: fn(&ProbeState) -> bool| rows.iter().filter(|row| wanted(&row.state)).count() as u64;
                 State::Running {
-                    candidates_left: job.progress.map(|progress| progress.candidates_left),
+                    candidates_left: job.progress.map_or(0, |progress| progress.candidates_left),
                     probes_done: count(|state| matches!(state, ProbeState::Ended(_))),
                     probes_running: count(|state| matches!(state, ProbeState::Running)),
-                    expected_probes: job.progress.map(|progress| progress.expected_probes),
+                    // What is still expected, and what is behind it.
+                    expected_probes: count(|state| matches!(state, ProbeState::Ended(_)))
+                        + job.progress.map_or(0, |progress| progress.expected_probes.round() as u64),
                     seconds_left: seconds_left(&job, &rows),
                 }
             }
@@ -47,18 +50,10 @@ impl Outbox {
         };
         tx.commit().await?;
         let state = if job.status.is_final() { self.end_of(&job, target).await } else { state };
-        let links = links(self.base_url.as_deref(), &self.github_url, &target.repository);
+        let links = links(&self.base_url, &self.github_url, &target.repository, id);
         let took = job.completed_at.zip(job.started_at).map(|(ended, started)| ended - started);
-        let view = StatusView {
-            job: id,
-            script: job.command.last().cloned().unwrap_or_default(),
-            good: job.good,
-            bad: job.bad,
-            requested_by: job.requested_by.clone(),
-            state,
-            links,
-        };
-        let notice = took.is_some_and(|took| took > LONG).then(|| say::notice(&view));
+        let view = StatusView { job: id.0, state, links };
+        let notice = took.is_some_and(|took| took > LONG).then(|| replies::notice(id, &view.links));
         Ok((say::status(&view), notice))
     }
 
@@ -75,11 +70,14 @@ impl Outbox {
     }
 
     /// The pull requests of the culprit. What GitHub does not tell is left out.
-    async fn pulls_of(&self, report: &Report, target: &Target) -> BTreeMap<Sha, Vec<Pull>> {
+    async fn pulls_of(&self, report: &Report, target: &Target) -> BTreeMap<Sha, Vec<PullLink>> {
         let mut pulls = BTreeMap::new();
         for commit in report.culprit.iter().chain(report.suspects.iter().take(3)) {
             match self.github.pulls(&target.repository, commit).await {
-                Ok(found) => drop(pulls.insert(*commit, found)),
+                Ok(found) => {
+                    let links = found.into_iter().map(|pull| PullLink { number: pull.number, title: pull.title });
+                    pulls.insert(*commit, links.collect());
+                }
                 Err(error) => tracing::info!(error = %error, "the pull requests of a commit are not told"),
             }
         }

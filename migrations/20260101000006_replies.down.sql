@@ -1,4 +1,4 @@
--- Takes back 20260101000005_replies.up.sql, over a database that holds rows.
+-- Takes back 20260101000006_replies.up.sql, over a database that holds rows.
 ALTER TABLE installations DROP COLUMN edits_since, DROP COLUMN edits;
 DROP INDEX outbox_waiting;
 ALTER TABLE outbox DROP COLUMN urgent, DROP COLUMN edit_after, DROP COLUMN edits;
