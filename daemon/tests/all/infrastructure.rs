@@ -116,6 +116,23 @@ async fn docker_that_stays_away_is_infrastructure_and_no_verdict() {
     world.ends_clean().await;
 }
 
+/// All lanes need it, and the proof's are opened after it died.
+#[tokio::test]
+async fn a_killed_checkout_container_is_no_verdict_and_the_job_goes_on() {
+    let world = world().await;
+    let running = waiting(&world).start();
+    let job = world.job_appears().await.id;
+    here(&world, job, Epoch(1), 1).await;
+    let checkout: Vec<_> =
+        world.running_containers().into_iter().filter(|container| container.contains("-checkout-")).collect();
+    assert_eq!(checkout.len(), 1, "{checkout:?}");
+    assert!(Command::new("docker").args(["kill", &checkout[0]]).output().unwrap().status.success());
+    let ran = let_go(&world, running).await.expect(0);
+    assert_eq!(ran.field("culprit"), world.project.sha(CULPRIT).to_string());
+    assert!(world.recorded_runs(job).await.values().all(|runs| *runs == 1));
+    world.ends_clean().await;
+}
+
 #[rstest]
 #[case::during_a_probe(1)]
 #[case::during_the_proof(2)]

@@ -9,6 +9,7 @@
 # are served side by side: whoever asks waits for the answer before the next request for a lane (`usage` excepted).
 # Input that ends (the server is gone) ends the container.
 #
+#   /tmp                      root's
 #   /bisect/lanes             root's, to be passed through only
 #   /bisect/lanes/UID         root's, to be passed through by UID only; holds root's `stamp`
 #   /bisect/lanes/UID/{work,git,home}          all that the lane's user has, and all that its test containers see
@@ -176,7 +177,8 @@ serve() {
   rm -f "$told"
 }
 
-chmod 0711 /bisect/lanes || exit 1
+# No lane's user can put anything in the way of what follows.
+chmod 0700 /tmp && chmod 0711 /bisect/lanes || exit 1
 echo '0 ok' >&4
 while read -r tag request uid argument; do
   serve "$tag" "$request" "$uid" "$argument" &

@@ -157,8 +157,8 @@ pub(super) fn checkout(
     );
     let host = body.host_config.get_or_insert_default();
     host.mounts = Some(vec![lanes(volume, labels), mirror(spec)]);
-    // Root's alone: no lane's user can put anything there for the script to fall over.
-    host.tmpfs = Some(HashMap::from([("/tmp".to_owned(), "size=16m,mode=0700".to_owned())]));
+    // The script makes it root's alone: a mode given here would yield to the one in the image.
+    host.tmpfs = Some(HashMap::from([("/tmp".to_owned(), "size=16m".to_owned())]));
     // To give fresh directories to the lane's user, to become that user, and to measure and empty what
     // that user made unreadable. No tested code ever holds them.
     host.cap_add = Some(["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "SETPCAP"].map(str::to_owned).to_vec());
@@ -188,12 +188,15 @@ pub(super) fn test(
         home.to_owned(),
         spec.setup.clone().unwrap_or_default(),
     ];
-    let args = args.into_iter().chain(spec.command.iter().cloned());
+    let variables = environment(spec, image);
+    let count = variables.len().to_string();
+    let args = args.into_iter().chain([count]).chain(variables).chain(spec.command.iter().cloned());
     let script = include_str!("test.sh");
     let mut body = powerless(&image.id, &place.labels, script, args);
     body.user = Some(format!("{0}:{0}", place.uid));
     body.working_dir = Some(WORK.to_owned());
-    body.env = Some(environment(spec, image));
+    // Of process 1, which is there while another commit is tested: nothing that a test may choose.
+    body.env = Some(vec![format!("PATH={}", out_of_reach(image.path.as_deref().unwrap_or_default()))]);
     let host = body.host_config.get_or_insert_default();
     host.binds = Some(place.binds());
     host.mounts = Some(vec![mirror(spec)]);
@@ -214,7 +217,18 @@ pub(super) fn test(
     body
 }
 
-/// What the image says, with our home in front; the job's own settings win.
+/// The folders of `path` in which no tested code can write: on a read-only root, those outside its mounts.
+fn out_of_reach(path: &str) -> String {
+    let below = |folder: &str, top: &str| folder == top || folder.starts_with(&format!("{top}/"));
+    // `..` and doubled slashes could name anything.
+    let plain = |folder: &str| folder.starts_with('/') && !folder.contains("//") && !folder.contains("/.");
+    let writable = ["/bisect", "/tmp", "/dev", "/proc"];
+    let safe: Vec<&str> =
+        path.split(':').filter(|it| plain(it) && !writable.iter().any(|top| below(it, top))).collect();
+    if safe.is_empty() { DEFAULT_PATH.to_owned() } else { safe.join(":") }
+}
+
+/// The command's: what the image says, with our home in front; the job's own settings win.
 fn environment(spec: &ProbeSpec, image: &Image) -> Vec<String> {
     let path = image.path.as_deref().unwrap_or(DEFAULT_PATH);
     let ours = [
@@ -236,4 +250,20 @@ fn environment(spec: &ProbeSpec, image: &Image) -> Vec<String> {
 
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn process_1_looks_for_programs_only_where_no_test_can_write() {
+        let safe = "/opt/python/bin:/usr/bin:/bin";
+        assert_eq!(out_of_reach(safe), safe);
+        let reachable = "/bisect/home/venv/bin:/tmp:/tmp/x::.:bin:/dev/shm:/usr/../tmp://tmp/x:/./tmp";
+        assert_eq!(out_of_reach(&format!("{reachable}:/usr/bin")), "/usr/bin");
+        assert_eq!(out_of_reach(reachable), DEFAULT_PATH);
+        assert_eq!(out_of_reach(""), DEFAULT_PATH);
+        assert_eq!(out_of_reach("/tmpfs/bin:/bisected"), "/tmpfs/bin:/bisected");
+    }
 }

@@ -10,7 +10,7 @@ use super::{
     image::Image,
     probe::Prepared,
     sweep,
-    workshop::{Seat, Workshop},
+    workshop::{self, Seat, Workshop},
     workspace::Workspace,
 };
 use crate::sandbox::{Lane, ProbeSpec, RunEnd, SandboxError};
@@ -86,7 +86,7 @@ impl Lane for DockerLane {
             None => (None, Ok(())),
         };
         if seat.leave() {
-            return plan.workshop.close().await;
+            return workshop::close_for_good(plan.workshop.clone()).await;
         }
         if let Some(workspace) = workspace {
             tokio::spawn(tidy_up(workspace));

@@ -2,17 +2,21 @@
 # What runs in a test container, as process 1 of its own process namespace: nothing in there can kill it, and when
 # it ends everything in there is dead.
 #
-#   sh -c THIS bisectd DEADLINE HOME SETUP COMMAND [ARGUMENT…]
+#   sh -c THIS bisectd DEADLINE HOME SETUP COUNT [NAME=VALUE…] COMMAND [ARGUMENT…]
 #
 # DEADLINE: seconds until the container ends by itself. HOME: `venv` when a Python environment has to be made with
-# what the image has. SETUP: a script for `sh -c`, or nothing.
+# what the image has. SETUP: a script for `sh -c`, or nothing. COUNT: how many NAME=VALUE follow.
+#
+# This script's own environment is the image's, with no folder in its PATH that tested code can write: it waits while
+# another commit is tested. What the command is to find in its environment is in the arguments, and goes to setup and
+# command alone.
 #
 # Standard input: `go NONCE` starts it; any further line, or its end (the server is gone), kills it.
 # Standard error: `NONCE begin`, then `NONCE end setup|command CODE GUARDED FULL`: the command never holds this
 # stream, so that it can neither fill it nor make it non-blocking. Standard output: what setup and command print.
 
-deadline=$1 home=$2 setup=$3
-shift 3
+deadline=$1 home=$2 setup=$3 count=$4
+shift 4
 set -f
 umask 022
 exec 3<&0 </dev/null
@@ -42,29 +46,44 @@ trap 'guarded=1' USR1
   end_all
 ) &
 
-# A group of its own, so that a script's `kill 0` stays its own business.
-session=
-command -v setsid >/dev/null 2>&1 && session='setsid --'
+# By their full names, for they are started with the command's PATH. A group of its own, so that a script's `kill 0`
+# stays its own business.
+env=$(command -v env) sh=$(command -v sh) setsid=$(command -v setsid)
 
 # Where Docker knows no limit, programs that close every possible file before an `exec` take minutes. Not by Docker's
 # own setting, which refuses to start at all where the engine itself may not have as many.
 (ulimit -n 65536) 2>/dev/null && ulimit -n 65536
 
+# run setup|command NAME=VALUE… COMMAND [ARGUMENT…]
 # In the foreground: a shell starts its background jobs with SIGINT ignored, and tests of Ctrl-C would fail.
 run() {
   (
     exec 3<&- 2>&1
     # The kernel must choose the command, never this shell, when memory runs out.
     { echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null
-    exec $session "$@"
+    what=$1
+    shift
+    number=0 given=$#
+    for word do
+      if [ "$number" -eq "$count" ]; then
+        # Either also keeps `env` from taking a command `A=B` for a variable.
+        if [ -n "$setsid" ]; then set -- "$@" "$setsid" --; else set -- "$@" "$sh" -c 'exec "$@"' sh; fi
+        [ "$what" = setup ] && { set -- "$@" "$sh" -c "$setup"; break; }
+      fi
+      set -- "$@" "$word"
+      number=$((number + 1))
+    done
+    shift "$given"
+    exec "$env" "$@"
   )
 }
 
 make_venv() {
+  export HOME=/bisect/home LANG=C.UTF-8
   cd / && [ ! -e "$HOME/venv" ] && command -v python3 || return 0
   # With the image's own packages: what it has installed must stay importable.
-  python3 -m venv --system-site-packages --without-pip "$HOME/venv" || { rm -rf "$HOME/venv"; return 0; }
-  "$HOME/venv/bin/python" -c 'import pip' || return 0
+  python3 -I -m venv --system-site-packages --without-pip "$HOME/venv" || { rm -rf "$HOME/venv"; return 0; }
+  "$HOME/venv/bin/python" -I -c 'import pip' || return 0
   printf '#!/bin/sh\nexec "%s" -m pip "$@"\n' "$HOME/venv/bin/python" >"$HOME/venv/bin/pip"
   chmod 755 "$HOME/venv/bin/pip"
 }
@@ -73,12 +92,12 @@ make_venv() {
 echo "$nonce begin" >&2
 phase=command code=0
 if [ -n "$setup" ]; then
-  run sh -c "$setup"
+  run setup "$@"
   code=$?
   [ "$code" -eq 0 ] || phase=setup
 fi
 if [ "$code" -eq 0 ]; then
-  run "$@"
+  run command "$@"
   code=$?
 fi
 

@@ -99,6 +99,15 @@ impl Drop for Seat {
     }
 }
 
+/// Closes a workshop; what could not be removed now is tried again in the background.
+pub(super) async fn close_for_good(workshop: Arc<Workshop>) -> Result<(), SandboxError> {
+    let closed = workshop.close().await;
+    if closed.is_err() {
+        tokio::spawn(close_at_last(workshop));
+    }
+    closed
+}
+
 /// Often it is a stopped engine that brought us here: it may come back.
 async fn close_at_last(workshop: Arc<Workshop>) {
     let mut pause = Duration::from_millis(200);

@@ -6,6 +6,7 @@ mod endings;
 mod engine;
 mod escapes;
 mod exhaustion;
+mod neighbours;
 mod network;
 mod planted;
 mod world;

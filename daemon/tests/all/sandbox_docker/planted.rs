@@ -182,6 +182,49 @@ async fn planted_rules_reach_no_later_checkout() {
     }
 }
 
+/// The next probe's container is there while the first commit is tested, and comes from the same home.
+#[tokio::test]
+async fn planted_programs_never_run_on_our_own_behalf() {
+    let world = World::new();
+    let hostile = "set -e
+mkdir -p ~/venv/bin
+for name in sh sleep setsid env df tail; do
+  printf '#!/usr/bin/python3\\nimport os\\nos.makedirs(\"/bisect/home/ran/%s\", exist_ok=True)\\nos.execv(\"/usr/bin/%s\", __import__(\"sys\").argv)\\n' \
+    $name $name >~/venv/bin/$name
+  chmod 755 ~/venv/bin/$name
+done
+exit 0";
+    let mut spec = world.attack(hostile, "test ! -e /bisect/home/ran");
+    spec.command[0] = "/usr/bin/sh".to_owned();
+    let mut lane = world.lane(spec).await;
+    for tag in ["evil-0", "quiet", "evil-0", "quiet"] {
+        let probed = probe(&mut *lane, commit(tag)).await;
+        assert_eq!(probed.ending(), Ending::Exited(0), "{tag}: {}", probed.text());
+    }
+    world.end(lane).await;
+}
+
+/// What a job gives its command is the command's, and not of the process that watches it.
+#[tokio::test]
+async fn the_jobs_environment_reaches_setup_and_command_alone() {
+    let world = World::new();
+    let shown = "tr '\\0' '\\n' </proc/1/environ | grep -c -e PRELOAD -e MINE; echo \"$PATH $LD_PRELOAD $MINE\"";
+    let mut spec = world.spec(&["/usr/bin/sh", "-c", shown]);
+    spec.setup = Some(shown.to_owned());
+    spec.env = [("PATH", "/usr/bin:/mine"), ("LD_PRELOAD", "/lib/x86_64-linux-gnu/libc.so.6"), ("MINE", "a b=c")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+    let mut lane = world.lane(spec).await;
+    let probed = probe(&mut *lane, commit("quiet")).await;
+    let once = "0\n/usr/bin:/mine /lib/x86_64-linux-gnu/libc.so.6 a b=c\n";
+    assert_eq!(probed.text(), once.repeat(2));
+    world.end(lane).await;
+    // A name that looks like a variable is a command all the same.
+    let mut lane = world.lane(world.spec(&["A=B", "true"])).await;
+    assert_eq!(probe(&mut *lane, commit("quiet")).await.ending(), Ending::Exited(127));
+    world.end(lane).await;
+}
+
 /// Python and others compare whole seconds and lengths only.
 #[tokio::test]
 async fn two_checkouts_of_a_file_never_share_a_second() {
