@@ -42,6 +42,12 @@ pub struct Config {
     pub github_app_slug: Option<String>,
     /// `GITHUB_PRIVATE_KEY_PATH`.
     pub github_private_key: Option<PathBuf>,
+    /// `GITHUB_API_URL`.
+    pub github_api_url: String,
+    /// `GITHUB_URL`.
+    pub github_url: String,
+    /// `BASE_URL`, without a slash at its end.
+    pub base_url: Option<String>,
     /// `GITHUB_WEBHOOK_SECRET`, or `new,old`.
     pub webhook_secret: Option<SecretString>,
     /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
@@ -127,6 +133,9 @@ impl Config {
             github_app_id: values.text("GITHUB_APP_ID"),
             github_app_slug: values.text("GITHUB_APP_SLUG"),
             github_private_key: values.text("GITHUB_PRIVATE_KEY_PATH").map(PathBuf::from),
+            github_api_url: values.text("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".to_owned()),
+            github_url: values.text("GITHUB_URL").unwrap_or_else(|| "https://github.com".to_owned()),
+            base_url: values.text("BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
             webhook_secret: values.text("GITHUB_WEBHOOK_SECRET").map(SecretString::from),
             trusted_proxies: values.networks("TRUSTED_PROXIES")?,
             data_dir: absolute(values.text("DATA_DIR").map_or_else(default_data_dir, PathBuf::from)),

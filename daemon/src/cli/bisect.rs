@@ -59,7 +59,7 @@ async fn bisect(args: &BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     };
     let early = || interrupted("stopped before the job was queued");
     let storage = storage.map_err(|refusal| if signals.asked.is_cancelled() { early() } else { refusal })?;
-    let services = Services::start(config, storage, docker).await?;
+    let services = Services::start(config, storage, docker, None).await?;
     let answer = if signals.asked.is_cancelled() {
         Err(early())
     } else {

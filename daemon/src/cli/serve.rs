@@ -13,7 +13,11 @@ use crate::{
     changes::{Change, Changes},
     config::Config,
     db::{Database, DatabaseSettings, listener::ListenError, private::ServeLock},
+    github::{Github, GithubSettings},
+    intake::{Defaults, Intake},
+    outbox::{Outbox, Pace},
     queue::Queue,
+    runner::credentials::GithubCredentials,
     sandbox::{Sandbox, docker::DockerSandbox},
     web::{self, DockerCheck, Exporter, Monitor, address::Addresses},
     webhook::{self, Inbox, Webhook, signature::Secrets},
@@ -25,11 +29,14 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How often what only grows is trimmed.
 const UPKEEP: Duration = Duration::from_secs(60);
+/// How often inbox and outbox are looked at where nobody says that there is something: what is due later
+/// is not told.
+const POLL: Duration = Duration::from_secs(5);
 /// How long the last words to the database may take, once the grace is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -62,14 +69,40 @@ pub(super) async fn run(args: &ServeArgs, config: Config) -> Result<Exit, Refusa
             return Err(refusal);
         }
     };
-    let services = Services::start(&config, storage, Some(Arc::clone(&docker) as Arc<dyn Sandbox>)).await?;
-    let answer = serve(&config, &services, docker, changes, signals).await;
+    let github = match github(&config, &db) {
+        Ok(github) => github,
+        Err(refusal) => {
+            storage.close().await;
+            return Err(refusal);
+        }
+    };
+    let credentials = github.as_ref().map(|(_, credentials)| credentials.clone());
+    let sandbox = Some(Arc::clone(&docker) as Arc<dyn Sandbox>);
+    let services = Services::start(&config, storage, sandbox, credentials).await?;
+    let answer = serve(&config, &services, docker, changes, github, signals).await;
     if let Some(listening) = listening {
         listening.abort();
     }
     services.stop().await;
     db.close().await;
     answer
+}
+
+type OnGithub = Option<(Github, GithubCredentials)>;
+
+/// The way to GitHub, where an App is configured.
+fn github(config: &Config, db: &Database) -> Result<OnGithub, Refusal> {
+    let (Some(app), Some(path)) = (&config.github_app_id, &config.github_private_key) else { return Ok(None) };
+    let key = std::fs::read_to_string(path).map_err(|error| {
+        Refusal::usage(format!(
+            "GITHUB_PRIVATE_KEY_PATH: {} cannot be read: {error}; it is the .pem file that GitHub gave for the App",
+            path.display()
+        ))
+    })?;
+    let settings = GithubSettings::new(config.github_api_url.as_str(), app.as_str(), key.into());
+    let github = Github::new(&settings).map_err(Refusal::usage)?;
+    let credentials = GithubCredentials::new(db.clone(), github.clone(), &config.github_url).map_err(Refusal::usage)?;
+    Ok(Some((github, credentials)))
 }
 
 /// What must hold before anything is started.
@@ -117,6 +150,7 @@ async fn serve(
     services: &Services,
     docker: Arc<DockerSandbox>,
     changes: Changes,
+    github: OnGithub,
     signals: Signals,
 ) -> Result<Exit, Refusal> {
     let runner = services.runner.clone();
@@ -137,6 +171,10 @@ async fn serve(
 
     let mut tasks = JoinSet::new();
     spawn_tasks(&service, services, exporter, &mut tasks);
+    if let Some((github, credentials)) = github {
+        spawn_replies(&service, services, github, credentials, &mut tasks);
+    }
+    service.changes.tell(Change::Resync);
     let worker = Worker {
         runner,
         limit: config.max_concurrent_jobs as usize,
@@ -189,8 +227,60 @@ fn spawn_tasks(service: &Service, services: &Services, exporter: Exporter, tasks
             exporter.upkeep();
         }
     });
-    // Here `intake::run(service.clone())` and `outbox::run(service.clone())` are spawned, too.
-    service.changes.tell(Change::Resync);
+}
+
+/// What works the inbox off and sends what the outbox holds.
+fn spawn_replies(
+    service: &Service,
+    services: &Services,
+    github: Github,
+    credentials: GithubCredentials,
+    tasks: &mut JoinSet<()>,
+) {
+    let (config, runner) = (&service.config, &services.runner);
+    // Without a public address links lead to this machine, which is right for whoever tries it out.
+    let base_url = config.base_url.clone().unwrap_or_else(|| "http://localhost:8000".to_owned());
+    let intake = Intake {
+        db: service.db.clone(),
+        queue: service.queue.clone(),
+        github: github.clone(),
+        mirrors: runner.mirrors.clone(),
+        credentials,
+        instance: runner.instance.clone(),
+        defaults: Arc::new(Defaults {
+            image: config.runner_image.clone(),
+            network: config.network,
+            max_lanes: config.max_concurrent_probes,
+            base_url: base_url.clone(),
+            github_url: config.github_url.clone(),
+        }),
+    };
+    let secret = config.webhook_secret.as_ref().map_or("", |secret| secret.expose_secret());
+    let outbox = Outbox {
+        db: service.db.clone(),
+        github,
+        instance: runner.instance.clone(),
+        base_url,
+        github_url: config.github_url.clone(),
+        marker_secret: Arc::new(secret.to_owned().into()),
+        pace: Pace::default(),
+    };
+    let (inbox_wakes, outbox_wakes) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let pause = config.clocks.recovery_interval.min(POLL);
+    tasks.spawn(intake.run(Arc::clone(&inbox_wakes), pause, service.stopping.clone()));
+    tasks.spawn(outbox.run(Arc::clone(&outbox_wakes), pause, service.stopping.clone()));
+    let mut changes = service.changes.subscribe();
+    tasks.spawn(async move {
+        loop {
+            let change = changes.next().await;
+            if matches!(change, Change::Inbox | Change::Resync) {
+                inbox_wakes.notify_one();
+            }
+            if matches!(change, Change::Outbox | Change::Resync) {
+                outbox_wakes.notify_one();
+            }
+        }
+    });
 }
 
 fn build(service: &Service, monitor: Monitor, exporter: Exporter) -> Result<Rocket<rocket::Build>, Refusal> {

@@ -17,7 +17,7 @@ use crate::{
     queue::Queue,
     runner::{
         Runner, Sandboxes,
-        credentials::NoCredentials,
+        credentials::{Credentials, GithubCredentials, NoCredentials},
         mirror::Mirrors,
         spec::{JobSpec, SandboxKind},
     },
@@ -112,6 +112,7 @@ impl Services {
         config: &Config,
         storage: Storage,
         docker: Option<Arc<dyn Sandbox>>,
+        github: Option<GithubCredentials>,
     ) -> Result<Self, Refusal> {
         match Self::files(config) {
             Ok((instance, mirrors)) => {
@@ -123,7 +124,8 @@ impl Services {
                     patience: config.patience,
                     instance: instance.id.clone(),
                     mirrors,
-                    credentials: Arc::new(NoCredentials),
+                    credentials: github
+                        .map_or_else(|| Arc::new(NoCredentials) as Arc<dyn Credentials>, |it| Arc::new(it)),
                     sandboxes: Sandboxes { docker, process: Arc::new(ProcessSandbox::new(&config.data_dir)) },
                     slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
                 };

@@ -3,7 +3,11 @@
 //! A row is what is to be told; a status row holds no text: it is written anew from its job each
 //! time it is sent, so that nothing old is ever told. Revisions say whether there is news.
 
-use super::{DbError, Tx, row};
+use super::{
+    DbError, Tx,
+    notify::{self, Channel},
+    row,
+};
 use bisect_shared::{InstanceId, JobId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -144,7 +148,7 @@ pub async fn insert(tx: &mut Tx, reply: &NewReply<'_>) -> Result<(), DbError> {
         .bind(&reply.body),
     )
     .await?;
-    Ok(())
+    notify::notify(tx, Channel::Outbox).await
 }
 
 /// There is news of a job. Progress waits for its time; an end, and a change that people wait for,
@@ -162,7 +166,7 @@ pub(crate) async fn touch_status(tx: &mut Tx, job: JobId, urgent: bool) -> Resul
         .bind(urgent),
     )
     .await?;
-    Ok(())
+    if urgent { notify::notify(tx, Channel::Outbox).await } else { Ok(()) }
 }
 
 /// The jobs that wait behind one of this installation have another place in the queue now.

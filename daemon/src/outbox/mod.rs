@@ -32,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// What could not be told for so long is of no use to anybody.
 const TOO_LATE: Duration = Duration::from_hours(48);
 /// How many replies one process sends at once.
-const SENDERS: usize = 4;
+const SENDERS: usize = 2;
 
 /// Where a reply goes.
 #[derive(Debug, Clone, Serialize, Deserialize)]

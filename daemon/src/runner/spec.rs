@@ -163,6 +163,7 @@ mod tests {
             first_parent: false,
             fixed: false,
             paths: vec!["a".into(), "b".into()],
+            skip_ranges: Vec::new(),
             skip: Vec::new(),
         }
     }

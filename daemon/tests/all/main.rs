@@ -19,6 +19,7 @@ mod search_agrees_with_git;
 mod search_on_any_answers;
 mod search_simulated;
 mod search_world;
+mod serve_comment;
 mod serve_database;
 mod serve_health;
 mod serve_jobs;

@@ -55,6 +55,7 @@ impl World {
             first_parent: false,
             fixed: false,
             paths: Vec::new(),
+            skip_ranges: Vec::new(),
             skip: Vec::new(),
         };
         let job = NewJob {
