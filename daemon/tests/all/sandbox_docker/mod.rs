@@ -8,4 +8,5 @@ mod escapes;
 mod exhaustion;
 mod network;
 mod planted;
+mod tampering;
 mod world;
