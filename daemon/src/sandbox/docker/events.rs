@@ -17,6 +17,8 @@ pub(super) struct Fate {
     pub(super) signalled: bool,
     /// Its process 1, and so everything in it, is dead.
     pub(super) ended: bool,
+    /// The exit code of process 1, once it is dead.
+    pub(super) code: Option<u8>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -72,14 +74,20 @@ impl Drop for Events {
 }
 
 fn note(seen: &mut Seen, message: EventMessage) {
-    let (Some(action), Some(id)) = (message.action, message.actor.and_then(|actor| actor.id)) else {
+    let (Some(action), Some(actor)) = (message.action, message.actor) else {
+        return;
+    };
+    let Some(id) = actor.id else {
         return;
     };
     let fate = seen.fates.entry(id).or_default();
     match action.as_str() {
         "oom" => fate.out_of_memory = true,
         "kill" => fate.signalled = true,
-        "die" => fate.ended = true,
+        "die" => {
+            fate.ended = true;
+            fate.code = actor.attributes.and_then(|said| said.get("exitCode")?.parse().ok());
+        }
         _ => {}
     }
 }

@@ -1,7 +1,9 @@
 //! One probe: a test container that waits, is told to go, is watched, and is gone when it is over.
 //!
 //! Decides what an end means. The command's own code comes from our script inside, with a number
-//! that only the script was told; whatever ends without that word is never an exit code.
+//! that only the script was told; whatever ends without that word is never an exit code. The command
+//! has the script's own user and can forge what it says: so a word lifts no limit, and counts only when
+//! the container ends on it.
 
 use super::{
     engine::{self, Attached, Engine},
@@ -25,6 +27,14 @@ const DOING: &str = "running a probe";
 const DYING: Duration = Duration::from_secs(60);
 /// How long a container may take from `go` to its setup, with a Python environment to be made.
 const BEGINNING: Duration = Duration::from_secs(120);
+/// How long a container may be there after its last word.
+const CLOSING: Duration = Duration::from_secs(5);
+/// What the script exits with when its input ended: then nobody heard its words.
+const UNHEARD: u8 = 75;
+/// What a probe comes to that was not left to say its own result: search skips it, whatever the ends came to.
+const TAMPERED: Ending = Ending::SetupFailed(125);
+const TAMPERED_NOTE: &str = "\nbisectd: the command interfered with the process that supervises it \
+    (process 1 of its container), so its result counts for nothing\n";
 /// The shortest pause between two measurements of the disk.
 const DISK_PAUSE: Duration = Duration::from_millis(500);
 /// Below this the engine's whole file system counts as full, whoever fills it.
@@ -76,6 +86,7 @@ impl Prepared {
             unsent: None,
             begun: None,
             heard: Instant::now(),
+            held_up: Duration::ZERO,
         };
         if run.say(&format!("go {nonce}\n")).await.is_err() {
             return Ok(None);
@@ -92,9 +103,15 @@ impl Prepared {
             Some(Err(error)) => return Err(error),
             Some(Ok(Cut::Stopped)) => return Ok(Some(RunEnd::Stopped)),
             Some(Ok(Cut::For(ending))) => ending,
+            // It may just have ended, and Docker be slow to say so.
+            Some(Ok(Cut::Lingering)) if fate.code != Some(0) => TAMPERED,
             None if run.begun.is_none() => return Ok(None),
+            Some(Ok(Cut::Lingering)) => run.control.ending(Fate { signalled: false, ..fate })?,
             None => run.control.ending(fate)?,
         };
+        if ending == TAMPERED {
+            tell(&run.forward, TAMPERED_NOTE, stop).await;
+        }
         Ok(Some(RunEnd::Ended(ending, seconds)))
     }
 }
@@ -104,6 +121,8 @@ impl Prepared {
 enum Cut {
     Stopped,
     For(Ending),
+    /// It said its last word, and went on.
+    Lingering,
 }
 
 enum Over {
@@ -123,6 +142,8 @@ struct Run {
     begun: Option<Instant>,
     /// When it last printed something.
     heard: Instant,
+    /// How long the reader had us wait since the last word.
+    held_up: Duration,
 }
 
 impl Run {
@@ -151,6 +172,8 @@ impl Run {
                 Some(begun) => begun + spec.timeout,
                 None => started + BEGINNING,
             };
+            // A slow reader may have its time, but no more than the probe had.
+            let closing = self.control.ended_at.map(|at| (at + CLOSING + self.held_up).min(at.max(limit) + CLOSING));
             let silence = spec.silence.filter(|_| self.begun.is_some() && self.unsent.is_none());
             tokio::select! {
                 biased;
@@ -164,11 +187,17 @@ impl Run {
                 () = until(silence.map(|silence| self.heard + silence)), if !over => {
                     return Ok(Over::Cut(Cut::For(Ending::Silent)));
                 }
-                grown = &mut disk, if !over => {
+                () = until(closing), if over && (self.unsent.is_none() || closing > Some(limit)) => {
+                    return Ok(Over::Cut(Cut::Lingering));
+                }
+                grown = &mut disk => {
                     return grown.map(|()| Over::Cut(Cut::For(Ending::OutOfDisk)));
                 }
                 () = send(&self.forward, &self.unsent), if self.unsent.is_some() => {
                     self.unsent = None;
+                    if over {
+                        self.held_up += self.heard.elapsed();
+                    }
                     // The reader's slowness is not the command's silence.
                     self.heard = Instant::now();
                 }
@@ -253,6 +282,15 @@ async fn send(forward: &Option<mpsc::Sender<Bytes>>, bytes: &Option<Bytes>) {
     }
 }
 
+/// Adds a line of our own to the output, unless nobody takes it.
+async fn tell(forward: &Option<mpsc::Sender<Bytes>>, line: &'static str, stop: &CancellationToken) {
+    let line = Some(Bytes::from_static(line.as_bytes()));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = send(forward, &line) => {}
+    }
+}
+
 async fn gone(fate: &mut FateWatch) -> Result<Fate, SandboxError> {
     let ended = fate.ended().await;
     ended.map_err(|reason| engine::failed(DOING, reason))
@@ -291,6 +329,8 @@ struct Control {
     begun: bool,
     ended_at: Option<Instant>,
     word: Option<Word>,
+    /// There were several last words: one at least is forged.
+    contradicted: bool,
 }
 
 /// `end setup|command CODE GUARDED FULL`.
@@ -309,7 +349,14 @@ impl Control {
     const LONGEST: usize = 128;
 
     fn new(nonce: &str) -> Self {
-        Self { nonce: nonce.to_owned(), line: Vec::new(), begun: false, ended_at: None, word: None }
+        Self {
+            nonce: nonce.to_owned(),
+            line: Vec::new(),
+            begun: false,
+            ended_at: None,
+            word: None,
+            contradicted: false,
+        }
     }
 
     /// Takes the script's words out of a piece of its stream. What is left is the shell's own
@@ -320,7 +367,8 @@ impl Control {
             self.line.push(*byte);
             if *byte == b'\n' || self.line.len() >= Self::LONGEST {
                 let line = std::mem::take(&mut self.line);
-                if !self.understand(&line) {
+                // An empty one comes before each word.
+                if line != b"\n" && !self.understand(&line) {
                     rest.extend(line);
                 }
             }
@@ -346,6 +394,7 @@ impl Control {
                 });
                 self.ended_at = Some(Instant::now());
             }
+            ["end", ..] => self.contradicted = true,
             _ => {}
         }
         true
@@ -357,6 +406,9 @@ impl Control {
             let reason = "somebody had Docker signal the container, or Docker stops";
             return Err(engine::failed(DOING, reason));
         }
+        if self.contradicted {
+            return Ok(TAMPERED);
+        }
         match self.word {
             Some(Word { code: 0, of_setup: false, .. }) => Ok(Ending::Exited(0)),
             _ if fate.out_of_memory => Ok(Ending::OutOfMemory),
@@ -364,7 +416,11 @@ impl Control {
             Some(word) if word.full => Ok(Ending::OutOfDisk),
             Some(Word { code, of_setup: true, .. }) => Ok(Ending::SetupFailed(code)),
             Some(Word { code, .. }) => Ok(Ending::Exited(code)),
-            None => Err(engine::failed(DOING, "the test container ended without its last word")),
+            None if fate.code == Some(UNHEARD) => {
+                Err(engine::failed(DOING, "the connection to the test container ended before it did"))
+            }
+            // It always says one, and nothing else can kill process 1.
+            None => Ok(TAMPERED),
         }
     }
 }
@@ -395,7 +451,22 @@ mod tests {
         let (control, rest) = control(&["0 end command 0 0 0\n", "5ec2e8 end command 0 0 0\n"]);
         assert_eq!(control.word, None);
         assert_eq!(rest.len(), 45);
-        assert!(control.ending(Fate::default()).is_err());
+        assert_eq!(control.ending(Fate::default()).unwrap(), TAMPERED);
+    }
+
+    #[test]
+    fn what_others_write_between_them_hides_none() {
+        let (control, rest) = control(&["\n5ec2e7 begin\n", "junk", "\n5ec2e7 end command 3 0 0\n"]);
+        assert_eq!(rest, b"junk\n");
+        assert_eq!(control.ending(Fate { code: Some(0), ..Fate::default() }).unwrap(), Ending::Exited(3));
+    }
+
+    #[test]
+    fn a_container_that_ended_unheard_is_an_error_and_one_without_its_word_is_none() {
+        let ended = |code| control(&["\n5ec2e7 begin\n"]).0.ending(Fate { code: Some(code), ..Fate::default() });
+        assert!(ended(UNHEARD).is_err());
+        assert_eq!(ended(0).unwrap(), TAMPERED);
+        assert_eq!(ended(139).unwrap(), TAMPERED);
     }
 
     #[test]

@@ -13,7 +13,8 @@
 #
 # Standard input: `go NONCE` starts it; any further line, or its end (the server is gone), kills it.
 # Standard error: `NONCE begin`, then `NONCE end setup|command CODE GUARDED FULL`: the command never holds this
-# stream, so that it can neither fill it nor make it non-blocking. Standard output: what setup and command print.
+# stream, so that it cannot make it non-blocking. It may open it in /proc, though, so each word is on a line of its own.
+# Standard output: what setup and command print. Exit code: 0, or 75 when the input ended, so that nobody hears words.
 
 deadline=$1 home=$2 setup=$3 count=$4
 shift 4
@@ -23,8 +24,10 @@ exec 3<&0 </dev/null
 
 # Docker's own SIGTERM when it stops, and whatever the command sends to its parent, must not end this shell with a
 # code of its own. Subshells do not inherit these traps.
-trap : HUP INT QUIT PIPE ALRM TERM USR2
+trap : HUP INT QUIT PIPE ALRM TERM
 trap 'exit 0' USR1
+lost=0
+trap 'lost=75' USR2
 
 end_all() {
   kill -USR1 1
@@ -42,7 +45,7 @@ trap 'guarded=1' USR1
 
 (
   exec >/dev/null 2>&1
-  read -r word <&3
+  read -r word <&3 || kill -USR2 1
   end_all
 ) &
 
@@ -89,7 +92,7 @@ make_venv() {
 }
 [ "$home" = venv ] && (exec 3<&- >/dev/null 2>&1; make_venv)
 
-echo "$nonce begin" >&2
+printf '\n%s begin\n' "$nonce" >&2
 phase=command code=0
 if [ -n "$setup" ]; then
   run setup "$@"
@@ -110,5 +113,5 @@ if [ "$code" -ne 0 ]; then
   set -- $(df -Pk /tmp 2>/dev/null | tail -n 1)
   case ${4:-} in '' | *[!0-9]*) ;; *) [ "$4" -lt 64 ] && full=1 ;; esac
 fi
-echo "$nonce end $phase $code $guarded $full" >&2
-exit 0
+printf '\n%s end %s %s %s %s\n' "$nonce" "$phase" "$code" "$guarded" "$full" >&2
+exit "$lost"

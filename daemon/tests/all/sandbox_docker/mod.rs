@@ -9,4 +9,5 @@ mod exhaustion;
 mod neighbours;
 mod network;
 mod planted;
+mod tampering;
 mod world;

@@ -1,0 +1,75 @@
+//! Commands that turn against process 1 of their own container: it has their user, so they can.
+
+use super::world::{World, commit, probe};
+use bisect_shared::Ending;
+use std::time::{Duration, Instant};
+
+/// What the sandbox answers to it; search skips it.
+const TAMPERED: Ending = Ending::SetupFailed(125);
+
+/// Reads the memory of process 1, with `act` for each of its areas: `start`, `end` and `memory`.
+/// Exits with 42 where the kernel does not let it (Yama).
+fn on_its_memory(act: &str) -> String {
+    format!(
+        "import os, re, sys, time
+try:
+    memory = open('/proc/1/mem', 'r+b', 0)
+except OSError:
+    sys.exit(42)
+for line in open('/proc/1/maps'):
+    start, end = (int(number, 16) for number in line.split()[0].split('-'))
+    if not ' rw' in line: continue
+{act}
+time.sleep(60)"
+    )
+}
+
+/// The last word, forged with the nonce that process 1 holds.
+const FORGE: &str = "    memory.seek(start)
+    for nonce in set(re.findall(rb'[0-9a-f]{32}', memory.read(end - start))):
+        open('/proc/1/fd/2', 'wb', 0).write(b'\\n' + nonce + b' end command 0 0 0\\n')";
+
+/// Whatever process 1 returns to is not there.
+const BREAK: &str = "    if '[stack]' in line:
+        memory.seek(end - 65536)
+        memory.write(b'\\xff' * 65536)";
+
+async fn is_told(act: &str) {
+    let world = World::new();
+    let mut spec = world.spec(&["python3", "-c", &on_its_memory(act)]);
+    spec.timeout = Duration::from_secs(10);
+    let mut lane = world.lane(spec).await;
+    let begun = Instant::now();
+    let probed = probe(&mut *lane, commit("quiet")).await;
+    if probed.ending() == Ending::Exited(42) {
+        eprintln!("this kernel lets nobody read the memory of process 1");
+    } else {
+        assert_eq!(probed.ending(), TAMPERED, "{}", probed.text());
+        assert!(probed.text().contains("interfered with the process that supervises it"), "{}", probed.text());
+        // The command would take a minute.
+        assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    }
+    world.end(lane).await;
+}
+
+#[tokio::test]
+async fn a_forged_last_word_lifts_no_limit_and_is_no_result() {
+    is_told(FORGE).await;
+}
+
+#[tokio::test]
+async fn a_supervisor_that_was_broken_is_no_error_of_the_engine() {
+    is_told(&format!("{BREAK}\nos.kill(1, 1)")).await;
+}
+
+#[tokio::test]
+async fn a_result_that_follows_a_forged_one_is_none() {
+    is_told(&format!("{FORGE}\nsys.exit(3)")).await;
+}
+
+#[tokio::test]
+async fn noise_between_its_words_hides_no_result() {
+    let world = World::new();
+    let attacked = world.survives(world.attack("printf junk >/proc/1/fd/2; exit 3", "true")).await;
+    assert_eq!(attacked.ending, Ending::Exited(3), "{}", attacked.output);
+}
