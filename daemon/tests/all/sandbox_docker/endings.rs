@@ -135,7 +135,7 @@ async fn timeout_and_silence_end_what_ignores_every_signal() {
 async fn a_stop_ends_the_run_at_once_and_the_lane_goes_on() {
     let world = World::new();
     let mut lane =
-        world.lane(world.attack("echo up; mkdir build; touch build/kept; sleep 600", "test -e build/kept")).await;
+        world.lane(world.attack("mkdir build; touch build/kept; echo up; sleep 600", "test -e build/kept")).await;
     let stop = CancellationToken::new();
     let mut cancelled = None;
     let probed = probe_until(&mut *lane, commit("evil-0"), stop.clone(), |output| {
