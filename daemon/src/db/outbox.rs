@@ -158,8 +158,8 @@ pub(crate) async fn touch_status(tx: &mut Tx, job: JobId, urgent: bool) -> Resul
         sqlx::query(
             "UPDATE outbox SET revision = revision + 1, state = 'waiting', urgent = $2 OR (urgent AND state = 'waiting'), \
              attempts = CASE WHEN state = 'waiting' THEN attempts ELSE 0 END, \
-             available_at = CASE WHEN state = 'waiting' AND attempts > 0 THEN available_at \
-                                 WHEN $2 THEN now() ELSE greatest(edit_after, now()) END \
+             available_at = CASE WHEN $2 THEN now() WHEN state = 'waiting' AND attempts > 0 THEN available_at \
+                                 ELSE greatest(edit_after, now()) END \
              WHERE job_id = $1 AND kind = 'status' AND state <> 'dropped'",
         )
         .bind(job.0)
@@ -241,7 +241,8 @@ pub async fn sent(tx: &mut Tx, row: &OutboxRow, pause: Duration) -> Result<(), D
     .map(drop)
 }
 
-/// It was not told: tried again after `pause`, or never, when that is `None`.
+/// It was not told: tried again after `pause`, or never, when that is `None`. A result that came meanwhile
+/// does not wait for the progress that could not be told.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
@@ -250,11 +251,13 @@ pub async fn failed(tx: &mut Tx, row: &OutboxRow, pause: Option<Duration>, error
         sqlx::query(
             "UPDATE outbox SET leased_by = NULL, leased_until = NULL, last_error = $2, \
              state = CASE WHEN $3::float8 IS NULL THEN 'dropped' ELSE state END, \
-             available_at = now() + make_interval(secs => coalesce($3, 0)) WHERE id = $1",
+             available_at = CASE WHEN urgent AND revision > $4 THEN now() \
+                                 ELSE now() + make_interval(secs => coalesce($3, 0)) END WHERE id = $1",
         )
         .bind(row.id)
         .bind(error)
-        .bind(pause.map(|pause| pause.as_secs_f64())),
+        .bind(pause.map(|pause| pause.as_secs_f64()))
+        .bind(row.revision),
     )
     .await
     .map(drop)

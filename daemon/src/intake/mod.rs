@@ -139,6 +139,10 @@ impl Intake {
     /// will never let us work off is recorded as failed, with the reason.
     async fn again_later(&self, delivery: &LeasedDelivery, error: &IntakeError) -> Result<(), DbError> {
         let wait = match error {
+            // Until the operator mends it, or GitHub is itself again: the command is not lost for that.
+            IntakeError::Github(GithubError::Configuration(_) | GithubError::Misunderstood { .. }) => {
+                Some(Duration::ZERO)
+            }
             IntakeError::Github(error) => error.retry_after(),
             IntakeError::Database(_) => Some(Duration::ZERO),
         };

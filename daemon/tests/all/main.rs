@@ -12,6 +12,7 @@ mod database_away;
 mod deliveries;
 mod github;
 mod infrastructure;
+mod outbox;
 mod private_postgres;
 mod queue;
 mod sandbox_docker;

@@ -2,7 +2,6 @@
 
 use crate::support::{Project, Service, World, eventually};
 use github_lookalike::{Lookalike, NewRepository, Role, World as GitHub};
-use std::time::Duration;
 
 #[tokio::test]
 async fn a_comment_becomes_a_proven_answer_on_github() {
@@ -32,15 +31,9 @@ async fn a_comment_becomes_a_proven_answer_on_github() {
     hub.set_webhook_url(app.id, &format!("{}/webhook", service.address));
 
     let asked = hub.comment("ada", "octo/calc", issue, "/bisect c0 main test \"$(cat n)\" -lt 5").await.unwrap();
-    let job = world.job_appears().await.id;
+    world.job_appears().await;
     let ended = async || world.job().await.status.is_final().then_some(());
-    tokio::time::timeout(Duration::from_secs(100), async {
-        while ended().await.is_none() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("job {job} ends: {}", service.log()));
+    eventually("the job ends", ended).await;
     let culprit = world.project.sha("c5").to_string();
     let answer = eventually("the answer is told", async || {
         let comments = hub.comments("octo/calc", issue).unwrap();
