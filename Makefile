@@ -18,7 +18,7 @@ test: ## run every test, those with Docker and PostgreSQL included
 lint: ## what must be clean: format, clippy, documentation, licences, scripts, links
 	@.ci/lint
 
-bench: setup ## measure against `git bisect run` (docs/benchmarks.md)
+bench: setup ## measure against `git bisect run` and FastAPI (docs/benchmarks.md)
 	@bench/run.sh
 
 playground: ## (comes with the service) a local GitHub look-alike to write /bisect in

@@ -3,7 +3,8 @@
 
     bench/measure.py --programs target/release [--results FOLDER] [--record]
 
-BENCH_RUNS: how many culprits per case (default 5). BENCH_ONLY: some of sleep,lognormal,build,graph,schedule, with commas.
+BENCH_RUNS: how many culprits per case (default 5). BENCH_ONLY: some of sleep,lognormal,build,graph,schedule and, of the
+service, webhooks,start,claims,idle,takeover, with commas.
 Standard library only. Nothing stays behind, also after Ctrl-C.
 """
 
@@ -23,11 +24,13 @@ import time
 import ours
 import peer
 import repositories
+import service
+import service_table
 import table
 
 IMAGE = os.environ.get("DOCKER_RUNNER_IMAGE", "bisect-runner:latest")
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
-CASES = ["sleep", "lognormal", "build", "graph", "schedule"]
+CASES = ["sleep", "lognormal", "build", "graph", "schedule", *service.CASES]
 
 
 def say(text):
@@ -153,7 +156,7 @@ def machine():
     }
 
 
-def measure_all(programs, wanted, folder):
+def measure_all(programs, wanted, folder, kept):
     results = {"date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "runs": RUNS, "machine": machine()}
     kinds = [kind for kind in ("sleep", "lognormal", "build", "graph") if kind in wanted]
     for kind in kinds:
@@ -172,6 +175,7 @@ def measure_all(programs, wanted, folder):
         results["graph"] = graph_case(folder / "graph", programs)
     if "schedule" in wanted:
         results["schedule"] = schedule_case(folder, programs, results.get("sleep", {}).get("overhead", {}).get("median", 0.1))
+    service.measure(programs, wanted, results, kept, RUNS)
     results["machine"]["load_after"] = os.getloadavg()
     return results
 
@@ -191,14 +195,14 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bisect-bench-repositories-"))
     folder.chmod(0o755)
     try:
-        results = measure_all(options.programs.resolve(), wanted, folder)
+        options.results.mkdir(parents=True, exist_ok=True)
+        results = measure_all(options.programs.resolve(), wanted, folder, options.results.resolve())
     except KeyboardInterrupt:
         sys.exit("bench: interrupted; everything was removed")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
-    text = table.render(results)
-    options.results.mkdir(parents=True, exist_ok=True)
+    text = table.render(results, service_table.lines(results))
     (options.results / "results.md").write_text(text)
     (options.results / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     if options.record:

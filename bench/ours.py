@@ -14,6 +14,7 @@ import tempfile
 import time
 
 import peer
+import postgres
 
 # As many as any row asks for: the default is the number of processors, and tests that sleep need none.
 PROBES_AT_ONCE = "8"
@@ -106,7 +107,8 @@ class Bisectd:
 
     def load_jobs(self, runs):
         """Fills in each run's rows, from the private PostgreSQL, which the last process out has stopped."""
-        with private_postgres(self.data_dir) as query:
+        with postgres.started(self.data_dir / "postgres" / "data", "bisect", "bisect") as server:
+            query = server.query
             jobs = {
                 int(number): Job(float(created), float(claimed), float(completed), [])
                 for number, created, claimed, completed in query(
@@ -124,41 +126,6 @@ class Bisectd:
                     jobs[int(job)].probes.append(probe)
         for run in runs:
             run.job = jobs[run.number]
-
-
-@contextlib.contextmanager
-def private_postgres(data_dir):
-    """Starts the stopped cluster as the user it belongs to, and gives a function that runs one query."""
-    cluster = data_dir / "postgres" / "data"
-    owner = cluster.stat()
-    socket = pathlib.Path(tempfile.mkdtemp(prefix="bisect-bench-db-"))
-    shutil.chown(socket, owner.st_uid, owner.st_gid) if os.geteuid() == 0 else None
-    become = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    programs = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    server = subprocess.Popen(
-        [programs / "postgres", "-D", cluster, "-k", socket, "-c", "listen_addresses="],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=socket, **become,
-    )
-
-    def query(text):
-        command = [programs / "psql", "-h", socket, "-U", "bisect", "-d", "bisect", "-AtF", "\t", "-c", text]
-        answer = subprocess.run(command, capture_output=True, text=True, cwd=socket, check=True, **become)
-        return [line.split("\t") for line in answer.stdout.splitlines()]
-
-    try:
-        for attempt in range(200):
-            try:
-                query("SELECT 1")
-                break
-            except subprocess.CalledProcessError:
-                if server.poll() is not None or attempt == 199:
-                    raise
-                time.sleep(0.05)
-        yield query
-    finally:
-        server.send_signal(signal.SIGINT)  # "fast" shutdown
-        server.wait(60)
-        shutil.rmtree(socket, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -158,19 +158,19 @@ def rows(results):
         yield limit_row("Second job on a repository: claim to its first command", "", sleep["lanes"][1]["phases"]["claim to first command"], 1, 2)
 
 
-def render(results):
+def render(results, service=()):
+    """The whole text; `service`: the lines of the other table."""
     machine = results["machine"]
     loads = " / ".join(f"{load[0]:.2f}" for load in (machine["load"], machine["load_after"]))
     others = ", ".join(f"{kind} {results[kind]['others_busy']:.2f}" for kind in results if isinstance(results[kind], dict) and "others_busy" in results[kind])
+    found = [str(row) for row in rows(results)]
     lines = [
         f"Measured {results['date']}: {machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, Docker {machine['docker']}, "
         f"kernel {machine['kernel']}, {machine['git']}, in the image {machine['git_in_image']}. {results['runs']} culprits per case. "
-        f"Load before / after: {loads}; processors that others kept busy (sleeping tests: while git's runs slept; else before the case): {others}.",
+        f"Load before / after: {loads}" + (f"; processors that others kept busy (sleeping tests: while git's runs slept; else before the case): {others}." if others else "."),
         "",
-        "| case | git | bisectd | ratio | target | |",
-        "|---|---|---|---|---|---|",
-        *(str(row) for row in rows(results)),
-        "",
+        *(["| case | git | bisectd | ratio | target | |", "|---|---|---|---|---|---|", *found, ""] if found else []),
+        *service,
         *details(results),
     ]
     return "\n".join(lines) + "\n"
