@@ -151,7 +151,7 @@ impl Parts {
             let _open = plan.workshop.while_open().await?;
             let deadline = plan.spec.deadline.saturating_sub(plan.opened.elapsed());
             let engine = &plan.workshop.engine;
-            let body = container::test(&engine.config, &plan.spec, &plan.image, &place, deadline);
+            let body = container::test(engine, &plan.spec, &plan.image, &place, deadline);
             Prepared::start(engine, &events, place.labels.name("test"), body).await
         })
     }
