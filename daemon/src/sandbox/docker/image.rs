@@ -39,12 +39,23 @@ impl Images {
             Some(id) => look_for(engine, id).await?,
             None => None,
         };
-        let mut image = match kept {
-            Some(image) => image,
-            None => inspect(engine, &spec.image).await?,
+        match kept {
+            Some(image) => told_apart(engine, image).await,
+            None => told_apart(engine, inspect(engine, &spec.image).await?).await,
+        }
+    }
+
+    /// The image of a job that has begun: no other one takes its place.
+    pub(super) async fn keep(&self, engine: &Engine, spec: &ProbeSpec) -> Result<Image, SandboxError> {
+        let Some(id) = &spec.image_id else { return self.find(engine, spec).await };
+        let gone = || {
+            let name = &spec.image;
+            SandboxError::Unusable(format!(
+                "the image `{name}` ({id}) was removed from this machine while the job ran; what the name means now may \
+                 be another image, so run the job again"
+            ))
         };
-        image.is_runner = image.id == inspect(engine, &engine.config.runner_image).await?.id;
-        Ok(image)
+        told_apart(engine, look_for(engine, id).await?.ok_or_else(gone)?).await
     }
 
     /// As [`Images::find`], and runs a shell in it once. The runner image is known to have one.
@@ -57,6 +68,12 @@ impl Images {
         }
         Ok(image)
     }
+}
+
+/// The runner image by whatever name.
+async fn told_apart(engine: &Engine, image: Image) -> Result<Image, SandboxError> {
+    let is_runner = image.id == inspect(engine, &engine.config.runner_image).await?.id;
+    Ok(Image { is_runner, ..image })
 }
 
 async fn inspect(engine: &Engine, name: &str) -> Result<Image, SandboxError> {

@@ -283,7 +283,7 @@ async fn send(forward: &Option<mpsc::Sender<Bytes>>, bytes: &Option<Bytes>) {
 }
 
 /// Adds a line of our own to the output, unless nobody takes it.
-async fn tell(forward: &Option<mpsc::Sender<Bytes>>, line: &'static str, stop: &CancellationToken) {
+pub(super) async fn tell(forward: &Option<mpsc::Sender<Bytes>>, line: &'static str, stop: &CancellationToken) {
     let line = Some(Bytes::from_static(line.as_bytes()));
     tokio::select! {
         () = stop.cancelled() => {}

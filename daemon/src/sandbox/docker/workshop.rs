@@ -160,7 +160,7 @@ impl Workshop {
 
     /// The image of test containers: what it was for the first lane.
     pub(super) async fn image(&self, images: &Images) -> Result<Image, SandboxError> {
-        let find = || images.find(&self.engine, &self.spec);
+        let find = || images.keep(&self.engine, &self.spec);
         self.image.get_or_try_init(find).await.cloned()
     }
 
