@@ -44,6 +44,8 @@ pub enum Ending {
     OutOfMemory,
     /// Its workspace or `/tmp` grew beyond the budget.
     OutOfDisk,
+    /// It interfered with what supervises it, so that its result counts for nothing.
+    Tampered,
 }
 
 impl Ending {
@@ -57,6 +59,7 @@ impl Ending {
             Self::Silent => "silent",
             Self::OutOfMemory => "out_of_memory",
             Self::OutOfDisk => "out_of_disk",
+            Self::Tampered => "tampered",
         }
     }
 
@@ -79,6 +82,7 @@ impl Ending {
             ("silent", _) => Self::Silent,
             ("out_of_memory", _) => Self::OutOfMemory,
             ("out_of_disk", _) => Self::OutOfDisk,
+            ("tampered", _) => Self::Tampered,
             _ => return None,
         })
     }
@@ -94,6 +98,7 @@ impl fmt::Display for Ending {
             Self::Silent => f.write_str("silent for too long"),
             Self::OutOfMemory => f.write_str("out of memory"),
             Self::OutOfDisk => f.write_str("out of disk"),
+            Self::Tampered => f.write_str("interfered with its own supervision"),
         }
     }
 }
@@ -112,6 +117,7 @@ mod tests {
             Ending::Silent,
             Ending::OutOfMemory,
             Ending::OutOfDisk,
+            Ending::Tampered,
         ];
         for ending in endings {
             assert_eq!(Ending::from_parts(ending.name(), ending.exit_code()), Some(ending));

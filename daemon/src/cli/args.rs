@@ -120,7 +120,8 @@ pub struct BisectArgs {
     /// Never test the commits of this range, or this one commit (repeatable); the ends cannot be among them.
     #[arg(long, value_name = "A..B")]
     pub skip: Vec<String>,
-    /// Set a variable for the command (repeatable).
+    /// Set a variable for the command (repeatable). Its value is kept with the job in the database, in clear text; no
+    /// page, report or comment shows it.
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub env: Vec<(String, String)>,
     /// What the command may reach: `egress` (the public internet) or `none` [default: RUNNER_NETWORK,

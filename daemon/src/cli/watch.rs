@@ -224,6 +224,7 @@ mod tests {
             commit: "fa1d84b47bad6d8f5f655070d261a1d0b9d605c6".parse::<Sha>().unwrap(),
             purpose: Purpose::Proof,
             lane: 0,
+            image: None,
             state,
             verdict: None,
             seconds: matches!(state, ProbeState::Ended(_)).then_some(seconds),

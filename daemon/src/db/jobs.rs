@@ -1,11 +1,24 @@
 //! `bisect_jobs`: one row per request. The queue decides; these are its statements.
 
+/// All columns; `visible` for those that a viewer may read, without what only the engine reads.
 macro_rules! columns {
     () => {
-        "id, status, installation_id, repository_id, source, affinity, requested_by, issue_number, comment_id, \
-         retry_of, request_key, good_sha, more_good_shas, bad_sha, command, setup, image, lanes, timeout_seconds, \
-         max_seconds, spec, priority, worker_id, heartbeat_at, attempt_count, handover_count, claim_epoch, \
-         event_seq, candidates_left, expected_probes, cancel_requested_by, result, culprit_sha, report, error, created_at, started_at, completed_at"
+        columns!("spec", "request_key")
+    };
+    (visible) => {
+        columns!("'null'::jsonb AS spec", "NULL::text AS request_key")
+    };
+    ($spec:literal, $request_key:literal) => {
+        concat!(
+            "id, status, installation_id, repository_id, source, affinity, requested_by, issue_number, comment_id, \
+             retry_of, ",
+            $request_key,
+            ", good_sha, more_good_shas, bad_sha, command, setup, image, lanes, timeout_seconds, max_seconds, ",
+            $spec,
+            ", priority, worker_id, heartbeat_at, attempt_count, handover_count, claim_epoch, event_seq, \
+             candidates_left, expected_probes, cancel_requested_by, result, culprit_sha, report, error, created_at, \
+             started_at, completed_at"
+        )
     };
 }
 
@@ -20,7 +33,7 @@ pub(crate) use state::{
     any_of_worker, beat, end, flag_cancel, lock_leased, lock_of_worker, lock_stale, lock_unfinished, put_back,
 };
 
-use super::{DbError, Tx};
+use super::{Database, DbError, Lease, LeaseError, Tx, lease};
 use bisect_shared::{JobId, Sha};
 
 /// Tells how far a job is, in the transaction of a write under its lease.
@@ -47,6 +60,37 @@ pub async fn seconds_since_start(tx: &mut Tx, job: JobId) -> Result<f64, DbError
 pub async fn find(tx: &mut Tx, job: JobId) -> Result<Option<JobRow>, DbError> {
     let sql = concat!("SELECT ", columns!(), " FROM bisect_jobs WHERE id = $1");
     tx.optional(sqlx::query_as(sql).bind(job.0)).await
+}
+
+/// The job as a viewer may know it ([`super::Database::begin_as_viewer`]), who may not read the values of `--env`: without
+/// spec and request key.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn find_visible(tx: &mut Tx, job: JobId) -> Result<Option<JobRow>, DbError> {
+    let sql = concat!("SELECT ", columns!(visible), " FROM bisect_jobs WHERE id = $1");
+    tx.optional(sqlx::query_as(sql).bind(job.0)).await
+}
+
+/// Under this lease, what the name of the job's image means from now on.
+///
+/// # Errors
+/// [`LeaseError::Lost`]: start nothing.
+pub async fn set_image(db: &Database, lease: &Lease, image: &str) -> Result<(), LeaseError> {
+    let mut tx = lease::hold(db, lease, "set_image").await?;
+    let sql = "UPDATE bisect_jobs SET image_id = $2 WHERE id = $1 AND image_id IS DISTINCT FROM $2";
+    tx.execute(sqlx::query(sql).bind(lease.job().0).bind(image)).await?;
+    Ok(tx.commit().await?)
+}
+
+/// What the name of the job's image meant to whoever ran it last; `None` before its first run.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn image(tx: &mut Tx, job: JobId) -> Result<Option<String>, DbError> {
+    let row: Option<(Option<String>,)> =
+        tx.optional(sqlx::query_as("SELECT image_id FROM bisect_jobs WHERE id = $1").bind(job.0)).await?;
+    Ok(row.and_then(|(image,)| image))
 }
 
 /// Inserts a job, unless an unfinished one has the same `request_key`.

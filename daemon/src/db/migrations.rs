@@ -42,6 +42,17 @@ pub enum MigrationError {
         "another migration is running, or something holds a lock on a table: look at `SELECT * FROM pg_locks WHERE NOT granted`"
     )]
     Locked,
+    /// The role of the dashboard's viewers cannot be made, or be used by this user.
+    #[error(
+        "{user} cannot make or use the role bisect_dashboard, as which the dashboard reads (a role belongs to the whole server, \
+         and another database's owner may have made it): have a superuser run `{way_out}`, then try again"
+    )]
+    ViewersRole {
+        /// The database's owner, as an identifier.
+        user: String,
+        /// The statements that a superuser has to run.
+        way_out: String,
+    },
     /// A migration failed; it is undone as a whole.
     #[error("migration {version} failed and was undone: {cause}")]
     Failed {
@@ -132,6 +143,7 @@ pub async fn up(settings: &DatabaseSettings, to: Option<i64>) -> Result<Vec<Migr
         known(version)?;
     }
     session.refuse_a_foreign_schema().await?;
+    session.see_to_the_viewers_role(to).await?;
     let result = MIGRATOR.run_direct(to, &mut session.connection, false).await;
     session.close(result).await
 }
@@ -184,6 +196,13 @@ pub async fn check_schema(db: &Database) -> Result<SchemaState, DbError> {
 }
 
 const PRESENT: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL, to_regclass('bisect_jobs') IS NOT NULL";
+/// The role of [`Database::begin_as_viewer`], and the migration that needs it.
+const VIEWERS: &str = "bisect_dashboard";
+const VIEWERS_NEEDED: i64 = 20260101000004;
+/// Whether this user may use it (null: there is none), whether it may make roles, its name, the server's version.
+const ABOUT_VIEWERS: &str = "SELECT (SELECT pg_has_role(current_user, oid, 'USAGE') FROM pg_roles WHERE rolname = $1), \
+    rolcreaterole OR rolsuper, quote_ident(rolname), current_setting('server_version_num')::int \
+    FROM pg_roles WHERE rolname = current_user";
 const APPLIED: &str =
     "SELECT version, description, installed_on, success, checksum FROM _sqlx_migrations ORDER BY version";
 
@@ -295,6 +314,40 @@ impl Session {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The migration makes the role and gives it to this user, where it can. Since PostgreSQL 16 the right to
+    /// make roles no longer implies the right to give away those of others, so on a server with two owners the
+    /// second one needs help: here it is told which, instead of failing half-way without a word about it.
+    async fn see_to_the_viewers_role(&mut self, to: Option<i64>) -> Result<(), MigrationError> {
+        let done = self.applied().await?.iter().any(|applied| applied.version == VIEWERS_NEEDED);
+        if done || to.is_some_and(|to| to < VIEWERS_NEEDED) {
+            return Ok(());
+        }
+        let about = sqlx::query_as(ABOUT_VIEWERS).bind(VIEWERS).fetch_one(&mut self.connection).await;
+        let (usable, makes_roles, user, server): (Option<bool>, bool, String, i32) =
+            about.map_err(|error| DbError::from_sqlx(error, &self.place))?;
+        let grant = format!("GRANT {VIEWERS} TO {user}");
+        let given = match usable {
+            Some(false) => self.connection.execute(sqlx::AssertSqlSafe(grant.clone())).await.map(drop),
+            Some(true) | None => Ok(()),
+        };
+        if makes_roles && given.is_ok() {
+            return Ok(());
+        }
+        let mut statements = Vec::new();
+        if !makes_roles {
+            statements.push(format!("ALTER ROLE {user} CREATEROLE"));
+        }
+        match given.map_err(|error| DbError::from_sqlx(error, &self.place)) {
+            // Said in full where a user that inherits nothing would be given too little.
+            Err(DbError::Query(_)) if server >= 160_000 => {
+                statements.push(format!("{grant} WITH INHERIT TRUE, SET TRUE"));
+            }
+            Err(DbError::Query(_)) => statements.push(grant),
+            other => other?,
+        }
+        Err(MigrationError::ViewersRole { user, way_out: statements.join("; ") })
     }
 
     async fn close(mut self, result: Result<(), MigrateError>) -> Result<Vec<MigrationStatus>, MigrationError> {

@@ -43,6 +43,8 @@ pub struct ProbeRow {
     pub purpose: Purpose,
     /// The workspace it ran in.
     pub lane: u32,
+    /// The image it ran in, by its digest, where that is known.
+    pub image: Option<String>,
     /// Where it stands.
     pub state: ProbeState,
     /// What it says about its commit, once that is decided.
@@ -59,7 +61,7 @@ pub struct ProbeRow {
 
 macro_rules! columns {
     () => {
-        "id, job_id, epoch, commit_sha, purpose, lane, ending, exit_code, verdict, seconds, cached, started_at, \
+        "id, job_id, epoch, commit_sha, purpose, lane, image_id, ending, exit_code, verdict, seconds, cached, started_at, \
          finished_at"
     };
 }
@@ -73,6 +75,7 @@ impl<'r> FromRow<'r, PgRow> for ProbeRow {
             commit: row::parsed(row, "commit_sha")?,
             purpose: row::parsed(row, "purpose")?,
             lane: row::count(row, "lane")?,
+            image: row.try_get("image_id")?,
             state: state(row)?,
             verdict: row::parsed_option(row, "verdict")?,
             seconds: row.try_get("seconds")?,
@@ -122,8 +125,9 @@ pub async fn start_probes(
     let mut ids: Vec<(i64,)> = tx
         .all(
             sqlx::query_as(
-                "INSERT INTO probes (job_id, epoch, commit_sha, purpose, lane) \
-                 SELECT $1, $2, p.commit_sha, p.purpose, p.lane \
+                "INSERT INTO probes (job_id, epoch, commit_sha, purpose, lane, image_id) \
+                 SELECT $1, $2, p.commit_sha, p.purpose, p.lane, \
+                 (SELECT image_id FROM bisect_jobs WHERE id = $1) \
                  FROM unnest($3::text[], $4::text[], $5::int[]) WITH ORDINALITY AS p (commit_sha, purpose, lane, place) \
                  ORDER BY p.place RETURNING id",
             )

@@ -13,7 +13,7 @@ use crate::{
     report::{Commit, Failure, ProbeLine, ProofLine, Report, replay, text},
     search::{Conclusion, Question},
 };
-use bisect_shared::{Purpose, ResultKind, Sha, Verdict};
+use bisect_shared::{Ending, Purpose, ResultKind, Sha, Verdict};
 use std::collections::HashMap;
 
 /// Suspects that are described in full; the others are only named.
@@ -25,6 +25,8 @@ pub(super) struct Told<'a> {
     pub(super) question: &'a Question,
     pub(super) repository: &'a Repository,
     pub(super) runs: &'a [RecordedRun],
+    /// What came up before the search.
+    pub(super) notes: &'a [String],
     pub(super) job: &'a JobRow,
     pub(super) cancelled_by: Option<&'a str>,
 }
@@ -58,8 +60,23 @@ impl Told<'_> {
             commits,
             proof: self.proof(finding),
             failure: self.failure(db, words.failing).await?,
-            notes: words.notes,
+            notes: [self.notes, &words.notes, &self.tampered()].concat(),
         })
+    }
+
+    /// The commits that were skipped for no fault of theirs.
+    fn tampered(&self) -> Vec<String> {
+        let tampered = self.runs.iter().filter(|recorded| recorded.run.ending == Ending::Tampered);
+        let mut commits: Vec<String> = tampered.map(|recorded| recorded.run.commit.short()).collect();
+        commits.dedup();
+        let more = commits.len().saturating_sub(SUSPECTS_SHOWN);
+        commits.truncate(SUSPECTS_SHOWN);
+        if more > 0 {
+            commits.push(format!("{more} more"));
+        }
+        let named = commits.join(", ");
+        let note = format!("skipped, for there the command interfered with process 1, which supervises it: {named}");
+        (!commits.is_empty()).then_some(note).into_iter().collect()
     }
 
     async fn seconds(&self, db: &db::Database) -> Result<f64, db::DbError> {

@@ -40,16 +40,47 @@ impl From<Unwritten> for Finding {
     }
 }
 
-/// Every row of the job's probes.
-pub(super) async fn recorded_rows(runner: &Runner, lease: &Lease) -> Result<Vec<ProbeRow>, db::DbError> {
+/// Every row of the job's probes, and the image that the job ran in last.
+pub(super) async fn recorded_rows(
+    runner: &Runner,
+    lease: &Lease,
+) -> Result<(Vec<ProbeRow>, Option<String>), db::DbError> {
     let mut tx = runner.db.begin().await?;
     let rows = db::probes::probes(&mut tx, lease.job()).await?;
+    let image = db::jobs::image(&mut tx, lease.job()).await?;
     tx.commit().await?;
-    Ok(rows)
+    Ok((rows, image))
+}
+
+/// The runs that count for a job that runs in `image` from now on, and what is to be told of the others: a run in
+/// another image, whatever its name was, says nothing about this one.
+pub(super) fn same_image(rows: Vec<ProbeRow>, name: &str, image: Option<&str>) -> (Vec<RecordedRun>, Vec<String>) {
+    let other = |row: &ProbeRow| row.image.as_deref().zip(image).is_some_and(|(then, now)| then != now);
+    let (others, same): (Vec<ProbeRow>, Vec<ProbeRow>) = rows.into_iter().partition(other);
+    let runs = same.into_iter().filter_map(recorded).collect();
+    let mut images: Vec<String> = others.iter().filter_map(|row| row.image.as_deref().map(short)).collect();
+    images.sort_unstable();
+    images.dedup();
+    let lost = others.into_iter().filter_map(recorded).count();
+    if lost == 0 {
+        return (runs, Vec::new());
+    }
+    let note = format!(
+        "{lost} runs of earlier attempts do not count: where they ran the image {name} was {}, here it is {}",
+        images.join(", "),
+        image.map_or_else(String::new, short)
+    );
+    (runs, vec![note])
+}
+
+/// As `docker images` shows it.
+fn short(image: &str) -> String {
+    let digits = image.rsplit(':').next().unwrap_or(image);
+    digits.chars().take(12).collect()
 }
 
 /// A row that counts: a run that ended by itself, or was ended for what it did.
-pub(super) fn recorded(row: ProbeRow) -> Option<RecordedRun> {
+fn recorded(row: ProbeRow) -> Option<RecordedRun> {
     let ProbeState::Ended(ending) = row.state else { return None };
     Some(RecordedRun {
         probe: row.id,

@@ -4,7 +4,7 @@ use super::{
     End, Runner,
     conclude::{self, Told},
     conductor::Conductor,
-    finding::{Finding, RecordedRun, recorded, recorded_rows, used_before},
+    finding::{Finding, RecordedRun, recorded_rows, same_image, used_before},
     flight::Leftovers,
     interrupt::{Interrupted, Interrupts},
     keeper::Keeper,
@@ -16,7 +16,7 @@ use super::{
     spec_of,
 };
 use crate::{
-    db::jobs::JobRow,
+    db::{self, jobs::JobRow},
     git::{GitError, Repository},
     queue::Lease,
     sandbox::{ProbeSpec, Sandbox, SandboxError},
@@ -48,7 +48,7 @@ pub(super) async fn run(
         prepared = retry(runner.patience, || prepare(runner, lease, job, &spec)) => prepared.map_err(|reason| conclude::failed_early(&spec, &reason)),
         interrupted = interrupts.any() => Err(conclude::interrupted_early(&spec, interrupted, keeper.cancelled_by())),
     };
-    let (question, probe_spec, sandbox, repository, runs) = match prepared {
+    let Prepared { question, probe_spec, sandbox, repository, runs, notes } = match prepared {
         Ok(prepared) => prepared,
         Err(end) => return (end, Leftovers::default()),
     };
@@ -76,8 +76,15 @@ pub(super) async fn run(
         Finding::Interrupted(Interrupted::Stopping) => End::Stopping,
         finding => {
             let cancelled_by = keeper.cancelled_by();
-            let told =
-                Told { spec: &spec, question: &question, repository: &repository, runs: &runs, job, cancelled_by };
+            let told = Told {
+                spec: &spec,
+                question: &question,
+                repository: &repository,
+                runs: &runs,
+                notes: &notes,
+                job,
+                cancelled_by,
+            };
             match persist_read(&interrupts, || told.report(&runner.db, &finding)).await {
                 Ok(report) => End::Report(Box::new(report)),
                 Err(Unwritten::Interrupted(Interrupted::LeaseLost)) => End::LeaseLost,
@@ -101,7 +108,16 @@ pub(super) async fn unpin(runner: &Runner, lease: &Lease, job: &JobRow) {
     }
 }
 
-type Prepared = (Question, ProbeSpec, Arc<dyn Sandbox>, Repository, Vec<RecordedRun>);
+/// All that a search needs.
+struct Prepared {
+    question: Question,
+    probe_spec: ProbeSpec,
+    sandbox: Arc<dyn Sandbox>,
+    repository: Repository,
+    runs: Vec<RecordedRun>,
+    /// For the report.
+    notes: Vec<String>,
+}
 
 /// Everything before the first probe: leftovers removed, objects fetched and pinned, range read,
 /// recorded runs read. The error is the reason and whether another try may help.
@@ -120,14 +136,19 @@ async fn prepare(
     let mirror = runner.mirrors.of_job(job, spec, &*runner.credentials).await.map_err(git_error)?;
     mirror.pin(job, &spec.pinned(), &*runner.credentials).await.map_err(git_error)?;
     let repository = mirror.repository();
-    let rows = recorded_rows(runner, lease).await.map_err(|error| (error.to_string(), true))?;
+    let db_error = |error: &dyn std::fmt::Display| (error.to_string(), true);
+    let (rows, image_id) = recorded_rows(runner, lease).await.map_err(|error| db_error(&error))?;
     let used = used_before(&rows, lease);
     let who = (lease.job(), lease.epoch(), runner.instance.clone());
-    let probe_spec = spec.probe_spec(who, mirror.path().to_owned(), used);
+    let mut probe_spec = ProbeSpec { image_id, ..spec.probe_spec(who, mirror.path().to_owned(), used) };
     // The image is looked at while git reads the range: both take a moment.
     let (checked, question) = tokio::join!(sandbox.check(&probe_spec), question::load(&repository, spec));
-    checked.map_err(sandbox_error)?;
+    let image_id = checked.map_err(sandbox_error)?;
+    if let Some(image) = image_id.as_ref().filter(|image| probe_spec.image_id.as_ref() != Some(image)) {
+        db::jobs::set_image(&runner.db, lease, image).await.map_err(|error| db_error(&error))?;
+    }
     tracing::debug!(job.id = %job.id, probes = rows.len(), "a job is prepared");
-    let runs = rows.into_iter().filter_map(recorded).collect();
-    Ok((question.map_err(git_error)?, probe_spec, sandbox, repository, runs))
+    let (runs, notes) = same_image(rows, &spec.image, image_id.as_deref());
+    probe_spec.image_id = image_id;
+    Ok(Prepared { question: question.map_err(git_error)?, probe_spec, sandbox, repository, runs, notes })
 }

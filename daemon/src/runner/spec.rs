@@ -104,6 +104,7 @@ impl JobSpec {
             instance,
             mirror,
             image: self.image.clone(),
+            image_id: None,
             command: self.command.clone(),
             setup: self.setup.clone(),
             env: self.env.clone(),

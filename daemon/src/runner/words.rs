@@ -211,6 +211,12 @@ fn aborted(run: &Run, why: AbortReason) -> Words {
             format!("--setup fails on the end {end} ({ending}), so there is nothing to compare with."),
             "look at its output and mend the setup, or name another end",
         ),
+        AbortReason::EndTampers => (
+            format!(
+                "On the end {end} the command interfered with process 1 of its container, which supervises it, so its result counts for nothing."
+            ),
+            "let the command leave process 1 alone (no reading of /proc/1/mem or writing to /proc/1/fd); name another end if only this one does it",
+        ),
         AbortReason::EndSkipped => (
             format!("The end {end} cannot be tested ({ending})."),
             "name another commit for this end, one on which the command can answer",

@@ -95,13 +95,13 @@ impl DockerSandbox {
 
 #[async_trait]
 impl Sandbox for DockerSandbox {
-    async fn check(&self, spec: &ProbeSpec) -> Result<String, SandboxError> {
+    async fn check(&self, spec: &ProbeSpec) -> Result<Option<String>, SandboxError> {
         let engine = self.link.engine().await?;
         let image = self.images.check(&engine, spec).await?;
         if spec.network == Network::Egress {
             self.egress.check(&engine, spec).await?;
         }
-        Ok(image.id)
+        Ok(Some(image.id))
     }
 
     async fn open_lane(

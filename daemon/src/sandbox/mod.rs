@@ -24,8 +24,10 @@ pub struct ProbeSpec {
     pub instance: InstanceId,
     /// The bare repository on this host that holds every commit of the job.
     pub mirror: PathBuf,
-    /// The image the command runs in.
+    /// The image the command runs in, by the name that was asked for.
     pub image: String,
+    /// What that name meant when the job first ran, as [`Sandbox::check`] answered: what runs, while it is there.
+    pub image_id: Option<String>,
     /// Program and arguments, executed as given, without a shell.
     pub command: Vec<String>,
     /// Run by `sh -c` after every checkout and before the command.
@@ -79,19 +81,21 @@ impl std::fmt::Display for Network {
 pub struct Limits {
     /// Memory in bytes; there is no swap.
     pub memory: u64,
-    /// Processors, as a fraction.
+    /// Processors, as a fraction; no more than there are.
     pub cpus: f64,
     /// Processes and threads.
     pub pids: u32,
-    /// Size of `/tmp` in bytes.
+    /// Size of `/tmp`, and of each `VOLUME` of the image, in bytes.
     pub tmp: u64,
     /// Size of workspace and home together, in bytes.
     pub disk: u64,
+    /// Files and folders in workspace and home together: the emptiest one still takes its place on the disk.
+    pub files: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 2 << 30, cpus: 2.0, pids: 512, tmp: 512 << 20, disk: 10 << 30 }
+        Self { memory: 2 << 30, cpus: 2.0, pids: 512, tmp: 512 << 20, disk: 10 << 30, files: 2_000_000 }
     }
 }
 
@@ -108,9 +112,10 @@ pub enum RunEnd {
 #[async_trait]
 pub trait Sandbox: Send + Sync {
     /// Checks, before anything is created, that the image exists and can run commands, and that
-    /// the network asked for is safe to give. The answer names what the image really is (its
-    /// digest), for the record.
-    async fn check(&self, spec: &ProbeSpec) -> Result<String, SandboxError>;
+    /// the network asked for is safe to give. The answer is what the image really is (its digest), by
+    /// which probes run: the one of `spec.image_id` where it is still there, else what the name means
+    /// here and now. `None` where there are no images.
+    async fn check(&self, spec: &ProbeSpec) -> Result<Option<String>, SandboxError>;
 
     /// Prepares a lane: a workspace that lasts from probe to probe. One for a proof is likely to run
     /// once only, so nothing is prepared ahead for a second run.

@@ -102,6 +102,8 @@ pub enum AbortReason {
     CommandCannotRun,
     /// `--setup` fails on an end, so there is nothing to compare with.
     EndSetupFails,
+    /// The command interferes with its own supervision on an end, so that it has no result there.
+    EndTampers,
     /// The command skips an end, or was ended from outside there: choose another end.
     EndSkipped,
 }

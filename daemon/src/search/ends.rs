@@ -46,8 +46,11 @@ pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusio
     }
     let ends = || std::iter::once(question.bad).chain(question.good.iter().copied());
     if let Some(run) = ends().find_map(|end| untestable(record, end)) {
-        let setup = matches!(run.ending, Ending::SetupFailed(_));
-        let why = if setup { AbortReason::EndSetupFails } else { AbortReason::EndSkipped };
+        let why = match run.ending {
+            Ending::SetupFailed(_) => AbortReason::EndSetupFails,
+            Ending::Tampered => AbortReason::EndTampers,
+            _ => AbortReason::EndSkipped,
+        };
         return Some(Conclusion::Aborted { run, why });
     }
     let (run, conclusion) = failing_side(question, record)?;
@@ -156,6 +159,7 @@ mod tests {
         assert_eq!(why(&[(9, Ending::Exited(125))]), AbortReason::EndSkipped);
         assert_eq!(why(&[(0, Ending::Exited(125))]), AbortReason::EndSkipped);
         assert_eq!(why(&[(0, Ending::SetupFailed(1))]), AbortReason::EndSetupFails);
+        assert_eq!(why(&[(9, Ending::Tampered)]), AbortReason::EndTampers);
         assert_eq!(why(&[(9, Ending::Exited(1)), (0, Ending::Silent)]), AbortReason::EndSkipped);
     }
 

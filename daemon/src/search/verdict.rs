@@ -33,7 +33,8 @@ impl Outside {
     fn verdict(&self, ending: Ending) -> Option<Verdict> {
         match ending {
             Ending::Exited(0) => Some(Verdict::Good),
-            Ending::Exited(125) | Ending::SetupFailed(_) => Some(Verdict::Skip),
+            // Tampered: also where an end did the same, for nobody knows what the command would have said.
+            Ending::Exited(125) | Ending::SetupFailed(_) | Ending::Tampered => Some(Verdict::Skip),
             Ending::Exited(1..=127) => Some(Verdict::Bad),
             Ending::Exited(128..) => None,
             Ending::TimedOut | Ending::Silent | Ending::OutOfMemory | Ending::OutOfDisk => {
@@ -166,9 +167,11 @@ mod tests {
         assert_eq!(Record::new(&question, &runs).verdict(sha(5)), Some(Verdict::Good), "turned");
     }
 
-    #[test]
-    fn a_failed_setup_is_a_skip() {
-        let runs = [searched(5, Ending::SetupFailed(1))];
-        assert_eq!(judge(&question(linear(9)), &runs), [Some(Verdict::Skip)]);
+    #[rstest]
+    fn what_says_nothing_is_a_skip_whatever_the_ends_came_to(
+        #[values(Ending::SetupFailed(1), Ending::Tampered)] ending: Ending,
+    ) {
+        let runs = [searched(5, ending), searched(9, ending)];
+        assert_eq!(judge(&question(linear(9)), &runs), [Some(Verdict::Skip); 2]);
     }
 }

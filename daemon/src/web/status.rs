@@ -83,7 +83,7 @@ pub(super) async fn job(
 
 async fn find(db: &Database, id: JobId) -> Result<Option<JobRow>, crate::db::DbError> {
     let mut tx = db.begin_as_viewer(None).await?;
-    let row = crate::db::jobs::find(&mut tx, id).await?;
+    let row = crate::db::jobs::find_visible(&mut tx, id).await?;
     tx.rollback().await?;
     Ok(row)
 }

@@ -225,7 +225,7 @@ async fn a_viewer_sees_what_row_level_security_allows() {
         let mut seen = Vec::new();
         for id in 1..=3 {
             let mut tx = world.db.begin_as_viewer(user).await.unwrap();
-            let job = jobs::find(&mut tx, JobId(id)).await.unwrap();
+            let job = jobs::find_visible(&mut tx, JobId(id)).await.unwrap();
             let probes = probes(&mut tx, JobId(id)).await.unwrap();
             assert!(job.is_some() || probes.is_empty());
             seen.extend(job.map(|job| job.id.0));
@@ -246,6 +246,10 @@ async fn a_viewer_sees_what_row_level_security_allows() {
         "SELECT 1 FROM webhook_deliveries",
         "SELECT 1 FROM outbox",
         "SELECT 1 FROM verdicts",
+        // The values of --env, and a hash over them.
+        "SELECT spec FROM bisect_jobs",
+        "SELECT request_key FROM bisect_jobs",
+        "SELECT * FROM bisect_jobs",
         "UPDATE bisect_jobs SET priority = 9",
         "INSERT INTO audit_events (actor, channel, action) VALUES ('ada', 'web', 'x')",
     ] {
@@ -273,8 +277,32 @@ async fn migrations_and_viewers_need_no_superuser() {
     let mut tx = db.begin().await.unwrap();
     assert!(jobs::find(&mut tx, id).await.unwrap().is_some());
     let mut tx = db.begin_as_viewer(None).await.unwrap();
-    assert!(jobs::find(&mut tx, id).await.unwrap().is_none());
+    assert!(jobs::find_visible(&mut tx, id).await.unwrap().is_none());
     migrations::down(&settings, Some(0)).await.unwrap();
+}
+
+/// As the second owner on a server with PostgreSQL 16 or newer, or one that may make no roles.
+#[tokio::test]
+async fn an_owner_who_cannot_have_the_viewers_role_is_told_what_to_run() {
+    let world = empty_database().await;
+    let mut raw = world.raw().await;
+    let roles = "DO $$ BEGIN CREATE ROLE bisect_dashboard NOLOGIN; \
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
+                 DO $$ BEGIN CREATE ROLE test_second LOGIN; \
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
+                 ALTER ROLE test_second NOCREATEROLE; REVOKE bisect_dashboard FROM test_second; \
+                 DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO test_second', current_database()); END $$";
+    raw.execute(roles).await.unwrap();
+    let settings = DatabaseSettings::new(world.url().replace("user=bisect", "user=test_second"));
+    let refused = migrations::up(&settings, None).await.unwrap_err();
+    let MigrationError::ViewersRole { way_out, .. } = &refused else { panic!("{refused:?}") };
+    assert!(way_out.contains("GRANT bisect_dashboard TO test_second"), "{way_out}");
+    assert!(refused.to_string().contains(way_out.as_str()), "{refused}");
+    assert_eq!(migrations::history(&settings).await.unwrap().len(), 0, "nothing is half done");
+    raw.execute(AssertSqlSafe(way_out.clone())).await.unwrap();
+    migrations::up(&settings, None).await.unwrap();
+    let db = Database::connect(&settings).await.unwrap();
+    db.begin_as_viewer(None).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a bisection runs on may go away: that is never a verdict. And in real containers: crashes,
 //! interruptions, exit codes.
 
-use crate::support::{DockerLink, Program, Project, Ran, Running, World, eventually};
+use crate::support::{DockerLink, Program, Project, Ran, Running, TestImage, World, eventually};
 use bisect_shared::{Epoch, JobId, JobStatus, ResultKind};
 use bisectd::db::{job_events::JobEventKind, probes::ProbeState};
 use nix::sys::signal::Signal;
@@ -162,6 +162,49 @@ async fn a_killed_worker_s_containers_go_and_its_job_goes_on(#[case] nth: i64) {
         assert!(!known.contains_key(&(n, probe.purpose)), "{probe:?} was recorded before");
     }
     assert_eq!(world.history(job).await.iter().filter(|event| event.kind == JobEventKind::Reclaimed).count(), 1);
+    world.ends_clean().await;
+}
+
+/// The first claim saw the bad end fail in one image; then the tag means another one, in which nothing fails. With the
+/// old one still there nothing changes; on a machine that lacks it, everything runs anew, and that is said.
+#[rstest]
+#[case::still_there(true)]
+#[case::gone(false)]
+#[tokio::test]
+async fn a_tag_that_moves_never_mixes_two_images_in_one_answer(#[case] kept: bool) {
+    let world = world().await;
+    let image = TestImage::new(if kept { "kept" } else { "gone" }, IMAGE, "ENV WHICH=one");
+    let one = image.id();
+    let script = SCRIPT.replace("test $n -lt 5", "test $WHICH = two || test $n -lt 5");
+    let bisect = || {
+        let bisect = world.bisect_in_docker("c0", "main", &["--json", "--jobs", "1", "--image", &image.name]);
+        bisect.args(["--", "sh", "-c", &script])
+    };
+    let running = bisect().start();
+    let job = world.job_appears().await.id;
+    here(&world, job, Epoch(1), 1).await;
+    running.signal(Signal::SIGTERM);
+    running.end().await.expect(130);
+    image.becomes(IMAGE, "ENV WHICH=two");
+    if !kept {
+        TestImage::remove(&one);
+    }
+    let ran = let_go(&world, bisect().start()).await;
+    let row = world.job().await;
+    let note = format!("the image {} was {}", image.name, &one["sha256:".len()..][..12]);
+    let report = row.report.unwrap().to_string();
+    let second = world.probes(job).await.into_iter().filter(|probe| probe.epoch > Epoch(1));
+    let images: HashSet<_> = second.map(|probe| probe.image.unwrap()).collect();
+    if kept {
+        assert_eq!(ran.expect(0).field("culprit"), world.project.sha(CULPRIT).to_string());
+        assert!(!report.contains(&note), "{report}");
+        assert_eq!(images, HashSet::from([one]));
+        assert!(world.recorded_runs(job).await.values().all(|runs| *runs == 1));
+    } else {
+        assert_eq!(ran.expect(1).field("result"), ResultKind::NotReproducible.name());
+        assert!(report.contains(&note), "{report}");
+        assert_eq!(images, HashSet::from([image.id()]));
+    }
     world.ends_clean().await;
 }
 

@@ -61,9 +61,13 @@ fn answers(seed: u64, question: &Question) -> impl Fn(InFlight) -> Ending {
         let surely = (run.commit == bad || run.commit == good) && !chance.once_in(20);
         match chance.below(100) {
             0 if odd > 0 && !surely => Ending::Exited(chance.one_of(&[126, 127, 130])),
-            dice if dice < odd && !surely => {
-                chance.one_of(&[Ending::Exited(125), Ending::SetupFailed(1), Ending::TimedOut, Ending::OutOfMemory])
-            }
+            dice if dice < odd && !surely => chance.one_of(&[
+                Ending::Exited(125),
+                Ending::SetupFailed(1),
+                Ending::TimedOut,
+                Ending::OutOfMemory,
+                Ending::Tampered,
+            ]),
             _ if surely => Ending::Exited(u8::from((run.commit == bad) != fixed)),
             dice => Ending::Exited(u8::from(dice % 2 == 0)),
         }

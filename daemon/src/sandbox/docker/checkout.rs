@@ -25,13 +25,17 @@ const LONGEST_LINE: usize = 16 << 10;
 /// How many requests may wait to be written: more than all lanes of a job ever have at once.
 const REQUESTS: usize = 1024;
 
-/// How full a lane is, in bytes.
+/// How full a lane is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// In workspace and home.
+    /// Bytes in workspace and home.
     pub(super) used: u64,
-    /// Left on the engine's file system.
+    /// Files and folders there; counted no further than was asked.
+    pub(super) files: u64,
+    /// Bytes left on the engine's file system.
     pub(super) free: u64,
+    /// Files and folders that it still has room for; `None` where it knows no limit.
+    pub(super) free_files: Option<u64>,
 }
 
 /// What a lane's files are in.
@@ -103,9 +107,9 @@ impl Checkout {
     pub(super) async fn usage(&self, request: &str) -> Result<Usage, SandboxError> {
         let doing = "measuring a workspace";
         let answer = self.ask(doing, request, None).await?;
-        let mut numbers = answer.split_ascii_whitespace().map(str::parse);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(used)), Some(Ok(free))) => Ok(Usage { used, free }),
+        let numbers: Vec<Option<u64>> = answer.split_ascii_whitespace().map(|word| word.parse().ok()).collect();
+        match numbers[..] {
+            [Some(used), Some(files), Some(free), free_files] => Ok(Usage { used, files, free, free_files }),
             _ => Err(engine::failed(doing, format!("its answer was `{answer}`"))),
         }
     }

@@ -5,7 +5,7 @@
 #
 # Starts as root with the few capabilities that the lanes' directories need; git runs as the lane's user, by whose
 # number the directory is named. Each line on standard input is one request, `TAG open UID`, `TAG checkout UID SHA`,
-# `TAG usage UID`, `TAG reset UID` or `TAG remove UID`; each answer is one line, `TAG ok …` or `TAG failed …`. Requests
+# `TAG usage UID FILES`, `TAG reset UID` or `TAG remove UID`; each answer is one line, `TAG ok …` or `TAG failed …`. Requests
 # are served side by side: whoever asks waits for the answer before the next request for a lane (`usage` excepted).
 # Input that ends (the server is gone) ends the container.
 #
@@ -134,20 +134,34 @@ check_out_in_its_own_second() {
   echo "${ahead:-$(date +%s)}" >"$lane/stamp"
 }
 
+# USED FILES FREE FREE_FILES, of workspace and home, and of the file system. Beyond FILES nothing more is looked at, so
+# this ends soon however many there are. Each name of a file counts for its part of it.
 usage() {
-  du -scxB1 "$work" "$home" >"/tmp/$tag.used" &
+  find "$work" "$home" -xdev -printf '%y %b %n\n' | awk -v most="$1" '
+    { files++; used += $1 == "d" ? $2 : $2 / $3 }
+    files > most { exit }
+    END { printf "%.0f %.0f", used * 512, files }
+  ' >"/tmp/$tag.used" &
   echo "$!" >"$measuring"
   wait "$!"
   rm -f "$measuring"
-  used=$(tail -n 1 "/tmp/$tag.used")
+  used=$(cat "/tmp/$tag.used")
   rm -f "/tmp/$tag.used"
-  free=$(df -B1 --output=avail "$work" | tail -n 1)
-  if [ -n "$used" ]; then answer ok "${used%%[!0-9]*} $free"; else answer failed; fi
+  free=$(df -B1 --output=avail,iavail,itotal "$work" | tail -n 1)
+  # shellcheck disable=SC2086 # to be split
+  set -- $used $free
+  # Both folders at least. A file system that counts no files says that it has none, or a dash.
+  if [ "$#" -eq 5 ] && [ "$2" -ge 2 ]; then
+    [ "$5" != 0 ] || set -- "$1" "$2" "$3" -
+    answer ok "$1 $2 $3 $4"
+  else
+    answer failed
+  fi
 }
 
 # A measurement of a large tree takes its time; its answer is no longer wanted.
 stop_measuring() {
-  [ -e "$measuring" ] && read -r pid <"$measuring" && read -r name <"/proc/$pid/comm" && [ "$name" = du ] && kill "$pid"
+  [ -e "$measuring" ] && read -r pid <"$measuring" && read -r name <"/proc/$pid/comm" && [ "$name" = awk ] && kill "$pid"
 }
 
 serve() {
@@ -156,7 +170,7 @@ serve() {
   work=$lane/work home=$lane/home
   export GIT_DIR="$lane/git" GIT_WORK_TREE="$work"
   case $2 in
-    usage) usage ;;
+    usage) usage "$4" ;;
     open) if open_lane 2>"$told"; then answer ok; else answer failed "$(reason)"; fi ;;
     checkout)
       stop_measuring

@@ -1,9 +1,10 @@
 //! What a container may do: every limit of the sandbox is written here, and only here.
 
-use super::{DockerConfig, image::Image, labels::Labels};
+use super::{DockerConfig, engine::Engine, image::Image, labels::Labels};
 use crate::sandbox::{Network, ProbeSpec};
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions, ResourcesUlimits,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountTmpfsOptions, MountType, MountVolumeOptions,
+    ResourcesUlimits,
 };
 use std::{collections::HashMap, time::Duration};
 
@@ -72,6 +73,30 @@ fn lanes(volume: &str, labels: &Labels) -> Mount {
     }
 }
 
+/// What an image declares as its VOLUMEs would be a writable folder on the engine's disk, new for each container, that
+/// nobody measures. So each is as `/tmp` is: empty, of its size, of memory, and gone with the container.
+fn volumes(image: &Image, size: u64) -> impl Iterator<Item = Mount> {
+    image.volumes.iter().map(move |path| Mount {
+        typ: Some(MountType::TMPFS),
+        target: Some(path.clone()),
+        tmpfs_options: Some(MountTmpfsOptions {
+            size_bytes: Some(signed(size)),
+            mode: Some(0o1777),
+            ..MountTmpfsOptions::default()
+        }),
+        ..Mount::default()
+    })
+}
+
+/// A container that runs `script` with the image's `sh`, to see whether it has one.
+pub(super) fn check(config: &DockerConfig, image: &Image, labels: &Labels, script: &str) -> ContainerCreateBody {
+    let mut body = powerless(&image.id, labels, script, []);
+    let host = body.host_config.get_or_insert_default();
+    host.mounts = Some(volumes(image, 1 << 20).collect());
+    host.runtime.clone_from(&config.runtime);
+    body
+}
+
 /// A container that runs `script` with `sh`, attached, removed when it ends, with no right at all.
 pub(super) fn powerless(
     image: &str,
@@ -116,17 +141,19 @@ pub(super) fn powerless(
     }
 }
 
-/// A workshop's checkout container.
+/// A workshop's checkout container. Lanes of the runner image get their home from the very image that tests run in.
 pub(super) fn checkout(
     config: &DockerConfig,
     spec: &ProbeSpec,
     labels: &Labels,
     volume: &str,
-    fill_home: bool,
+    image: Option<&Image>,
 ) -> ContainerCreateBody {
-    let home = if fill_home { "archive" } else { "bare" };
+    let runner = image.filter(|image| image.is_runner);
+    let home = if runner.is_some() { "archive" } else { "bare" };
+    let runner = runner.map_or(&config.runner_image, |image| &image.id);
     let script = include_str!("checkout.sh");
-    let mut body = powerless(&config.runner_image, labels, script, [home.to_owned()]);
+    let mut body = powerless(runner, labels, script, [home.to_owned()]);
     body.user = Some("0:0".to_owned());
     body.env = Some(
         [
@@ -175,7 +202,7 @@ pub(super) fn checkout(
 
 /// The container of one probe.
 pub(super) fn test(
-    config: &DockerConfig,
+    engine: &Engine,
     spec: &ProbeSpec,
     image: &Image,
     place: &Place,
@@ -187,6 +214,7 @@ pub(super) fn test(
         (deadline.as_secs() + 1).to_string(),
         home.to_owned(),
         spec.setup.clone().unwrap_or_default(),
+        image.volumes.join("\n"),
     ];
     let variables = environment(spec, image);
     let count = variables.len().to_string();
@@ -199,21 +227,21 @@ pub(super) fn test(
     body.env = Some(vec![format!("PATH={}", out_of_reach(image.path.as_deref().unwrap_or_default()))]);
     let host = body.host_config.get_or_insert_default();
     host.binds = Some(place.binds());
-    host.mounts = Some(vec![mirror(spec)]);
+    host.mounts = Some(std::iter::once(mirror(spec)).chain(volumes(image, spec.limits.tmp)).collect());
     host.tmpfs =
         Some(HashMap::from([("/tmp".to_owned(), format!("rw,exec,nosuid,nodev,mode=1777,size={}", spec.limits.tmp))]));
     host.network_mode = Some(match spec.network {
         Network::None => "none".to_owned(),
-        Network::Egress => config.egress_network.clone(),
+        Network::Egress => engine.config.egress_network.clone(),
     });
     host.memory = Some(signed(spec.limits.memory));
     host.memory_swap = host.memory;
     #[expect(clippy::cast_possible_truncation, reason = "a few processors")]
     {
-        host.nano_cpus = Some((spec.limits.cpus * 1e9) as i64);
+        host.nano_cpus = Some((spec.limits.cpus.min(engine.processors) * 1e9) as i64);
     }
     host.pids_limit = Some(i64::from(spec.limits.pids));
-    host.runtime.clone_from(&config.runtime);
+    host.runtime.clone_from(&engine.config.runtime);
     body
 }
 

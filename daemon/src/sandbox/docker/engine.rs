@@ -24,6 +24,8 @@ type DockerError = bollard::errors::Error;
 pub(super) struct Engine {
     pub(super) docker: Docker,
     pub(super) config: Arc<DockerConfig>,
+    /// How many processors it has: more than these it refuses to give to a container.
+    pub(super) processors: f64,
 }
 
 /// The way to an engine that may be away now and come back later.
@@ -90,12 +92,18 @@ impl Engine {
     async fn reach(config: Arc<DockerConfig>) -> Result<Self, SandboxError> {
         let away = |reason: &str| away(&config, reason);
         let docker = client(&config)?.ok_or_else(|| away("there is no such socket"))?;
-        let negotiation = docker.negotiate_version();
-        let docker = tokio::time::timeout(config.call_timeout, negotiation)
+        let asking = async {
+            let docker = docker.negotiate_version().await?;
+            let about = docker.info().await?;
+            Ok::<_, DockerError>((docker, about))
+        };
+        let (docker, about) = tokio::time::timeout(config.call_timeout, asking)
             .await
             .map_err(|_| away("it does not answer"))?
             .map_err(|error| away(&with_causes(&error)))?;
-        Ok(Self { docker, config })
+        // One that does not say is asked for what it has least.
+        let processors = about.ncpu.filter(|count| *count > 0).unwrap_or(1) as f64;
+        Ok(Self { docker, config, processors })
     }
 
     pub(super) async fn version(&self) -> Result<String, SandboxError> {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::sandbox::{ProbeSpec, SandboxError};
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::io::AsyncWriteExt;
@@ -19,6 +19,8 @@ pub(super) struct Image {
     pub(super) id: String,
     /// The `PATH` of its configuration.
     pub(super) path: Option<String>,
+    /// What it declares as `VOLUME`, but for `/tmp`, which is a mount of its own anyway.
+    pub(super) volumes: Vec<String>,
     /// Whether it is the runner image, whose home is ready-made.
     pub(super) is_runner: bool,
 }
@@ -30,17 +32,35 @@ pub(super) struct Images {
 }
 
 impl Images {
-    /// Finds an image by name, and the runner image that every lane needs as well.
-    pub(super) async fn find(&self, engine: &Engine, name: &str) -> Result<Image, SandboxError> {
-        let runner_name = &engine.config.runner_image;
-        let mut image = inspect(engine, name).await?;
-        image.is_runner = name == runner_name || image.id == inspect(engine, runner_name).await?.id;
-        Ok(image)
+    /// Finds the image of a job, and the runner image that every lane needs as well. What the name meant for the
+    /// job before goes before what it means now.
+    pub(super) async fn find(&self, engine: &Engine, spec: &ProbeSpec) -> Result<Image, SandboxError> {
+        let kept = match &spec.image_id {
+            Some(id) => look_for(engine, id).await?,
+            None => None,
+        };
+        match kept {
+            Some(image) => told_apart(engine, image).await,
+            None => told_apart(engine, inspect(engine, &spec.image).await?).await,
+        }
+    }
+
+    /// The image of a job that has begun: no other one takes its place.
+    pub(super) async fn keep(&self, engine: &Engine, spec: &ProbeSpec) -> Result<Image, SandboxError> {
+        let Some(id) = &spec.image_id else { return self.find(engine, spec).await };
+        let gone = || {
+            let name = &spec.image;
+            SandboxError::Unusable(format!(
+                "the image `{name}` ({id}) was removed from this machine while the job ran; what the name means now may \
+                 be another image, so run the job again"
+            ))
+        };
+        told_apart(engine, look_for(engine, id).await?.ok_or_else(gone)?).await
     }
 
     /// As [`Images::find`], and runs a shell in it once. The runner image is known to have one.
     pub(super) async fn check(&self, engine: &Engine, spec: &ProbeSpec) -> Result<Image, SandboxError> {
-        let image = self.find(engine, &spec.image).await?;
+        let image = self.find(engine, spec).await?;
         let usable = || self.usable.lock().unwrap_or_else(PoisonError::into_inner);
         if !image.is_runner && !usable().contains(&image.id) {
             run_a_shell(engine, spec, &image).await?;
@@ -50,7 +70,26 @@ impl Images {
     }
 }
 
+/// The runner image by whatever name.
+async fn told_apart(engine: &Engine, image: Image) -> Result<Image, SandboxError> {
+    let is_runner = image.id == inspect(engine, &engine.config.runner_image).await?.id;
+    Ok(Image { is_runner, ..image })
+}
+
 async fn inspect(engine: &Engine, name: &str) -> Result<Image, SandboxError> {
+    if let Some(image) = look_for(engine, name).await? {
+        return Ok(image);
+    }
+    let way_out = if name == engine.config.runner_image {
+        "`make setup` builds it".to_owned()
+    } else {
+        format!("`docker pull {name}` fetches it")
+    };
+    Err(SandboxError::Unusable(format!("there is no image `{name}` on this machine; {way_out}")))
+}
+
+/// The image of this name or digest, if there is one.
+async fn look_for(engine: &Engine, name: &str) -> Result<Option<Image>, SandboxError> {
     // Docker's answer to anything else is one about URLs.
     let is_name = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
     if name.is_empty() || !name.chars().all(is_name) {
@@ -62,28 +101,45 @@ async fn inspect(engine: &Engine, name: &str) -> Result<Image, SandboxError> {
             other => other.map(Some),
         }
     };
-    let Some(found) = engine.call("looking for the image", absent).await? else {
-        let way_out = if name == engine.config.runner_image {
-            "`make setup` builds it".to_owned()
-        } else {
-            format!("`docker pull {name}` fetches it")
-        };
-        return Err(SandboxError::Unusable(format!("there is no image `{name}` on this machine; {way_out}")));
-    };
-    let variables = found.config.and_then(|config| config.env).unwrap_or_default();
-    Ok(Image {
+    let Some(found) = engine.call("looking for the image", absent).await? else { return Ok(None) };
+    let config = found.config.unwrap_or_default();
+    let variables = config.env.unwrap_or_default();
+    Ok(Some(Image {
         id: found.id.unwrap_or_default(),
         path: variables.iter().find_map(|variable| variable.strip_prefix("PATH=").map(str::to_owned)),
+        volumes: volumes(name, config.volumes.unwrap_or_default())?,
         is_runner: false,
-    })
+    }))
+}
+
+/// What an image declares as `VOLUME`, as plain paths.
+fn volumes(name: &str, declared: impl IntoIterator<Item = String>) -> Result<Vec<String>, SandboxError> {
+    let mut volumes = BTreeSet::new();
+    for path in declared {
+        let mut plain: Vec<&str> = Vec::new();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(plain.pop()),
+                part => plain.push(part),
+            }
+        }
+        // Ours, and the kernel's: what lies there is none of the image's business.
+        if matches!(plain.first(), None | Some(&("bisect" | "proc" | "sys" | "dev"))) {
+            return Err(SandboxError::Unusable(format!(
+                "the image `{name}` declares the VOLUME `{path}`, where tests have something else; choose another image, \
+                 or build this one without it"
+            )));
+        }
+        volumes.insert(format!("/{}", plain.join("/")));
+    }
+    volumes.remove("/tmp");
+    Ok(volumes.into_iter().collect())
 }
 
 async fn run_a_shell(engine: &Engine, spec: &ProbeSpec, image: &Image) -> Result<(), SandboxError> {
     let labels = Labels::new(&engine.config.owner, spec);
-    let mut body = container::powerless(&image.id, &labels, "read -r word && echo \"$word\"", []);
-    if let Some(host) = &mut body.host_config {
-        host.runtime.clone_from(&engine.config.runtime);
-    }
+    let body = container::check(&engine.config, image, &labels, "read -r word && echo \"$word\"");
     let doing = "running a shell in the image";
     let no_shell = |reason: &str| {
         let name = &spec.image;

@@ -8,7 +8,7 @@ use super::{
     engine::{self, Engine},
     events::Events,
     image::Image,
-    probe::Prepared,
+    probe::{Prepared, tell},
     sweep,
     workshop::{self, Seat, Workshop},
     workspace::Workspace,
@@ -20,6 +20,10 @@ use bytes::Bytes;
 use std::{sync::Arc, time::Instant};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+
+/// Before a probe that was out of disk runs once more.
+const AGAIN_NOTE: &str = "\nbisectd: out of disk, but with what earlier commits left in this workspace; \
+    it was emptied, and the command runs once more\n";
 
 /// One workspace in Docker. The seat is the last to go, and may take the workshop with it.
 pub(super) struct DockerLane {
@@ -61,21 +65,30 @@ impl Lane for DockerLane {
         output: mpsc::Sender<Bytes>,
         stop: CancellationToken,
     ) -> Result<RunEnd, SandboxError> {
-        let prepared = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(RunEnd::Stopped),
-            prepared = self.prepare(commit) => prepared?,
-        };
-        // Taken out: a run that is dropped half-way, or fails, takes its lane with it.
-        let Some(mut parts) = self.parts.take() else {
-            return Err(engine::failed("running a probe", "its lane is gone"));
-        };
-        let end = parts.run(prepared, &output, &stop).await?;
-        if matches!(end, RunEnd::Ended(Ending::OutOfDisk, _)) {
-            parts.workspace.reset().await?;
+        loop {
+            let prepared = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(RunEnd::Stopped),
+                prepared = self.prepare(commit) => prepared?,
+            };
+            // Taken out: a run that is dropped half-way, or fails, takes its lane with it.
+            let Some(mut parts) = self.parts.take() else {
+                return Err(engine::failed("running a probe", "its lane is gone"));
+            };
+            let all_its_own = std::mem::replace(&mut parts.empty, false);
+            let end = parts.run(prepared, &output, &stop).await?;
+            let full = matches!(end, RunEnd::Ended(Ending::OutOfDisk, _));
+            if full {
+                parts.workspace.reset().await?;
+                parts.empty = true;
+            }
+            self.parts = Some(parts);
+            if !full || all_its_own {
+                return Ok(end);
+            }
+            // Part of it was what earlier commits left, for which this one cannot answer.
+            tell(&Some(output.clone()), AGAIN_NOTE, &stop).await;
         }
-        self.parts = Some(parts);
-        Ok(end)
     }
 
     /// The last one of a job closes the workshop, in which nobody needs to tidy up before.
@@ -120,6 +133,8 @@ struct Parts {
     events: Arc<Events>,
     /// The next probe's container. Never aborted: what is half-made could not be removed.
     next: Option<JoinHandle<Result<Prepared, SandboxError>>>,
+    /// Nothing has run in the workspace since it was made or emptied.
+    empty: bool,
     ended: bool,
 }
 
@@ -134,7 +149,7 @@ impl Parts {
         let workshop = plan.workshop.clone();
         let place = workshop.place(plan.number).await?;
         let workspace = Workspace::new(workshop.clone(), place);
-        let mut parts = Self { events: workshop.events(), plan, workspace, next: None, ended: false };
+        let mut parts = Self { events: workshop.events(), plan, workspace, next: None, empty: true, ended: false };
         // Both containers start side by side; the test container touches nothing before its `go`.
         let prepared = parts.start_next();
         let (checkout, prepared) = tokio::join!(workshop.checkout(), prepared);
@@ -151,7 +166,7 @@ impl Parts {
             let _open = plan.workshop.while_open().await?;
             let deadline = plan.spec.deadline.saturating_sub(plan.opened.elapsed());
             let engine = &plan.workshop.engine;
-            let body = container::test(&engine.config, &plan.spec, &plan.image, &place, deadline);
+            let body = container::test(engine, &plan.spec, &plan.image, &place, deadline);
             Prepared::start(engine, &events, place.labels.name("test"), body).await
         })
     }

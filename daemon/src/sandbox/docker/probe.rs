@@ -10,7 +10,7 @@ use super::{
     events::{Events, Fate, FateWatch},
     workspace::Workspace,
 };
-use crate::sandbox::{ProbeSpec, RunEnd, SandboxError};
+use crate::sandbox::{Limits, ProbeSpec, RunEnd, SandboxError};
 use bisect_shared::Ending;
 use bollard::{container::LogOutput, models::ContainerCreateBody};
 use bytes::Bytes;
@@ -31,14 +31,14 @@ const BEGINNING: Duration = Duration::from_secs(120);
 const CLOSING: Duration = Duration::from_secs(5);
 /// What the script exits with when its input ended: then nobody heard its words.
 const UNHEARD: u8 = 75;
-/// What a probe comes to that was not left to say its own result: search skips it, whatever the ends came to.
-const TAMPERED: Ending = Ending::SetupFailed(125);
 const TAMPERED_NOTE: &str = "\nbisectd: the command interfered with the process that supervises it \
     (process 1 of its container), so its result counts for nothing\n";
 /// The shortest pause between two measurements of the disk.
 const DISK_PAUSE: Duration = Duration::from_millis(500);
 /// Below this the engine's whole file system counts as full, whoever fills it.
 const DISK_RESERVE: u64 = 256 << 20;
+/// The same for the number of its files.
+const FILES_RESERVE: u64 = 20_000;
 
 /// A started test container that waits for its commit.
 pub(super) struct Prepared {
@@ -104,12 +104,12 @@ impl Prepared {
             Some(Ok(Cut::Stopped)) => return Ok(Some(RunEnd::Stopped)),
             Some(Ok(Cut::For(ending))) => ending,
             // It may just have ended, and Docker be slow to say so.
-            Some(Ok(Cut::Lingering)) if fate.code != Some(0) => TAMPERED,
+            Some(Ok(Cut::Lingering)) if fate.code != Some(0) => Ending::Tampered,
             None if run.begun.is_none() => return Ok(None),
             Some(Ok(Cut::Lingering)) => run.control.ending(Fate { signalled: false, ..fate })?,
             None => run.control.ending(fate)?,
         };
-        if ending == TAMPERED {
+        if ending == Ending::Tampered {
             tell(&run.forward, TAMPERED_NOTE, stop).await;
         }
         Ok(Some(RunEnd::Ended(ending, seconds)))
@@ -164,7 +164,7 @@ impl Run {
         stop: &CancellationToken,
     ) -> Result<Over, SandboxError> {
         let started = Instant::now();
-        let mut disk = std::pin::pin!(outgrown(workspace, spec.limits.disk));
+        let mut disk = std::pin::pin!(outgrown(workspace, spec.limits));
         let mut streaming = true;
         loop {
             let over = self.control.ended_at.is_some();
@@ -283,7 +283,7 @@ async fn send(forward: &Option<mpsc::Sender<Bytes>>, bytes: &Option<Bytes>) {
 }
 
 /// Adds a line of our own to the output, unless nobody takes it.
-async fn tell(forward: &Option<mpsc::Sender<Bytes>>, line: &'static str, stop: &CancellationToken) {
+pub(super) async fn tell(forward: &Option<mpsc::Sender<Bytes>>, line: &'static str, stop: &CancellationToken) {
     let line = Some(Bytes::from_static(line.as_bytes()));
     tokio::select! {
         () = stop.cancelled() => {}
@@ -303,19 +303,24 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Returns when workspace and home are over `budget` bytes. Measures no more than a tenth of the time.
-async fn outgrown(workspace: &Workspace, budget: u64) -> Result<(), SandboxError> {
+/// Returns when workspace and home are over their limits. Measures no more than a tenth of the time, and no longer
+/// than it takes to count the files that are allowed.
+async fn outgrown(workspace: &Workspace, limits: Limits) -> Result<(), SandboxError> {
     let mut pause = DISK_PAUSE;
     loop {
         tokio::time::sleep(pause).await;
         let begun = Instant::now();
-        let usage = workspace.usage().await?;
-        if usage.used > budget {
+        let usage = workspace.usage(limits.files).await?;
+        if usage.used > limits.disk || usage.files > limits.files {
             return Ok(());
         }
         if usage.free < DISK_RESERVE {
             let left = usage.free;
             let reason = format!("the file system of Docker's volumes is full ({left} bytes left)");
+            return Err(engine::failed(DOING, reason));
+        }
+        if let Some(left) = usage.free_files.filter(|left| *left < FILES_RESERVE) {
+            let reason = format!("the file system of Docker's volumes has no room for more files ({left} inodes left)");
             return Err(engine::failed(DOING, reason));
         }
         pause = DISK_PAUSE.max(begun.elapsed() * 10);
@@ -407,7 +412,7 @@ impl Control {
             return Err(engine::failed(DOING, reason));
         }
         if self.contradicted {
-            return Ok(TAMPERED);
+            return Ok(Ending::Tampered);
         }
         match self.word {
             Some(Word { code: 0, of_setup: false, .. }) => Ok(Ending::Exited(0)),
@@ -420,7 +425,7 @@ impl Control {
                 Err(engine::failed(DOING, "the connection to the test container ended before it did"))
             }
             // It always says one, and nothing else can kill process 1.
-            None => Ok(TAMPERED),
+            None => Ok(Ending::Tampered),
         }
     }
 }
@@ -451,7 +456,7 @@ mod tests {
         let (control, rest) = control(&["0 end command 0 0 0\n", "5ec2e8 end command 0 0 0\n"]);
         assert_eq!(control.word, None);
         assert_eq!(rest.len(), 45);
-        assert_eq!(control.ending(Fate::default()).unwrap(), TAMPERED);
+        assert_eq!(control.ending(Fate::default()).unwrap(), Ending::Tampered);
     }
 
     #[test]
@@ -465,8 +470,8 @@ mod tests {
     fn a_container_that_ended_unheard_is_an_error_and_one_without_its_word_is_none() {
         let ended = |code| control(&["\n5ec2e7 begin\n"]).0.ending(Fate { code: Some(code), ..Fate::default() });
         assert!(ended(UNHEARD).is_err());
-        assert_eq!(ended(0).unwrap(), TAMPERED);
-        assert_eq!(ended(139).unwrap(), TAMPERED);
+        assert_eq!(ended(0).unwrap(), Ending::Tampered);
+        assert_eq!(ended(139).unwrap(), Ending::Tampered);
     }
 
     #[test]

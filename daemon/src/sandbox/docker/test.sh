@@ -2,10 +2,11 @@
 # What runs in a test container, as process 1 of its own process namespace: nothing in there can kill it, and when
 # it ends everything in there is dead.
 #
-#   sh -c THIS bisectd DEADLINE HOME SETUP COUNT [NAME=VALUE…] COMMAND [ARGUMENT…]
+#   sh -c THIS bisectd DEADLINE HOME SETUP VOLUMES COUNT [NAME=VALUE…] COMMAND [ARGUMENT…]
 #
 # DEADLINE: seconds until the container ends by itself. HOME: `venv` when a Python environment has to be made with
-# what the image has. SETUP: a script for `sh -c`, or nothing. COUNT: how many NAME=VALUE follow.
+# what the image has. SETUP: a script for `sh -c`, or nothing. VOLUMES: folders of limited size besides /tmp, one a line.
+# COUNT: how many NAME=VALUE follow.
 #
 # This script's own environment is the image's, with no folder in its PATH that tested code can write: it waits while
 # another commit is tested. What the command is to find in its environment is in the arguments, and goes to setup and
@@ -16,8 +17,8 @@
 # stream, so that it cannot make it non-blocking. It may open it in /proc, though, so each word is on a line of its own.
 # Standard output: what setup and command print. Exit code: 0, or 75 when the input ended, so that nobody hears words.
 
-deadline=$1 home=$2 setup=$3 count=$4
-shift 4
+deadline=$1 home=$2 setup=$3 volumes=$4 count=$5
+shift 5
 set -f
 umask 022
 exec 3<&0 </dev/null
@@ -109,9 +110,16 @@ kill -KILL -1 2>/dev/null
 wait 2>/dev/null
 full=0
 if [ "$code" -ne 0 ]; then
-  # shellcheck disable=SC2046 # to be split
-  set -- $(df -Pk /tmp 2>/dev/null | tail -n 1)
-  case ${4:-} in '' | *[!0-9]*) ;; *) [ "$4" -lt 64 ] && full=1 ;; esac
+  IFS='
+'
+  # shellcheck disable=SC2046,SC2086 # to be split, at the ends of lines
+  set -- $(df -Pk /tmp $volumes 2>/dev/null)
+  IFS=' '
+  for line do
+    # shellcheck disable=SC2086 # at its spaces
+    set -- $line
+    case ${4:-} in '' | *[!0-9]*) ;; *) [ "$4" -lt 64 ] && full=1 ;; esac
+  done
 fi
 printf '\n%s end %s %s %s %s\n' "$nonce" "$phase" "$code" "$guarded" "$full" >&2
 exit "$lost"

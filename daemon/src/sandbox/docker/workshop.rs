@@ -158,9 +158,9 @@ impl Workshop {
         if *closed { Err(engine::failed("using a lane", "its job is over here")) } else { Ok(closed) }
     }
 
-    /// The image of test containers: what its name meant for the first lane.
+    /// The image of test containers: what it was for the first lane.
     pub(super) async fn image(&self, images: &Images) -> Result<Image, SandboxError> {
-        let find = || images.find(&self.engine, &self.spec.image);
+        let find = || images.keep(&self.engine, &self.spec);
         self.image.get_or_try_init(find).await.cloned()
     }
 
@@ -186,9 +186,9 @@ impl Workshop {
             return Ok(checkout.clone());
         }
         let _open = self.while_open().await?;
-        let fill_home = self.image.get().is_some_and(|image| image.is_runner);
+        let image = self.image.get();
         let volume = &self.labels.workshop;
-        let body = container::checkout(&self.engine.config, &self.spec, &self.labels, volume, fill_home);
+        let body = container::checkout(&self.engine.config, &self.spec, &self.labels, volume, image);
         let started = Checkout::start(&self.engine, self.labels.name("checkout"), body).await?;
         Ok(current.insert(Arc::new(started)).clone())
     }

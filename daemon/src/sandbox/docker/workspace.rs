@@ -45,9 +45,10 @@ impl Workspace {
         self.in_turn("emptying a workspace", "reset", "").await
     }
 
-    /// Measures workspace and home, in whatever checkout container there is.
-    pub(super) async fn usage(&self) -> Result<Usage, SandboxError> {
-        let request = format!("usage {}", self.place.uid);
+    /// Measures workspace and home, in whatever checkout container there is. Files and folders are counted until
+    /// there are more than `files`: then what is more is not looked at.
+    pub(super) async fn usage(&self, files: u64) -> Result<Usage, SandboxError> {
+        let request = format!("usage {} {files}", self.place.uid);
         let checkout = patiently("measuring a workspace", self.workshop.checkout()).await?;
         match patiently("measuring a workspace", checkout.usage(&request)).await {
             Err(error) if checkout.has_ended() => {

@@ -1,6 +1,7 @@
 //! Errors of Docker, dead servers and other people's containers: never a verdict, never a leftover.
 
 use super::world::{World, commit, docker, probe, probe_until};
+use crate::support::TestImage;
 use bisect_shared::{Ending, Epoch, InstanceId, JobId, Purpose};
 use bisectd::sandbox::{
     ProbeSpec, Sandbox, SandboxError,
@@ -31,7 +32,10 @@ async fn refusal(world: &World, change: impl FnOnce(&mut ProbeSpec)) -> String {
 async fn check_names_the_image_by_what_it_is() {
     let world = World::new();
     let found = world.sandbox.check(&world.spec(&["true"])).await.unwrap();
-    assert_eq!(vec![found], docker(&["image", "inspect", "-f", "{{.Id}}", "bisect-runner:latest"]));
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        docker(&["image", "inspect", "-f", "{{.Id}}", "bisect-runner:latest"])
+    );
     world.left_nothing_soon().await;
 }
 
@@ -57,6 +61,51 @@ async fn an_image_that_is_missing_or_has_no_shell_is_refused() {
         World::with(DockerConfig { runner_image: "no-such-runner".to_owned(), ..DockerConfig::default() });
     let message = refusal(&runner_missing, |_| {}).await;
     assert!(message.contains("make setup"), "{message}");
+    world.left_nothing_soon().await;
+}
+
+#[tokio::test]
+async fn a_volume_where_tests_have_something_else_is_refused() {
+    let world = World::new();
+    let image = TestImage::new("ours", "debian:bookworm-slim", "VOLUME /x/../bisect/work");
+    let message = refusal(&world, |spec| spec.image.clone_from(&image.name)).await;
+    assert!(message.contains(&image.name) && message.contains("VOLUME `/x/../bisect/work`"), "{message}");
+}
+
+#[tokio::test]
+async fn more_processors_than_there_are_is_as_many_as_there_are() {
+    let world = World::new();
+    let mut spec =
+        world.spec(&["sh", "-c", "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || true"]);
+    spec.limits.cpus = 1e4;
+    let mut lane = world.lane(spec).await;
+    let probed = probe(&mut *lane, commit("quiet")).await;
+    assert_eq!(probed.ending(), Ending::Exited(0), "{}", probed.text());
+    world.end(lane).await;
+}
+
+/// A tag means what it meant when the job began, as long as that is there; then it is said, never mixed.
+#[tokio::test]
+async fn a_tag_that_moves_changes_nothing_for_a_job_that_has_begun() {
+    let world = World::new();
+    let image = TestImage::new("moves", "debian:bookworm-slim", "ENV WHICH=one");
+    let mut spec = world.spec(&["sh", "-c", "echo $WHICH"]);
+    spec.image.clone_from(&image.name);
+    spec.image_id = world.sandbox.check(&spec).await.unwrap();
+    let one = image.id();
+    assert_eq!(spec.image_id.as_ref(), Some(&one));
+    image.becomes("debian:bookworm-slim", "ENV WHICH=two");
+    let again = world.sandbox.check(&spec).await.unwrap();
+    assert_eq!(again.as_ref(), Some(&one));
+    let mut lane = world.lane(spec.clone()).await;
+    assert_eq!(probe(&mut *lane, commit("quiet")).await.text(), "one\n");
+    world.end(lane).await;
+
+    TestImage::remove(&one);
+    let refused = world.sandbox.open_lane(Arc::new(spec.clone()), 1, Purpose::Search).await.map(drop);
+    let Err(SandboxError::Unusable(message)) = refused else { panic!("{refused:?}") };
+    assert!(message.contains(&one) && message.contains("run the job again"), "{message}");
+    assert_eq!(world.sandbox.check(&spec).await.unwrap(), Some(image.id()), "whoever begins anew is told");
     world.left_nothing_soon().await;
 }
 

@@ -1,6 +1,7 @@
 //! Commands that use up whatever there is: each is told apart, and its lane goes on.
 
 use super::world::{World, commit, probe};
+use crate::support::TestImage;
 use bisect_shared::Ending;
 use bisectd::sandbox::{ProbeSpec, RunEnd};
 use std::{fs, time::Duration};
@@ -72,6 +73,48 @@ async fn a_full_workspace_ends_the_probe_and_is_made_anew() {
     ];
     let check = "test ! -e build; test -x ~/venv/bin/pytest; test \"$(git config --global safe.directory)\" = '*'";
     end_as(&attacks, check, |spec| spec.limits.disk = 96 << 20).await;
+}
+
+/// One byte in none of them, so only their number tells.
+#[tokio::test]
+async fn empty_files_without_number_end_the_probe_too() {
+    let hostile = "mkdir -p build; python3 -c 'for n in range(20000): open(f\"build/{n}\", \"w\")'; sleep 600";
+    let attacks = [(hostile, Ending::OutOfDisk)];
+    end_as(&attacks, "test ! -e build", |spec| spec.limits.files = 2000).await;
+}
+
+/// Each commit leaves as much as fits once: the second one must not answer for the first.
+#[tokio::test]
+async fn what_an_earlier_commit_left_is_not_charged_to_the_next() {
+    let world = World::new();
+    let script = "mkdir -p build; touch ~/left$(ls build | wc -l); head -c 60m /dev/zero >build/$(ls build | wc -l)
+        ls ~ | grep left
+        [ $(ls build | wc -l) -lt 2 ] || sleep 600";
+    let mut spec = world.spec(&["sh", "-c", script]);
+    spec.limits.disk = 96 << 20;
+    let mut lane = world.lane(spec).await;
+    let first = probe(&mut *lane, commit("calm")).await;
+    assert_eq!((first.ending(), first.text().as_str()), (Ending::Exited(0), "left0\n"));
+    let second = probe(&mut *lane, commit("quiet")).await;
+    assert_eq!(second.ending(), Ending::Exited(0), "{}", second.text());
+    let told = "left0\nleft1\n\nbisectd: out of disk, but with what earlier commits left in this workspace; it was \
+        emptied, and the command runs once more\nleft0\n";
+    assert_eq!(second.text(), told);
+    world.end(lane).await;
+}
+
+/// Docker would give each container a folder of its own on the disk there, which nobody measures.
+#[tokio::test]
+async fn a_volume_of_the_image_is_as_limited_and_as_empty_as_tmp() {
+    let image = TestImage::new("volume", "debian:bookworm-slim", "VOLUME /data /srv/x/../deep");
+    let attacks = [
+        ("head -c 100m /dev/zero >/data/big", Ending::OutOfDisk),
+        ("head -c 100m /dev/zero >/srv/deep/big; exit 0", Ending::Exited(0)),
+    ];
+    let check =
+        "test -z \"$(ls -A /data /srv/deep | grep -v :)\"; test $(df -k --output=size /data | tail -n 1) -le 8192
+        grep -q ' /srv/deep tmpfs ' /proc/mounts";
+    end_as(&attacks, check, |spec| spec.image.clone_from(&image.name)).await;
 }
 
 #[tokio::test]

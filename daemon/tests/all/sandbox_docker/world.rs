@@ -86,6 +86,7 @@ impl World {
             instance: InstanceId("tester".to_owned()),
             mirror: mirror().to_owned(),
             image: "bisect-runner:latest".to_owned(),
+            image_id: None,
             command: command.iter().map(|&word| word.to_owned()).collect(),
             setup: None,
             env: Vec::new(),
@@ -93,7 +94,7 @@ impl World {
             timeout: Duration::from_secs(60),
             silence: None,
             deadline: Duration::from_secs(300),
-            limits: Limits { memory: 256 << 20, cpus: 2.0, pids: 64, tmp: 8 << 20, disk: 256 << 20 },
+            limits: Limits { memory: 256 << 20, cpus: 2.0, pids: 64, tmp: 8 << 20, disk: 256 << 20, files: 100_000 },
         }
     }
 
