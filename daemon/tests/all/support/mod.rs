@@ -3,6 +3,7 @@
 mod database_link;
 mod docker_link;
 mod helper;
+mod hub;
 mod poll;
 mod pooler;
 mod postgres;
@@ -15,6 +16,7 @@ mod world;
 pub use database_link::DatabaseLink;
 pub use docker_link::DockerLink;
 pub use helper::Helper;
+pub use hub::{CALC, Hub};
 pub use poll::eventually;
 pub use pooler::Pooler;
 pub use postgres::{TestDb, database, empty_database};
