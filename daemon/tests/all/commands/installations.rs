@@ -15,18 +15,16 @@ async fn a_suspended_installation_is_left_alone_until_it_works_again() {
     let running = hub.job("ada", issue, "/bisect c0 c4 make one").await;
     let (lease, _) = hub.claim().await;
     let waiting = hub.job("ada", issue, "/bisect c0 c4 make two").await;
-    let before = hub.github.comments_by_apps();
 
     hub.github.suspend(hub.installation).await.unwrap();
     let cancelled = async || (hub.row(waiting.id).await.status == JobStatus::Cancelled).then_some(());
     eventually("what waits is cancelled", cancelled).await;
+    let before = hub.github.comments_by_apps();
     assert!(hub.queue().renew(&lease).await.unwrap().cancel_requested_by.is_some(), "what runs is told to stop");
     hub.queue().finish(&lease, &Outcome::cancelled()).await.unwrap();
     // A comment from before, whose webhook comes late.
-    let sent = hub.github.deliveries().into_iter().rfind(|sent| sent.body.contains("make two")).unwrap();
-    let late = sent.body.replace(&format!("\"id\":{},", waiting.comment.unwrap()), "\"id\":999,");
-    assert_eq!(hub.send(&service, "issue_comment", &late).await, 202);
-    assert_eq!(hub.ended(999).await.why, "the installation is suspended");
+    assert_eq!(hub.send(&service, "issue_comment", &written_late(&hub, waiting.comment.unwrap())).await, 202);
+    assert_eq!(hub.ended(LATE).await.why, "the installation is suspended");
     assert_eq!(hub.count("SELECT count(*) FROM outbox WHERE state = 'waiting'").await, 0);
 
     hub.github.unsuspend(hub.installation).await.unwrap();
@@ -49,16 +47,16 @@ async fn with_an_installation_goes_everything_that_was_done_for_it() {
     let hub = Hub::new(Project::linear(5), &[]).await;
     let service = hub.serve("one").await;
     let issue = hub.issue();
-    hub.job("ada", issue, "/bisect c0 main sleep 1000").await;
+    let job = hub.job("ada", issue, "/bisect c0 main sleep 1000").await;
     let mirrors = hub.world.path("one").join("mirrors");
     eventually("it runs", async || (!hub.world.running_containers().is_empty()).then_some(())).await;
     assert_eq!(hosted(&mirrors), 1);
-    hub.github.hold_webhooks();
-    let late = hub.github.comment("ada", CALC, issue, "/bisect status").await.unwrap().id;
     hub.github.uninstall(hub.installation).await.unwrap();
-    // The comment comes after the news that nobody is there to answer it.
-    hub.github.release_webhooks(Order::Reversed).await;
-    assert_eq!(hub.ended(late).await.why, "the installation is gone");
+    let installations = "SELECT count(*) FROM installations";
+    eventually("it is forgotten", async || (hub.count(installations).await == 0).then_some(())).await;
+    // A comment comes after the news that nobody is there to answer it.
+    assert_eq!(hub.send(&service, "issue_comment", &written_late(&hub, job.comment.unwrap())).await, 202);
+    assert_eq!(hub.ended(LATE).await.why, "the installation is gone");
     for table in ["installations", "repositories", "bisect_jobs", "probes", "log_chunks", "usage_stats", "outbox"] {
         assert_eq!(hub.count(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
     }
@@ -90,7 +88,8 @@ async fn whatever_the_order_and_however_often_what_is_stored_is_what_github_says
     let service = hub.serve_idle("one").await;
     hub.github.announce_installation(hub.installation).await.unwrap();
     let issue = hub.issue();
-    hub.job("ada", issue, "/bisect c0 c4 make").await;
+    hub.ask("ada", issue, "/bisect c0 c4 make").await;
+    hub.settled().await;
     let (mut account, mut name) = ("octo".to_owned(), "calc".to_owned());
     for seed in 0..6 {
         hub.github.hold_webhooks();
@@ -156,12 +155,14 @@ async fn a_repository_that_moves_is_served_where_it_is() {
     let acme = hub.github.install(hub.app.id, "acme", None).unwrap();
     let service = hub.serve_idle("one").await;
     let issue = hub.issue();
-    hub.job("ada", issue, "/bisect c0 c4 make").await;
+    hub.ask("ada", issue, "/bisect c0 c4 make").await;
+    hub.settled().await;
     hub.github.transfer_repository(CALC, "acme").await.unwrap();
     let moved = format!("SELECT count(*) FROM repositories WHERE installation_id = {acme} AND full_name = 'acme/calc'");
     eventually("it is the other installation's", async || (hub.count(&moved).await == 1).then_some(())).await;
     let posted = hub.github.comment("ada", "acme/calc", issue, "/bisect c0 c4 make there").await.unwrap();
     assert_eq!(hub.ended(posted.id).await.state, "processed");
+    eventually("it is told there", async || (hub.github.comments_by_apps().len() == 2).then_some(())).await;
     // The old owner's goodbye comes late, and takes nothing away that is not his.
     let goodbye = format!(
         "{{\"action\":\"removed\",\"installation\":{{\"id\":{},\"account\":{{\"id\":1,\"login\":\"octo\",\"type\":\"Organization\"}}}},\
@@ -203,6 +204,16 @@ async fn every_body_that_github_published_is_taken_and_ends_with_a_reason() {
     assert_eq!(hub.count(bad).await, 0);
     assert_eq!(hub.count("SELECT count(*) FROM installations").await, 0, "GitHub knows none of them");
     hub.end(service).await;
+}
+
+/// The number of a comment whose webhook comes late.
+const LATE: i64 = 999;
+
+/// The webhook of a comment once more, as of another comment.
+fn written_late(hub: &Hub, comment: i64) -> String {
+    let number = format!("\"id\":{comment},");
+    let sent = hub.github.deliveries().into_iter().find(|sent| sent.body.contains(&number)).unwrap();
+    sent.body.replace(&number, &format!("\"id\":{LATE},"))
 }
 
 /// Mirrors of repositories on GitHub in a folder.

@@ -56,7 +56,7 @@ async fn whoever_the_repository_lets_ask_is_obeyed_and_nobody_else() {
 
 #[tokio::test]
 async fn strangers_cannot_make_the_bot_write() {
-    let hub = Hub::new(Project::linear(5), &[(CONFIG, "allow: 7\n")]).await;
+    let hub = Hub::new(Project::linear(5), &[(CONFIG, "allow: everybody\n")]).await;
     let service = hub.serve_idle("one").await;
     let issue = hub.issue();
     for text in ["/bisect help", "/bisect", "/bisect c0 c4 true", "/bisect status", "/bisect --nope", "/bisect wrong"] {
@@ -66,7 +66,7 @@ async fn strangers_cannot_make_the_bot_write() {
     hub.github.expect_comment(CALC, issue, "may-not:");
     // Who may ask hears what is wrong with the file.
     let told = hub.answer("ada", issue, "/bisect help").await;
-    assert!(told.contains("cannot be used") && told.contains("must be write, triage or anyone"), "{told}");
+    assert!(told.contains("cannot be used") && told.contains("allow"), "{told}");
     hub.end(service).await;
 }
 

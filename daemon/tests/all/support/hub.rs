@@ -154,7 +154,7 @@ impl Hub {
         self.told(issue, &format!("comment:{comment}:reply")).await
     }
 
-    /// A comment by its reply's key, once it is there; it is one that the test expects.
+    /// A comment by its reply's key, once it is there, as people see it; it is one that the test expects.
     pub async fn told(&self, issue: i64, key: &str) -> String {
         let mark = format!(":{key}:");
         let body = eventually(&format!("{key} is told"), async || {
@@ -163,7 +163,7 @@ impl Hub {
         })
         .await;
         self.github.expect_comment(CALC, issue, &mark);
-        body
+        plain(&body)
     }
 
     /// Asks for a job and waits until its comment is there.
@@ -182,7 +182,7 @@ impl Hub {
     pub fn status(&self, issue: i64, job: JobId) -> String {
         let mark = format!(":job:{job}:status:");
         let comments = self.github.comments(CALC, issue).unwrap();
-        comments.into_iter().find(|comment| comment.body.contains(&mark)).unwrap().body
+        plain(&comments.into_iter().find(|comment| comment.body.contains(&mark)).unwrap().body)
     }
 
     /// The queue as another server sees it, which a test plays.
@@ -237,6 +237,19 @@ impl Hub {
             assert!(!log.contains(secret), "{secret:.8}… is in the log:\n{log}");
         }
     }
+}
+
+/// Text in which what Markdown would read is written as people see it.
+fn plain(body: &str) -> String {
+    let mut parts = body.split("&#");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(';').and_then(|(code, rest)| Some((char::from_u32(code.parse().ok()?)?, rest))) {
+            Some((c, rest)) => out.extend([c.to_string().as_str(), rest]),
+            None => out.extend(["&#", part]),
+        }
+    }
+    out.replace('\u{200b}', "")
 }
 
 /// Adds a file to the project's main branch.
