@@ -89,13 +89,7 @@ impl Intake {
         Ok(Ok(format!("{from_sha}..{to_sha}")))
     }
 
-    fn spec(
-        &self,
-        asked: &Bisect,
-        heard: &Heard,
-        (good, bad): (Sha, Sha),
-        skip_ranges: Vec<String>,
-    ) -> JobSpec {
+    fn spec(&self, asked: &Bisect, heard: &Heard, (good, bad): (Sha, Sha), skip_ranges: Vec<String>) -> JobSpec {
         let (options, config) = (&asked.options, &heard.config);
         // What the operator forbids, no repository can allow.
         let network = match (self.defaults.network, config.network) {

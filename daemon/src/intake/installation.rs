@@ -136,9 +136,8 @@ impl Intake {
                 Ok(now) if now.id == row.github_id => described.push(now),
                 // Another one has its name now, or it is not for this App to see: its own delivery comes.
                 Ok(_)
-                | Err(
-                    GithubError::NotFound { .. } | GithubError::Forbidden { .. } | GithubError::Suspended { .. },
-                ) => {}
+                | Err(GithubError::NotFound { .. } | GithubError::Forbidden { .. } | GithubError::Suspended { .. }) => {
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -170,8 +169,7 @@ impl Intake {
     /// A repository is not what it was: what it is now, and whose, GitHub says.
     async fn repository_changed(&self, delivery: &LeasedDelivery, told: &Repository) -> Result<Done, IntakeError> {
         let ignored = |why: &str| Ok(Done::Ended(Completion::Ignored(why.to_owned())));
-        let place =
-            RepositoryRef { installation: 0, id: told.id, owner: told.owner.clone(), name: told.name.clone() };
+        let place = RepositoryRef { installation: 0, id: told.id, owner: told.owner.clone(), name: told.name.clone() };
         let Some(installation) = self.github.installation_of(&place).await? else {
             return self.repository_gone(delivery, told.id).await;
         };

@@ -200,7 +200,8 @@ async fn every_body_that_github_published_is_taken_and_ends_with_a_reason() {
     }
     assert!(sent >= 11, "{sent}");
     hub.settled_deliveries().await;
-    let bad = "SELECT count(*) FROM webhook_deliveries WHERE state = 'failed' OR (state <> 'processed' AND outcome IS NULL)";
+    let bad =
+        "SELECT count(*) FROM webhook_deliveries WHERE state = 'failed' OR (state <> 'processed' AND outcome IS NULL)";
     assert_eq!(hub.count(bad).await, 0);
     assert_eq!(hub.count("SELECT count(*) FROM installations").await, 0, "GitHub knows none of them");
     hub.end(service).await;

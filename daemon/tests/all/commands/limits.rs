@@ -49,7 +49,8 @@ async fn of_two_requests_at_once_for_the_last_place_one_wins() {
         let text = format!("/bisect c0 c4 make {issue}");
         comments.push(hub.github.comment("ada", CALC, issue, &text).await.unwrap().id);
     }
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     eventually("both wait", async || (hub.count(waiting).await == 2).then_some(())).await;
     holder.execute("ROLLBACK").await.unwrap();
     let mut states = Vec::new();
@@ -120,7 +121,10 @@ async fn who_asks_too_often_is_told_once_and_only_where_he_does() {
     let flood = format!("flood:{}:{}", hub.installation, hub.github.add_user("ada"));
     eventually("she is told", async || {
         let comments = hub.github.comments_by_apps();
-        comments.iter().any(|comment| comment.body.contains(&flood) && comment.body.contains("More than 20")).then_some(())
+        comments
+            .iter()
+            .any(|comment| comment.body.contains(&flood) && comment.body.contains("More than 20"))
+            .then_some(())
     })
     .await;
     hub.github.expect_comment(CALC, issue, &flood);

@@ -73,7 +73,9 @@ async fn strangers_cannot_make_the_bot_write() {
 #[tokio::test]
 async fn nobody_asks_by_anothers_name_or_in_a_repository_that_is_hidden_from_him() {
     let hub = Hub::new(Project::linear(5), &[(CONFIG, "allow: anyone\n")]).await;
-    hub.github.add_repository(&NewRepository::new("octo/secret").private().copied_from(hub.world.project.path())).unwrap();
+    hub.github
+        .add_repository(&NewRepository::new("octo/secret").private().copied_from(hub.world.project.path()))
+        .unwrap();
     let service = hub.serve_idle("one").await;
     let issue = hub.github.add_issue("octo/secret", "octo", "it broke", "").unwrap();
     let posted = hub.github.comment("eve", "octo/secret", issue, "/bisect c0 c4 true").await.unwrap();

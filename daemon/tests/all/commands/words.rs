@@ -41,7 +41,10 @@ async fn each_word_is_obeyed_where_it_means_something_and_answered_where_not() {
 
     // What runs is told to stop.
     let again = hub.job("ada", issue, "/bisect retry").await;
-    assert_eq!((again.retry_of, &again.command, again.good, again.bad), (Some(job.id), &job.command, job.good, job.bad));
+    assert_eq!(
+        (again.retry_of, &again.command, again.good, again.bad),
+        (Some(job.id), &job.command, job.good, job.bad)
+    );
     let (lease, row) = hub.claim().await;
     assert_eq!(row.id, again.id);
     hub.ask("tom", issue, "/bisect cancel").await;
@@ -164,8 +167,10 @@ async fn machines_and_changed_comments_are_not_listened_to() {
     assert_eq!(hub.ended(1).await.why, "written by a bot or an App");
     for action in ["edited", "deleted"] {
         hub.send(&service, "issue_comment", &changed(2, &|body| body["action"] = action.into())).await;
-        let sql = format!("SELECT count(*) FROM webhook_deliveries WHERE state = 'ignored' AND action = '{action}' \
-                           AND outcome LIKE '%only a new comment is a command%'");
+        let sql = format!(
+            "SELECT count(*) FROM webhook_deliveries WHERE state = 'ignored' AND action = '{action}' \
+                           AND outcome LIKE '%only a new comment is a command%'"
+        );
         assert_eq!(hub.count(&sql).await, 1, "{action}");
     }
     hub.end(service).await;

@@ -1,13 +1,7 @@
 //! The bot on the look-alike: `octo/calc` with people in every role, the App on it, a service that answers.
 //! Tests state facts (`hub.github`), write comments, and read how each was answered.
 
-use super::{
-    poll::eventually,
-    program::Program,
-    project::Project,
-    service::Service,
-    world::World,
-};
+use super::{poll::eventually, program::Program, project::Project, service::Service, world::World};
 use bisect_shared::{InstanceId, JobId};
 use bisectd::{
     db::{Lease, jobs::JobRow},
