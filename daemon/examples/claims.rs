@@ -26,7 +26,10 @@ async fn main() -> anyhow::Result<()> {
     }
     took.sort_unstable();
     let quantile = |part: f64| took.get((part * (took.len() - 1) as f64) as usize).map(|time| time.as_secs_f64() * 1e3);
-    println!("{}", json!({ "claims": count, "p50_ms": quantile(0.5), "p99_ms": quantile(0.99), "max_ms": quantile(1.0) }));
+    println!(
+        "{}",
+        json!({ "claims": count, "p50_ms": quantile(0.5), "p99_ms": quantile(0.99), "max_ms": quantile(1.0) })
+    );
     db.close().await;
     Ok(())
 }

@@ -131,23 +131,8 @@ fn new_job(spec: &JobSpec, config: &Config) -> NewJob {
     // without walls runs where it was asked for, never on another machine of the same database.
     let local = !crate::git::is_url(&spec.source) || spec.sandbox == SandboxKind::Process;
     let affinity = local.then(|| affinity(&config.data_dir));
-    NewJob {
-        request_key: Some(spec.request_key(affinity.as_deref())),
-        origin: Origin::Local { source: spec.source.clone(), affinity },
-        requested_by: nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name),
-        retry_of: None,
-        good: spec.good[0],
-        more_good: spec.good[1..].to_vec(),
-        bad: spec.bad,
-        command: spec.command.clone(),
-        setup: spec.setup.clone(),
-        image: Some(spec.image.clone()),
-        lanes: u32::try_from(spec.lanes).unwrap_or(u32::MAX),
-        timeout: Some(spec.probe_timeout()),
-        max_duration: Some(Duration::from_secs_f64(spec.job_timeout)),
-        spec: serde_json::to_value(spec).unwrap_or_default(),
-        priority: 0,
-    }
+    let requested_by = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    spec.to_job(Origin::Local { source: spec.source.clone(), affinity }, requested_by, None)
 }
 
 /// Claims the job whenever it is free, and runs it, until it is final or the process stops.

@@ -267,6 +267,7 @@ fn spawn_replies(
     };
     let (inbox_wakes, outbox_wakes) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let pause = config.clocks.recovery_interval.min(POLL);
+    tasks.spawn(intake.clone().keep_mirrors(service.stopping.clone()));
     tasks.spawn(intake.run(Arc::clone(&inbox_wakes), pause, service.stopping.clone()));
     tasks.spawn(outbox.run(Arc::clone(&outbox_wakes), pause, service.stopping.clone()));
     let mut changes = service.changes.subscribe();

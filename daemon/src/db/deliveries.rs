@@ -20,6 +20,8 @@ pub struct NewDelivery {
     pub installation: Option<i64>,
     /// GitHub's number of the comment, where there is one.
     pub comment: Option<i64>,
+    /// Those with one key are worked off one after another; `None` goes beside everything.
+    pub order_key: Option<String>,
     /// The body as received; empty for one that nobody will read again.
     pub payload: String,
     /// Why there is nothing to do; `None` for what intake has to read.
@@ -29,7 +31,7 @@ pub struct NewDelivery {
 /// What became of a delivery on arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// It is in the inbox now.
+    /// It is in the inbox now, or again, after it had been given up.
     Inserted,
     /// It was there before, under this or another delivery id.
     Duplicate,
@@ -104,21 +106,22 @@ impl<'r> FromRow<'r, PgRow> for LeasedDelivery {
 }
 
 /// Takes deliveries in, in one statement, and wakes intake; the answers are in their order. Whoever
-/// takes the same delivery at the same moment is waited for, so that a duplicate is durable too.
+/// takes the same delivery at the same moment is waited for, so that a duplicate is durable too. One that
+/// had been given up is taken up again: that is what it is sent again for.
 ///
 /// # Errors
 /// [`DbError`]: then none of them was taken.
 pub async fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<Vec<Taken>, DbError> {
     // One row per line of the arrays. The CTE that notifies is read, else it would not run.
     let sql = "WITH added AS (INSERT INTO webhook_deliveries (delivery_id, event, action, installation_id, comment_id, \
-               payload, state, outcome, processed_at) \
-               SELECT id, event, action, installation, comment, payload, \
+               order_key, payload, state, outcome, processed_at) \
+               SELECT id, event, action, installation, comment, order_key, payload, \
                CASE WHEN ignored IS NULL THEN 'received' ELSE 'ignored' END, ignored, \
                CASE WHEN ignored IS NULL THEN NULL ELSE now() END \
-               FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[]) \
-               AS new (id, event, action, installation, comment, payload, ignored) \
+               FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], \
+                 $8::text[]) AS new (id, event, action, installation, comment, order_key, payload, ignored) \
                ON CONFLICT DO NOTHING RETURNING delivery_id, state), \
-               told AS (SELECT pg_notify($8, '') FROM added WHERE state = 'received' LIMIT 1) \
+               told AS (SELECT pg_notify($9, '') FROM added WHERE state = 'received' LIMIT 1) \
                SELECT delivery_id, (SELECT count(*) FROM told) FROM added";
     let query = sqlx::query_as(sql)
         .bind(deliveries.iter().map(|new| new.id.as_str()).collect::<Vec<_>>())
@@ -126,18 +129,38 @@ pub async fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<Vec<Taken
         .bind(deliveries.iter().map(|new| new.action.as_deref()).collect::<Vec<_>>())
         .bind(deliveries.iter().map(|new| new.installation).collect::<Vec<_>>())
         .bind(deliveries.iter().map(|new| new.comment).collect::<Vec<_>>())
+        .bind(deliveries.iter().map(|new| new.order_key.as_deref()).collect::<Vec<_>>())
         .bind(deliveries.iter().map(|new| new.payload.as_str()).collect::<Vec<_>>())
         .bind(deliveries.iter().map(|new| new.ignored.as_deref()).collect::<Vec<_>>())
         .bind(Channel::Inbox.name());
     let rows: Vec<(String, i64)> = tx.all(query).await?;
     let mut inserted: HashSet<String> = rows.into_iter().map(|(id, _)| id).collect();
     // Of two with one id in the same batch, the first is the one.
-    let taken = |new: &NewDelivery| if inserted.remove(&new.id) { Taken::Inserted } else { Taken::Duplicate };
-    Ok(deliveries.iter().map(taken).collect())
+    let mut taken = Vec::with_capacity(deliveries.len());
+    for new in deliveries {
+        let fresh = inserted.remove(&new.id) || take_up_again(tx, new).await?;
+        taken.push(if fresh { Taken::Inserted } else { Taken::Duplicate });
+    }
+    Ok(taken)
 }
 
+/// A delivery that was given up, under this or another id, waits anew; `false` for every other one.
+async fn take_up_again(tx: &mut Tx, new: &NewDelivery) -> Result<bool, DbError> {
+    let sql = "WITH again AS (UPDATE webhook_deliveries SET state = 'received', outcome = NULL, processed_at = NULL, \
+               attempts = 0, available_at = now() WHERE state = 'failed' AND (delivery_id = $1 \
+               OR (comment_id = $2 AND event = 'issue_comment' AND action = 'created')) RETURNING delivery_id) \
+               SELECT delivery_id, pg_notify($3, '')::text FROM again";
+    let query = sqlx::query_as(sql).bind(&new.id).bind(new.comment).bind(Channel::Inbox.name());
+    let again: Option<(String, Option<String>)> = tx.optional(query).await?;
+    Ok(again.is_some())
+}
+
+/// How often a delivery may fail before those with the same key, which come after it, go past it.
+const HOLDS_UP: i32 = 6;
+
 /// Leases the delivery that has waited longest, for `lease`: if it is neither completed nor
-/// postponed by then, another process may have it.
+/// postponed by then, another process may have it. One that comes after an unfinished one of the same key
+/// waits for it: comments in the order in which they were written.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
@@ -145,10 +168,13 @@ pub async fn lease_next(tx: &mut Tx, worker: &InstanceId, lease: Duration) -> Re
     // available_at moves with the lease, so that the index passes over what is leased.
     let sql = "UPDATE webhook_deliveries SET leased_by = $1, attempts = attempts + 1, \
                leased_until = now() + make_interval(secs => $2), available_at = now() + make_interval(secs => $2) \
-               WHERE delivery_id = (SELECT delivery_id FROM webhook_deliveries WHERE state = 'received' \
-               AND available_at <= now() ORDER BY available_at LIMIT 1 FOR UPDATE SKIP LOCKED) \
+               WHERE delivery_id = (SELECT d.delivery_id FROM webhook_deliveries d WHERE d.state = 'received' \
+               AND d.available_at <= now() AND NOT EXISTS (SELECT FROM webhook_deliveries e WHERE e.state = 'received' \
+                 AND e.order_key = d.order_key AND e.attempts < $3 AND (coalesce(e.comment_id, 0), e.received_at, \
+                 e.delivery_id) < (coalesce(d.comment_id, 0), d.received_at, d.delivery_id)) \
+               ORDER BY d.available_at LIMIT 1 FOR UPDATE OF d SKIP LOCKED) \
                RETURNING delivery_id, event, payload, attempts, received_at, leased_by";
-    tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(lease.as_secs_f64())).await
+    tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(lease.as_secs_f64()).bind(HOLDS_UP)).await
 }
 
 /// Ends a delivery, in the transaction that does what it asked for. `false`: the lease is over and

@@ -263,12 +263,14 @@ pub async fn failed(tx: &mut Tx, row: &OutboxRow, pause: Option<Duration>, error
     .map(drop)
 }
 
-/// Nothing more is told to an installation that wants to hear nothing, or is gone.
+/// Nothing more is told to an installation that wants to hear nothing, or is gone: not what waits, and not
+/// how the jobs end that run still.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn drop_all(tx: &mut Tx, installation: i64, reason: &str) -> Result<(), DbError> {
-    let sql = "UPDATE outbox SET state = 'dropped', last_error = $2 WHERE installation_id = $1 AND state = 'waiting'";
+    let sql = "UPDATE outbox SET state = 'dropped', last_error = $2 WHERE installation_id = $1 AND (state = 'waiting' \
+               OR (kind = 'status' AND EXISTS (SELECT FROM bisect_jobs WHERE id = job_id AND completed_at IS NULL)))";
     tx.execute(sqlx::query(sql).bind(installation).bind(reason)).await.map(drop)
 }
 

@@ -88,6 +88,51 @@ pub async fn upsert(tx: &mut Tx, known: &Known<'_>) -> Result<RepositoryRow, DbE
     .await
 }
 
+/// Stores a repository that is not known yet; one that is known stays as GitHub described it last.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn ensure(tx: &mut Tx, known: &Known<'_>) -> Result<(), DbError> {
+    let sql = "INSERT INTO repositories (github_id, installation_id, owner, name, full_name, private, archived, \
+               default_branch) VALUES ($1, $2, $3, $4, $3 || '/' || $4, $5, $6, $7) ON CONFLICT (github_id) DO NOTHING";
+    let query = sqlx::query(sql).bind(known.github_id).bind(known.installation).bind(known.owner).bind(known.name);
+    tx.execute(query.bind(known.private).bind(known.archived).bind(known.default_branch)).await.map(drop)
+}
+
+/// The repositories of an installation.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn of_installation(tx: &mut Tx, installation: i64) -> Result<Vec<RepositoryRow>, DbError> {
+    let sql = concat!("SELECT ", columns!(), " FROM repositories WHERE installation_id = $1 ORDER BY id");
+    tx.all(sqlx::query_as(sql).bind(installation)).await
+}
+
+/// Those of them for which something was asked.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn with_jobs(tx: &mut Tx, installation: i64) -> Result<Vec<RepositoryRow>, DbError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM repositories r WHERE installation_id = $1 \
+         AND EXISTS (SELECT FROM bisect_jobs WHERE repository_id = r.id) ORDER BY id"
+    );
+    tx.all(sqlx::query_as(sql).bind(installation)).await
+}
+
+/// Which of GitHub's numbers no repository here has.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn unknown(tx: &mut Tx, github_ids: &[i64]) -> Result<Vec<i64>, DbError> {
+    let sql = "SELECT id FROM unnest($1::bigint[]) AS asked (id) \
+               WHERE NOT EXISTS (SELECT FROM repositories WHERE github_id = asked.id)";
+    let rows: Vec<(i64,)> = tx.all(sqlx::query_as(sql).bind(github_ids)).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
 /// The repository with our number.
 ///
 /// # Errors

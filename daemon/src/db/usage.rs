@@ -1,6 +1,6 @@
 //! `usage_stats` and `rate_limits`: what an installation used this month, and what it may use.
 
-use super::{DbError, Tx};
+use super::{DbError, Tx, installations};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, Row, postgres::PgRow};
 
@@ -50,6 +50,8 @@ impl<'r> FromRow<'r, PgRow> for Allowance {
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn allowance(tx: &mut Tx, installation: i64) -> Result<Option<Allowance>, DbError> {
+    // By a statement of its own: one that waits for the lock reads the other tables as they were before it waited.
+    installations::lock(tx, installation).await?;
     tx.optional(
         sqlx::query_as(
             "SELECT l.tier, l.jobs_per_month, l.max_duration_minutes, l.max_concurrent, coalesce(u.jobs, 0) AS used, \
@@ -57,7 +59,7 @@ pub async fn allowance(tx: &mut Tx, installation: i64) -> Result<Option<Allowanc
              FROM installations i JOIN rate_limits l ON l.tier = i.tier LEFT JOIN usage_stats u \
                ON u.installation_id = i.installation_id \
                AND u.period = date_trunc('month', now() AT TIME ZONE 'UTC')::date \
-             WHERE i.installation_id = $1 FOR NO KEY UPDATE OF i",
+             WHERE i.installation_id = $1",
         )
         .bind(installation),
     )

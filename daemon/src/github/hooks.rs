@@ -1,6 +1,9 @@
 //! The App itself: who it is, where it is installed, and its webhooks.
 
-use super::{AppInfo, Call, Github, GithubError, HookDelivery, InstallationInfo};
+use super::{
+    AppInfo, Call, Github, GithubError, HookDelivery, InstallationInfo, RepositoryRef,
+    app::{named, path_of},
+};
 use chrono::{DateTime, Utc};
 use http::Method;
 use serde::Deserialize;
@@ -32,6 +35,11 @@ struct Installed {
     target_type: String,
     permissions: BTreeMap<String, String>,
     suspended_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    id: i64,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +80,21 @@ impl Github {
             permissions: found.permissions,
             suspended: found.suspended_at.is_some(),
         })
+    }
+
+    /// The number of the installation through which the App reaches a repository now; `None` when it does
+    /// not. The installation in `repository` does not matter.
+    ///
+    /// # Errors
+    /// [`GithubError`], as for every call.
+    pub async fn installation_of(&self, repository: &RepositoryRef) -> Result<Option<i64>, GithubError> {
+        let doing = format!("asking whether the App is on {}", named(repository));
+        let call = Call::get("get_repository_installation", doing, format!("{}/installation", path_of(repository)));
+        match self.ask_as_app(&call).await {
+            Ok(answer) => answer.json().map(|found: Numbered| Some(found.id)),
+            Err(GithubError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The App's newest deliveries of webhooks, a thousand at most, the newest first.

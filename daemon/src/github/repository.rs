@@ -20,6 +20,7 @@ struct Granted {
 
 #[derive(Deserialize)]
 struct Collaborator {
+    id: i64,
     permissions: Option<Flags>,
 }
 
@@ -54,18 +55,24 @@ struct Owner {
 }
 
 impl Github {
-    /// What `login` may do in the repository; [`Permission::None`] for somebody GitHub does not know.
+    /// What the user with this number, last seen as `login`, may do in the repository; [`Permission::None`]
+    /// for somebody GitHub does not know, and where the login is somebody else's by now.
     ///
     /// # Errors
     /// [`GithubError`], as for every call.
-    pub async fn permission(&self, repository: &RepositoryRef, login: &str) -> Result<Permission, GithubError> {
+    pub async fn permission(
+        &self,
+        repository: &RepositoryRef,
+        login: &str,
+        id: i64,
+    ) -> Result<Permission, GithubError> {
         let call = Call::get(
             "get_permission",
             format!("asking what {login} may do in {}", named(repository)),
             format!("{}/collaborators/{}/permission", path_of(repository), part(login)),
         );
         match self.ask(repository, METADATA, &call).await {
-            Ok(answer) => answer.json().map(|granted: Granted| granted.permission()),
+            Ok(answer) => answer.json().map(|granted: Granted| granted.permission_of(id)),
             Err(GithubError::NotFound { .. }) => Ok(Permission::None),
             Err(error) => Err(error),
         }
@@ -141,6 +148,11 @@ impl Github {
 }
 
 impl Granted {
+    fn permission_of(&self, id: i64) -> Permission {
+        let somebody_else = self.user.as_ref().is_some_and(|user| user.id != id);
+        if somebody_else { Permission::None } else { self.permission() }
+    }
+
     /// The most that any of GitHub's three ways to say it grants: `permission` knows no `triage` and
     /// `maintain`, `role_name` may be a name of the organization's own.
     fn permission(&self) -> Permission {
@@ -191,9 +203,11 @@ mod tests {
         assert_eq!(said("read", "triage"), Permission::Triage);
         assert_eq!(said("read", "security-people"), Permission::Read);
         assert_eq!(said("none", "none"), Permission::None);
-        let flags = r#"{"permission":"read","role_name":"own","user":{"login":"x",
+        let flags = r#"{"permission":"read","role_name":"own","user":{"login":"x","id":7,
             "permissions":{"pull":true,"triage":true,"push":false,"maintain":false,"admin":false}}}"#;
         assert_eq!(granted(flags), Permission::Triage);
+        let of = |id| serde_json::from_str::<Granted>(flags).unwrap().permission_of(id);
+        assert_eq!((of(7), of(8)), (Permission::Triage, Permission::None), "the login is another person's now");
         assert!(Permission::Write > Permission::Triage && Permission::Read > Permission::None);
     }
 }

@@ -1,34 +1,34 @@
 //! A request for a bisection: names become commits, limits are kept, and a job is queued with its
 //! replies, all in one transaction.
 
-use super::{Done, Intake, IntakeError, comment::Asking, processed};
+use super::{
+    Done, Intake, IntakeError,
+    comment::{Asking, Heard},
+    processed,
+};
 use crate::{
-    command::{
-        Bisect,
-        repository_config::{NetworkAccess, RepositoryConfig},
-    },
-    db::{
-        asked,
-        jobs::{NewJob, Origin},
-        outbox::ReplyKind,
-        usage, users,
-    },
-    github::RepositoryInfo,
+    command::{Bisect, repository_config::NetworkAccess},
+    db::{Tx, asked, deliveries::Completion, jobs, jobs::Origin, outbox::ReplyKind, usage, users},
+    github::Permission,
     outbox::ReplyBody,
-    queue::enqueue_in,
+    queue::{Enqueued, enqueue_in},
     report::replies::{self as say, Rejection},
     runner::spec::{JobSpec, SandboxKind},
     sandbox::Network,
 };
 use bisect_shared::{JobId, Sha};
-use std::time::Duration;
+use futures::future::try_join_all;
 
-/// Unfinished jobs of one user, at most: more would only wait, and keep others waiting.
+/// Unfinished jobs of one user in an installation, at most: more would only wait, and keep others waiting.
 const JOBS_OF_USER: u32 = 10;
+/// The same of somebody who may ask only because the repository lets anyone ask.
+const JOBS_OF_GUEST: u32 = 2;
 /// The same of one repository.
 const JOBS_OF_REPOSITORY: u32 = 25;
 /// Probes at once where nobody says how many.
 const LANES: u32 = 3;
+/// Names that GitHub is asked about at once.
+const ASKED_AT_ONCE: usize = 6;
 
 /// A request of which every name is resolved.
 pub(super) struct Accepted {
@@ -41,10 +41,9 @@ impl Intake {
     pub(super) async fn understand(
         &self,
         asking: &Asking<'_>,
+        heard: &Heard,
         asked: &Bisect,
-        config: &RepositoryConfig,
     ) -> Result<Result<Accepted, Rejection>, IntakeError> {
-        let repository = self.github.repository(&asking.repository).await?;
         let (good, bad) = tokio::try_join!(
             self.github.resolve(&asking.repository, &asked.good),
             self.github.resolve(&asking.repository, &asked.bad),
@@ -56,33 +55,42 @@ impl Intake {
             return Ok(Err(Rejection::SameEnds { good: asked.good.clone(), bad: asked.bad.clone(), sha: good }));
         }
         let mut skip_ranges = Vec::new();
-        for range in &asked.options.skip {
-            match self.resolve_range(asking, range).await? {
-                Ok(range) => skip_ranges.push(range),
-                Err(name) => return unknown(&name),
+        for ranges in asked.options.skip.chunks(ASKED_AT_ONCE) {
+            let mut resolving = Vec::new();
+            for range in ranges {
+                resolving.push(self.resolve_range(asking, range, (good, bad)));
+            }
+            for resolved in try_join_all(resolving).await? {
+                match resolved {
+                    Ok(range) => skip_ranges.push(range),
+                    Err(rejection) => return Ok(Err(rejection)),
+                }
             }
         }
-        Ok(Ok(Accepted { spec: self.spec(asked, config, &repository, (good, bad), skip_ranges), retry_of: None }))
+        Ok(Ok(Accepted { spec: self.spec(asked, heard, (good, bad), skip_ranges), retry_of: None }))
     }
 
-    /// `A..B` or `A` with full names of commits; the error is the name that nothing has.
-    async fn resolve_range(&self, asking: &Asking<'_>, range: &str) -> Result<Result<String, String>, IntakeError> {
-        let (from, to) = range.split_once("..").map_or((None, range), |(from, to)| (Some(from), to));
-        let Some(to_sha) = self.github.resolve(&asking.repository, to).await? else { return Ok(Err(to.to_owned())) };
-        let Some(from) = from else { return Ok(Ok(to_sha.to_string())) };
-        let from_sha = self.github.resolve(&asking.repository, from).await?;
-        Ok(from_sha.map(|from_sha| format!("{from_sha}..{to_sha}")).ok_or_else(|| from.to_owned()))
-    }
-
-    fn spec(
+    /// `A..B` or `A` with full names of commits. An end, which has to be tested, cannot be left out; of a range
+    /// this is seen here where it ends with one, and else when the job has the repository.
+    async fn resolve_range(
         &self,
-        asked: &Bisect,
-        config: &RepositoryConfig,
-        repository: &RepositoryInfo,
+        asking: &Asking<'_>,
+        range: &str,
         (good, bad): (Sha, Sha),
-        skip_ranges: Vec<String>,
-    ) -> JobSpec {
-        let options = &asked.options;
+    ) -> Result<Result<String, Rejection>, IntakeError> {
+        let (from, to) = range.split_once("..").map_or((None, range), |(from, to)| (Some(from), to));
+        let unknown = |name: &str| Ok(Err(Rejection::UnknownRef { name: name.to_owned() }));
+        let Some(to_sha) = self.github.resolve(&asking.repository, to).await? else { return unknown(to) };
+        if to_sha == good || to_sha == bad {
+            return Ok(Err(Rejection::SkipsEnd { range: range.to_owned(), sha: to_sha }));
+        }
+        let Some(from) = from else { return Ok(Ok(to_sha.to_string())) };
+        let Some(from_sha) = self.github.resolve(&asking.repository, from).await? else { return unknown(from) };
+        Ok(Ok(format!("{from_sha}..{to_sha}")))
+    }
+
+    fn spec(&self, asked: &Bisect, heard: &Heard, (good, bad): (Sha, Sha), skip_ranges: Vec<String>) -> JobSpec {
+        let (options, config) = (&asked.options, &heard.config);
         // What the operator forbids, no repository can allow.
         let network = match (self.defaults.network, config.network) {
             (Network::Egress, Some(NetworkAccess::None)) => Network::None,
@@ -90,7 +98,7 @@ impl Intake {
         };
         let timeout = options.timeout.or(config.timeout);
         JobSpec {
-            source: repository.clone_url.clone(),
+            source: heard.repository.clone_url.clone(),
             good: vec![good],
             bad,
             command: vec!["sh".into(), "-c".into(), asked.script.clone()],
@@ -116,15 +124,20 @@ impl Intake {
     }
 
     /// Queues the job, or joins the same one that is unfinished, or says which limit is reached.
-    pub(super) async fn queue_job(&self, asking: &Asking<'_>, accepted: Accepted) -> Result<Done, IntakeError> {
+    pub(super) async fn queue_job(
+        &self,
+        asking: &Asking<'_>,
+        heard: &Heard,
+        accepted: Accepted,
+    ) -> Result<Done, IntakeError> {
         let comment = asking.comment;
         let mut tx = self.db.begin().await?;
-        let repository = self.row_of(&mut tx, asking).await?;
-        let user = users::upsert(&mut tx, comment.author.id, &comment.author.login).await?;
         let Some(allowance) = usage::allowance(&mut tx, comment.installation).await? else {
             tx.rollback().await?;
-            return Ok(Done::Ended(crate::db::deliveries::Completion::Rejected("the installation is gone".into())));
+            return Ok(Done::Ended(Completion::Rejected("the installation is gone".into())));
         };
+        let repository = self.row_of(&mut tx, asking, heard).await?;
+        let user = users::upsert(&mut tx, comment.author.id, &comment.author.login).await?;
         let mut spec = accepted.spec;
         spec.job_timeout = f64::from(allowance.max_duration_minutes) * 60.0;
         let origin = Origin::GitHub {
@@ -134,13 +147,14 @@ impl Intake {
             issue: Some(comment.issue),
             comment: Some(comment.id),
         };
-        let enqueued = enqueue_in(&mut tx, &new_job(&spec, origin, &comment.author.login, accepted.retry_of)).await?;
+        let job = spec.to_job(origin, Some(comment.author.login.clone()), accepted.retry_of);
+        let enqueued = enqueue_in(&mut tx, &job).await?;
         if enqueued.joined {
-            let text = say::joined(enqueued.job, &self.links(asking, enqueued.job));
-            self.reply(&mut tx, asking, "reply", None, &text).await?;
-            return self.commit(tx, asking, processed(Some(enqueued.job))).await;
+            return self.joined(tx, asking, enqueued).await;
         }
         // Counted with the new job, so that two requests at once cannot both be the last one.
+        let guest = heard.permission < Permission::Triage;
+        let most = if guest { JOBS_OF_GUEST } else { JOBS_OF_USER };
         let over = if !allowance.has_room() {
             Some(Rejection::MonthUsed {
                 tier: allowance.tier.clone(),
@@ -148,8 +162,8 @@ impl Intake {
                 limit: allowance.jobs_per_month.unwrap_or_default(),
                 resets_at: allowance.resets_at,
             })
-        } else if asked::unfinished_of_user(&mut tx, user).await? > JOBS_OF_USER {
-            Some(Rejection::TooManyJobs { whose: "you", limit: JOBS_OF_USER })
+        } else if asked::unfinished_of_user(&mut tx, user, comment.installation).await? > most {
+            Some(Rejection::TooManyJobs { whose: "you", limit: most })
         } else if asked::unfinished_of_repository(&mut tx, repository.id).await? > JOBS_OF_REPOSITORY {
             Some(Rejection::TooManyJobs { whose: "this repository", limit: JOBS_OF_REPOSITORY })
         } else {
@@ -166,24 +180,13 @@ impl Intake {
         self.note_further(&mut tx, asking).await?;
         self.commit(tx, asking, processed(Some(enqueued.job))).await
     }
-}
 
-fn new_job(spec: &JobSpec, origin: Origin, login: &str, retry_of: Option<JobId>) -> NewJob {
-    NewJob {
-        request_key: Some(spec.request_key(None)),
-        origin,
-        requested_by: Some(login.to_owned()),
-        retry_of,
-        good: spec.good[0],
-        more_good: spec.good[1..].to_vec(),
-        bad: spec.bad,
-        command: spec.command.clone(),
-        setup: spec.setup.clone(),
-        image: Some(spec.image.clone()),
-        lanes: u32::try_from(spec.lanes).unwrap_or(u32::MAX),
-        timeout: spec.timeout.map(Duration::from_secs_f64),
-        max_duration: Some(Duration::from_secs_f64(spec.job_timeout)),
-        spec: serde_json::to_value(spec).unwrap_or_default(),
-        priority: 0,
+    async fn joined(&self, mut tx: Tx, asking: &Asking<'_>, enqueued: Enqueued) -> Result<Done, IntakeError> {
+        let job = jobs::find(&mut tx, enqueued.job).await?;
+        // The result is told where it was asked for first.
+        let elsewhere = job.and_then(|job| job.issue).filter(|issue| *issue != asking.comment.issue);
+        let text = say::joined(enqueued.job, &self.links(asking, enqueued.job), elsewhere);
+        self.reply(&mut tx, asking, &text).await?;
+        self.commit(tx, asking, processed(Some(enqueued.job))).await
     }
 }

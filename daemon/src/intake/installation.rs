@@ -8,38 +8,75 @@ use crate::{
     db::{
         Tx,
         deliveries::{self, Completion, LeasedDelivery},
-        installations, outbox, repositories, users,
+        installations, outbox, repositories,
+        repositories::RepositoryRow,
+        users,
     },
-    github::GithubError,
-    webhook::event::{Event, Installation, Repository},
+    github::{GithubError, InstallationInfo, RepositoryInfo, RepositoryRef},
+    webhook::event::{Account, Event, Installation, Repository},
 };
+
+/// Whether an installation may be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Yes.
+    Works,
+    /// Its owner wants to hear nothing now.
+    Suspended,
+    /// There is no such installation.
+    Gone,
+}
+
+/// What a delivery says of the repositories of its installation.
+#[derive(Default)]
+struct Repositories {
+    /// That came to it.
+    added: Vec<Repository>,
+    /// That left it, by GitHub's numbers.
+    removed: Vec<i64>,
+    /// As GitHub describes them now.
+    described: Vec<RepositoryInfo>,
+}
 
 impl Intake {
     pub(super) async fn installation(&self, delivery: &LeasedDelivery, event: Event) -> Result<Done, IntakeError> {
         match event {
-            Event::Installed(told, repositories) => self.changed(delivery, told, repositories, &[]).await,
-            Event::Suspended(told) => self.changed(delivery, told, Vec::new(), &[]).await,
+            Event::Installed(told, added) => {
+                let described = self.described_anew(told.id).await?;
+                self.changed(delivery, told, Repositories { added, described, removed: Vec::new() }).await
+            }
+            Event::Suspended(told) => self.changed(delivery, told, Repositories::default()).await,
             Event::RepositoriesChanged { installation, added, removed } => {
-                self.changed(delivery, installation, added, &removed).await
+                self.changed(delivery, installation, Repositories { added, removed, described: Vec::new() }).await
             }
             Event::Uninstalled { installation } => self.uninstalled(delivery, installation).await,
-            Event::AccountRenamed { account, login, .. } => {
-                let mut tx = self.db.begin().await?;
-                installations::rename_account(&mut tx, account, &login).await?;
-                self.done(tx, delivery).await
+            Event::AccountRenamed { installation } => self.account_renamed(delivery, installation).await,
+            Event::RepositoryChanged { installation: _, repository } => {
+                self.repository_changed(delivery, &repository).await
             }
-            Event::RepositoryChanged { installation, repository } => {
-                self.repository_changed(delivery, installation, repository).await
-            }
-            Event::RepositoryDeleted { repository } => {
-                let mut tx = self.db.begin().await?;
-                repositories::remove(&mut tx, &[repository], None).await?;
-                let done = self.done(tx, delivery).await?;
-                self.remove_mirrors(&[repository]).await;
-                Ok(done)
-            }
+            Event::RepositoryDeleted { repository } => self.repository_gone(delivery, repository).await,
             Event::Ping | Event::Comment(_) | Event::Ignored(_) => Ok(Done::Ended(processed(None))),
         }
+    }
+
+    /// How an installation is. GitHub is asked about one that is not known (its own delivery comes later, or
+    /// was the one that removed it), or of which we heard last that it is suspended.
+    pub(super) async fn standing(&self, installation: i64) -> Result<Standing, IntakeError> {
+        let mut tx = self.db.begin().await?;
+        let suspended = installations::is_suspended(&mut tx, installation).await?;
+        tx.commit().await?;
+        if suspended == Some(false) {
+            return Ok(Standing::Works);
+        }
+        let now = match self.github.installation(installation).await {
+            Ok(now) => now,
+            Err(GithubError::NotFound { .. }) => return Ok(Standing::Gone),
+            Err(error) => return Err(error.into()),
+        };
+        let mut tx = self.db.begin().await?;
+        store(&mut tx, &now, None).await?;
+        tx.commit().await?;
+        Ok(if now.suspended { Standing::Suspended } else { Standing::Works })
     }
 
     /// Stores an installation as GitHub describes it now. Of one that is gone by now nothing is stored.
@@ -47,43 +84,68 @@ impl Intake {
         &self,
         delivery: &LeasedDelivery,
         told: Installation,
-        added: Vec<Repository>,
-        removed: &[i64],
+        repositories: Repositories,
     ) -> Result<Done, IntakeError> {
         let now = match self.github.installation(told.id).await {
             Ok(now) => now,
             Err(GithubError::NotFound { .. }) => return self.uninstalled(delivery, told.id).await,
             Err(error) => return Err(error.into()),
         };
+        let removed = self.really_removed(told.id, repositories.removed).await?;
         let mut tx = self.db.begin().await?;
-        let installed_by = match &told.sender {
-            Some(sender) => Some(users::upsert(&mut tx, sender.id, &sender.login).await?),
-            None => None,
-        };
-        let permissions = serde_json::json!(now.permissions);
-        let known = installations::Known {
-            installation: told.id,
-            account_type: &now.account_type,
-            account_login: &now.account_login,
-            account_id: now.account_id,
-            permissions: &permissions,
-            suspended: now.suspended,
-            installed_by,
-        };
-        installations::upsert(&mut tx, &known).await?;
-        for repository in &added {
+        store(&mut tx, &now, told.sender.as_ref()).await?;
+        for repository in &repositories.added {
+            repositories::ensure(&mut tx, &told_of(repository, told.id)).await?;
+        }
+        for repository in &repositories.described {
             repositories::upsert(&mut tx, &known_of(repository, told.id)).await?;
         }
-        repositories::remove(&mut tx, removed, Some(told.id)).await?;
+        repositories::remove(&mut tx, &removed, Some(told.id)).await?;
         if now.suspended {
             self.silence(&mut tx, told.id, "the installation is suspended").await?;
         }
         let done = self.done(tx, delivery).await?;
-        self.remove_mirrors(removed).await;
+        self.remove_mirrors(&removed).await;
         Ok(done)
     }
 
+    /// Those of these repositories that the installation does not cover now: a delivery that comes late tells
+    /// of one that may be back.
+    async fn really_removed(&self, installation: i64, told: Vec<i64>) -> Result<Vec<i64>, IntakeError> {
+        let mut tx = self.db.begin().await?;
+        let rows = repositories::of_installation(&mut tx, installation).await?;
+        tx.commit().await?;
+        let mut removed = Vec::new();
+        for row in rows.iter().filter(|row| told.contains(&row.github_id)) {
+            if self.github.installation_of(&reference(row)).await? != Some(installation) {
+                removed.push(row.github_id);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The repositories of an installation that have jobs, as they are now: while it was suspended they may
+    /// have become private.
+    async fn described_anew(&self, installation: i64) -> Result<Vec<RepositoryInfo>, IntakeError> {
+        let mut tx = self.db.begin().await?;
+        let rows = repositories::with_jobs(&mut tx, installation).await?;
+        tx.commit().await?;
+        let mut described = Vec::new();
+        for row in rows {
+            match self.github.repository(&reference(&row)).await {
+                Ok(now) if now.id == row.github_id => described.push(now),
+                // Another one has its name now, or it is not for this App to see: its own delivery comes.
+                Ok(_)
+                | Err(GithubError::NotFound { .. } | GithubError::Forbidden { .. } | GithubError::Suspended { .. }) => {
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(described)
+    }
+
     async fn uninstalled(&self, delivery: &LeasedDelivery, installation: i64) -> Result<Done, IntakeError> {
+        self.github.forget_installation(installation);
         let mut tx = self.db.begin().await?;
         // Their workers find their leases gone with the rows, and stop their containers.
         let gone = installations::remove(&mut tx, installation).await?;
@@ -92,21 +154,50 @@ impl Intake {
         Ok(done)
     }
 
-    async fn repository_changed(
-        &self,
-        delivery: &LeasedDelivery,
-        installation: Option<i64>,
-        told: Repository,
-    ) -> Result<Done, IntakeError> {
-        let mut tx = self.db.begin().await?;
-        let row = repositories::find_by_github(&mut tx, told.id).await?;
-        let Some(installation) = installation.or_else(|| row.as_ref().map(|row| row.installation)) else {
-            tx.rollback().await?;
-            return Ok(Done::Ended(Completion::Ignored("a repository of no installation that is known".into())));
+    async fn account_renamed(&self, delivery: &LeasedDelivery, installation: i64) -> Result<Done, IntakeError> {
+        let now = match self.github.installation(installation).await {
+            Ok(now) => now,
+            Err(GithubError::NotFound { .. }) => return self.uninstalled(delivery, installation).await,
+            Err(error) => return Err(error.into()),
         };
-        installations::ensure(&mut tx, installation, &told.owner).await?;
-        repositories::upsert(&mut tx, &known_of(&told, installation)).await?;
+        let mut tx = self.db.begin().await?;
+        store(&mut tx, &now, None).await?;
+        installations::rename_account(&mut tx, now.account_id, &now.account_login).await?;
         self.done(tx, delivery).await
+    }
+
+    /// A repository is not what it was: what it is now, and whose, GitHub says.
+    async fn repository_changed(&self, delivery: &LeasedDelivery, told: &Repository) -> Result<Done, IntakeError> {
+        let ignored = |why: &str| Ok(Done::Ended(Completion::Ignored(why.to_owned())));
+        let place = RepositoryRef { installation: 0, id: told.id, owner: told.owner.clone(), name: told.name.clone() };
+        let Some(installation) = self.github.installation_of(&place).await? else {
+            return self.repository_gone(delivery, told.id).await;
+        };
+        match self.standing(installation).await? {
+            Standing::Works => {}
+            Standing::Suspended => return ignored("the installation is suspended"),
+            Standing::Gone => return self.uninstalled(delivery, installation).await,
+        }
+        let now = match self.github.repository(&RepositoryRef { installation, ..place }).await {
+            Ok(now) if now.id == told.id => now,
+            Ok(_) => return ignored("another repository has this name now"),
+            Err(GithubError::NotFound { .. } | GithubError::Forbidden { .. }) => {
+                return ignored("it is not for this App to see now");
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut tx = self.db.begin().await?;
+        installations::lock(&mut tx, installation).await?;
+        repositories::upsert(&mut tx, &known_of(&now, installation)).await?;
+        self.done(tx, delivery).await
+    }
+
+    async fn repository_gone(&self, delivery: &LeasedDelivery, gone: i64) -> Result<Done, IntakeError> {
+        let mut tx = self.db.begin().await?;
+        repositories::remove(&mut tx, &[gone], None).await?;
+        let done = self.done(tx, delivery).await?;
+        self.remove_mirrors(&[gone]).await;
+        Ok(done)
     }
 
     /// Cancels what runs and drops what is still to be told.
@@ -115,6 +206,7 @@ impl Intake {
             self.queue.request_cancel_in(tx, job, reason).await?;
         }
         outbox::drop_all(tx, installation, reason).await?;
+        self.github.forget_installation(installation);
         Ok(())
     }
 
@@ -125,17 +217,49 @@ impl Intake {
         }
         Ok(Done::Recorded)
     }
+}
 
-    async fn remove_mirrors(&self, repositories: &[i64]) {
-        for &repository in repositories {
-            if let Err(error) = self.mirrors.remove(&self.credentials.mirror_name(repository)).await {
-                tracing::warn!(github.repository = repository, error = %error, "a mirror was left");
-            }
-        }
+/// Stores what GitHub says of an installation.
+async fn store(tx: &mut Tx, now: &InstallationInfo, sender: Option<&Account>) -> Result<(), IntakeError> {
+    installations::lock(tx, now.id).await?;
+    let installed_by = match sender {
+        Some(sender) => Some(users::upsert(tx, sender.id, &sender.login).await?),
+        None => None,
+    };
+    let known = installations::Known {
+        installation: now.id,
+        account_type: &now.account_type,
+        account_login: &now.account_login,
+        account_id: now.account_id,
+        permissions: &serde_json::json!(now.permissions),
+        suspended: now.suspended,
+        installed_by,
+    };
+    Ok(installations::upsert(tx, &known).await?)
+}
+
+fn reference(row: &RepositoryRow) -> RepositoryRef {
+    RepositoryRef {
+        installation: row.installation,
+        id: row.github_id,
+        owner: row.owner.clone(),
+        name: row.name.clone(),
     }
 }
 
-pub(super) fn known_of(repository: &Repository, installation: i64) -> repositories::Known<'_> {
+pub(super) fn known_of(repository: &RepositoryInfo, installation: i64) -> repositories::Known<'_> {
+    repositories::Known {
+        github_id: repository.id,
+        installation,
+        owner: &repository.owner,
+        name: &repository.name,
+        private: repository.private,
+        archived: repository.archived,
+        default_branch: Some(&repository.default_branch),
+    }
+}
+
+fn told_of(repository: &Repository, installation: i64) -> repositories::Known<'_> {
     repositories::Known {
         github_id: repository.id,
         installation,

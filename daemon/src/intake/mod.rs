@@ -1,12 +1,16 @@
-//! What a delivery means, and what is done about it: the inbox is worked off, one delivery at a time.
+//! What a delivery means, and what is done about it: the inbox is worked off, some deliveries side by side,
+//! those of one issue in their order.
 //!
 //! A delivery is leased, GitHub is asked what must be known, and then one transaction holds all that
 //! comes of it: the job or the rejection, the replies, and that the delivery is done. So a process
 //! that dies at any moment leaves either nothing or everything, and the delivery is taken up again.
 
+mod answers;
 mod bisect;
 mod comment;
 mod installation;
+mod mirrors;
+mod reply;
 
 use crate::{
     db::{
@@ -21,11 +25,13 @@ use crate::{
 };
 use bisect_shared::{InstanceId, JobId};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How long one delivery may take: longer than every call of GitHub that it needs.
 const LEASE: Duration = Duration::from_mins(5);
+/// Deliveries that one process works off side by side: GitHub may be slow to answer for one of them.
+const HANDS: usize = 4;
 /// After so many tries a delivery is given up; with doubling pauses that is about a day.
 const MAX_TRIES: u32 = 24;
 /// The longest pause between two tries.
@@ -85,29 +91,44 @@ enum Done {
 impl Intake {
     /// Works the inbox off until `stopping`, woken by `wake` and every `pause`.
     pub async fn run(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken) {
+        let mut hands = JoinSet::new();
+        for _ in 0..HANDS {
+            hands.spawn(self.clone().hand(Arc::clone(&wake), stopping.clone()));
+        }
+        // Idle, they ask the database once in a pause, not each of them.
+        let clock = async {
+            loop {
+                tokio::time::sleep(pause).await;
+                wake.notify_one();
+            }
+        };
+        tokio::select! {
+            _ = hands.join_all() => {}
+            () = clock => {}
+        }
+    }
+
+    async fn hand(self, wake: Arc<Notify>, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
-            match self.next().await {
+            match self.next(&wake).await {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => tracing::warn!(error = %error, "the inbox could not be read; trying again"),
             }
             tokio::select! {
                 () = wake.notified() => {}
-                () = tokio::time::sleep(pause) => {}
                 () = stopping.cancelled() => {}
             }
         }
     }
 
-    /// Works one delivery off; `false` when none waits.
-    ///
-    /// # Errors
-    /// [`DbError`], when the inbox cannot be read or written.
-    pub async fn next(&self) -> Result<bool, DbError> {
+    /// Works one delivery off; `false` when none waits. Another hand looks for the next one meanwhile.
+    async fn next(&self, wake: &Notify) -> Result<bool, DbError> {
         let mut tx = self.db.begin().await?;
         let leased = deliveries::lease_next(&mut tx, &self.instance, LEASE).await?;
         tx.commit().await?;
         let Some(delivery) = leased else { return Ok(false) };
+        wake.notify_one();
         match self.work_off(&delivery).await {
             Ok(Done::Recorded) => {}
             Ok(Done::Ended(outcome)) => self.complete(&delivery, outcome).await?,

@@ -50,6 +50,20 @@ pub enum Rejection {
         /// How many may be unfinished.
         limit: u32,
     },
+    /// An end is among what is never to be tested.
+    SkipsEnd {
+        /// What was to be skipped, as it was written.
+        range: String,
+        /// The end.
+        sha: Sha,
+    },
+    /// GitHub does not let this App do what is needed.
+    AppMayNot {
+        /// What was being done.
+        doing: String,
+        /// What GitHub said.
+        message: String,
+    },
     /// One user writes too many commands.
     TooManyCommands {
         /// How many are obeyed.
@@ -61,6 +75,8 @@ pub enum Rejection {
     NothingToRetry,
     /// There is no unfinished job of this issue.
     NothingToCancel,
+    /// The unfinished jobs of this issue are others'.
+    NotYours,
     /// The last job of this issue has not ended.
     StillRunning {
         /// It.
@@ -78,11 +94,14 @@ impl Rejection {
             Self::NotAllowed { .. } => "the author may not".into(),
             Self::UnknownRef { name } => format!("unknown ref {name}"),
             Self::SameEnds { sha, .. } => format!("both ends are {sha}"),
+            Self::SkipsEnd { range, sha } => format!("--skip {range} covers the end {sha}"),
+            Self::AppMayNot { doing, message } => format!("{doing}: GitHub does not let this App: {message}"),
             Self::MonthUsed { used, limit, .. } => format!("{used} of {limit} jobs of the month are used"),
             Self::TooManyJobs { whose, limit } => format!("{whose}: more than {limit} unfinished jobs"),
             Self::TooManyCommands { limit, minutes } => format!("more than {limit} commands in {minutes} minutes"),
             Self::NothingToRetry => "no job to repeat".into(),
             Self::NothingToCancel => "no unfinished job".into(),
+            Self::NotYours => "the unfinished jobs are others'".into(),
             Self::StillRunning { job } => format!("job {job} has not ended"),
         }
     }
@@ -122,6 +141,18 @@ pub fn rejection(rejection: &Rejection) -> String {
             inline(bad),
             sha.short()
         ),
+        Rejection::SkipsEnd { range, sha } => format!(
+            "`--skip` {} leaves out `{}`, which is one of the two ends. Both are tested, to know that there is something \
+             to find: skip less, or name another end.\n",
+            inline(range),
+            sha.short()
+        ),
+        Rejection::AppMayNot { doing, message } => format!(
+            "GitHub does not let me do what this needs ({}: {}). An owner can look at the App's permissions and \
+             repositories in the settings under *Installed GitHub Apps*.\n",
+            inline(doing),
+            inline(message)
+        ),
         Rejection::MonthUsed { tier, used, limit, resets_at } => format!(
             "The {} tier has {limit} bisections a month, and {used} are used. The next month begins on {} UTC.\n",
             inline(tier),
@@ -136,6 +167,9 @@ pub fn rejection(rejection: &Rejection) -> String {
         ),
         Rejection::NothingToRetry => "No bisection was asked for in this issue, so there is none to repeat.\n".into(),
         Rejection::NothingToCancel => "No bisection of this issue waits or runs.\n".into(),
+        Rejection::NotYours => "What runs here was asked for by others. They can stop it, and so can those who manage \
+                                the issues of this repository.\n"
+            .into(),
         Rejection::StillRunning { job } => {
             format!("Job {job} of this issue has not ended. `/bisect cancel` stops it; then it can be repeated.\n")
         }
@@ -181,13 +215,14 @@ pub fn further_commands(further: usize) -> String {
     format!("One command per comment: {further} further `/bisect` {them} not read. Please write a comment for each.\n")
 }
 
-/// The reply to a request that is under way already.
+/// The reply to a request that is under way already; `elsewhere` is the other issue in which it was asked first.
 #[must_use]
-pub fn joined(job: JobId, links: &Links) -> String {
-    format!(
-        "Exactly this is being looked for already: [job {job}]({}). Its result answers this comment too.\n",
-        links.job
-    )
+pub fn joined(job: JobId, links: &Links, elsewhere: Option<i64>) -> String {
+    let place = elsewhere.map_or_else(
+        || "Its result answers this comment too".to_owned(),
+        |issue| format!("Its result will stand in [issue {issue}]({}/issues/{issue})", links.repository),
+    );
+    format!("Exactly this is being looked for already: [job {job}]({}). {place}.\n", links.job)
 }
 
 /// The reply to `/bisect wrong`.

@@ -35,6 +35,7 @@ pub async fn load(repository: &Repository, spec: &JobSpec) -> Result<Question, G
     for range in &spec.skip_ranges {
         skip.extend(repository.range(range).await?);
     }
+    refuse_skipped_ends(spec, &skip)?;
     Ok(Question {
         graph,
         real,
@@ -60,6 +61,18 @@ fn refuse_equal_ends(spec: &JobSpec) -> Result<(), GitError> {
         )));
     }
     Ok(())
+}
+
+/// A request from GitHub was accepted without a repository to expand its ranges.
+fn refuse_skipped_ends(spec: &JobSpec, skip: &HashSet<Sha>) -> Result<(), GitError> {
+    match std::iter::once(&spec.bad).chain(&spec.good).find(|end| skip.contains(end)) {
+        None => Ok(()),
+        Some(end) => Err(GitError::Input(format!(
+            "what is to be skipped covers {}, one of the two ends, which has to be tested to know that there is \
+             something to find; skip less, or name another end",
+            end.short()
+        ))),
+    }
 }
 
 fn nothing_between(spec: &JobSpec) -> GitError {

@@ -1,6 +1,7 @@
 //! What a job asks for, as it is stored with the job: every name already resolved.
 
 use crate::{
+    db::jobs::{NewJob, Origin},
     git::without_password,
     report::Request,
     sandbox::{Limits, Network, ProbeSpec},
@@ -80,6 +81,35 @@ impl JobSpec {
         asked.paths.dedup();
         let text = serde_json::to_string(&(asked, affinity)).unwrap_or_default();
         hex::encode(Sha256::digest(text))
+    }
+
+    /// The request as the queue takes it. The identity of one of GitHub goes by the repository's number here,
+    /// whatever it is called now; so it is never that of a request at a shell for the same address.
+    #[must_use]
+    pub fn to_job(&self, origin: Origin, requested_by: Option<String>, retry_of: Option<JobId>) -> NewJob {
+        let request_key = match &origin {
+            Origin::GitHub { repository, .. } => {
+                Self { source: format!("repository {repository}"), ..self.clone() }.request_key(None)
+            }
+            Origin::Local { affinity, .. } => self.request_key(affinity.as_deref()),
+        };
+        NewJob {
+            request_key: Some(request_key),
+            origin,
+            requested_by,
+            retry_of,
+            good: self.good[0],
+            more_good: self.good[1..].to_vec(),
+            bad: self.bad,
+            command: self.command.clone(),
+            setup: self.setup.clone(),
+            image: Some(self.image.clone()),
+            lanes: u32::try_from(self.lanes).unwrap_or(u32::MAX),
+            timeout: Some(self.probe_timeout()),
+            max_duration: Some(Duration::from_secs_f64(self.job_timeout)),
+            spec: serde_json::to_value(self).unwrap_or_default(),
+            priority: 0,
+        }
     }
 
     /// What may be reached; an unknown text is the safest.

@@ -31,14 +31,10 @@ pub enum Event {
         /// GitHub's numbers of those that left.
         removed: Vec<i64>,
     },
-    /// The account has another login.
+    /// The account has another login, which GitHub tells.
     AccountRenamed {
         /// The installation.
         installation: i64,
-        /// GitHub's number of the account.
-        account: i64,
-        /// Its login now.
-        login: String,
     },
     /// A repository was renamed, moved, archived, or its visibility changed: this is how it is now.
     RepositoryChanged {

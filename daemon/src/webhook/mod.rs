@@ -93,10 +93,11 @@ async fn receive(body: Result<Body, Refused>, webhook: &State<Webhook>) -> Resul
 fn delivery(body: Body) -> Result<NewDelivery, Refused> {
     let Body { id, event, bytes } = body;
     let read = event::read(&event, &bytes).map_err(|error: EventError| Refused::Wrong(error.to_string()))?;
-    let ignored = match read.event {
-        Event::Ignored(why) => Some(why),
-        Event::Ping => Some("a ping: there is nothing to do".to_owned()),
-        _ => None,
+    let (ignored, order_key) = match read.event {
+        Event::Ignored(why) => (Some(why), None),
+        Event::Ping => (Some("a ping: there is nothing to do".to_owned()), None),
+        Event::Comment(comment) => (None, Some(format!("issue {}#{}", comment.repository.id, comment.issue))),
+        _ => (None, read.installation.map(|installation| format!("installation {installation}"))),
     };
     // What nobody will read need not be kept.
     let payload = if ignored.is_some() { String::new() } else { text(bytes)? };
@@ -106,6 +107,7 @@ fn delivery(body: Body) -> Result<NewDelivery, Refused> {
         action: read.action,
         installation: read.installation,
         comment: read.comment,
+        order_key,
         payload,
         ignored,
     })

@@ -15,6 +15,7 @@ fn new(id: &str, comment: i64) -> NewDelivery {
         action: Some("created".into()),
         installation: Some(5),
         comment: Some(comment),
+        order_key: Some(format!("issue {comment}")),
         payload: "{\"a\": \"\\u0000\"}".into(),
         ignored: None,
     }

@@ -6,6 +6,7 @@ mod cli_results;
 mod cli_signals;
 mod cli_sources;
 mod cli_together;
+mod commands;
 mod crash;
 mod database;
 mod database_away;

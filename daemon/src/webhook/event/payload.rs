@@ -84,9 +84,8 @@ fn target(event: &str, action: Option<&str>, text: &str) -> Result<Event, EventE
     if action != Some("renamed") {
         return unheeded(event, action, "it changes nothing");
     }
-    let told: TargetTold = read(event, text)?;
-    let account = Account::from(told.account);
-    Ok(Event::AccountRenamed { installation: told.installation.id, account: account.id, login: account.login })
+    let told: NumberedTold = read(event, text)?;
+    Ok(Event::AccountRenamed { installation: told.installation.id })
 }
 
 fn repository(event: &str, action: Option<&str>, text: &str) -> Result<Event, EventError> {
@@ -244,12 +243,6 @@ struct RepositoriesTold {
     repositories_added: Vec<RepositoryField>,
     repositories_removed: Vec<Numbered>,
     sender: Option<AccountField>,
-}
-
-#[derive(Deserialize)]
-struct TargetTold {
-    installation: Numbered,
-    account: AccountField,
 }
 
 #[derive(Deserialize)]

@@ -161,7 +161,7 @@ async fn files_names_and_people_that_are_not_there_are_answers() {
     .await;
     let client = github.client();
     assert_eq!(client.resolve(&repository(), "x").await.unwrap(), None);
-    assert_eq!(client.permission(&repository(), "no/body").await.unwrap(), bisectd::github::Permission::None);
+    assert_eq!(client.permission(&repository(), "no/body", 1).await.unwrap(), bisectd::github::Permission::None);
     assert!(github.seen().last().unwrap().path.contains("no%2Fbody"));
     let file = client.file(&repository(), ".github/bisect.yml").await.unwrap();
     assert_eq!(file.as_deref(), Some("image: x"));

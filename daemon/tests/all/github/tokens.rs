@@ -30,7 +30,7 @@ fn commit_or_permission(path: &str) -> super::scripted::Answer {
 async fn a_token_is_narrowed_to_one_repository_and_to_the_permissions_of_the_call() {
     let github = Scripted::start(|call| commit_or_permission(&call.path)).await;
     let client = github.client();
-    assert_eq!(client.permission(&repository(), "ada").await.unwrap(), Permission::Write);
+    assert_eq!(client.permission(&repository(), "ada", 1).await.unwrap(), Permission::Write);
     client.resolve(&repository(), "feature/x").await.unwrap().unwrap();
     client.resolve(&repository(), "main").await.unwrap().unwrap();
     assert_eq!(client.create_comment(&repository(), 3, "hello").await.unwrap(), 99);
@@ -105,7 +105,7 @@ async fn a_clock_that_is_ten_minutes_off_is_corrected_by_what_github_says() {
         let client = github.client();
         client.resolve(&repository(), "main").await.unwrap();
         assert_eq!(github.token_requests().len(), 2, "refused once, then right");
-        client.permission(&repository(), "ada").await.unwrap();
+        client.permission(&repository(), "ada", 1).await.unwrap();
         assert_eq!(github.token_requests().len(), 3, "right at once");
     }
 }

@@ -3,6 +3,7 @@
 mod database_link;
 mod docker_link;
 mod helper;
+mod hub;
 mod image;
 mod poll;
 mod pooler;
@@ -16,6 +17,7 @@ mod world;
 pub use database_link::DatabaseLink;
 pub use docker_link::DockerLink;
 pub use helper::Helper;
+pub use hub::{CALC, Hub};
 pub use image::TestImage;
 pub use poll::eventually;
 pub use pooler::Pooler;

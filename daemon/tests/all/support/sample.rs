@@ -46,7 +46,7 @@ pub async fn insert(raw: &mut PgConnection, version: i64) {
         20260101000001 => OWNER,
         20260101000002 => ENGINE,
         20260101000003 => SERVICE,
-        20260101000004..=20260101000006 | 20261126011700 | 20261126011800 => return,
+        20260101000004..=20260101000006 | 20261126010940 | 20261126011700 | 20261126011800 => return,
         _ => panic!("migration {version} has no sample rows"),
     };
     raw.execute(sql).await.unwrap();
