@@ -59,8 +59,8 @@ pub struct Defaults {
     pub network: Network,
     /// Probes at once, at most.
     pub max_lanes: u32,
-    /// The public address of this service, for links.
-    pub base_url: String,
+    /// The public address of this service, for links; without one there is nothing to link to.
+    pub base_url: Option<String>,
     /// GitHub's address, for links.
     pub github_url: String,
 }
@@ -83,7 +83,7 @@ enum Done {
 }
 
 impl Intake {
-    /// Works the inbox off until `stopping`, woken by `wake` and every `pause`.
+    /// Works the inbox off until `stopping`, woken by `wake`, when something is due, and every `pause`.
     pub async fn run(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
             match self.next().await {
@@ -93,10 +93,21 @@ impl Intake {
             }
             tokio::select! {
                 () = wake.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(self.due().await.min(pause)) => {}
                 () = stopping.cancelled() => {}
             }
         }
+    }
+
+    /// How long until a delivery that was postponed is due.
+    async fn due(&self) -> Duration {
+        let ask = async {
+            let mut tx = self.db.begin().await?;
+            let due = deliveries::next_due(&mut tx).await?;
+            tx.commit().await?;
+            Ok::<_, DbError>(due)
+        };
+        ask.await.ok().flatten().unwrap_or(Duration::MAX)
     }
 
     /// Works one delivery off; `false` when none waits.

@@ -169,7 +169,7 @@ pub fn status_list(jobs: &[JobLine], links: impl Fn(JobId) -> Links) -> String {
             (None, Some(result)) => result.name().replace('_', " "),
             (None, None) => "–".into(),
         };
-        let _ = writeln!(out, "| [{}]({}) | {} | {result} |", line.job, links.job, line.status);
+        let _ = writeln!(out, "| {} | {} | {result} |", links.to_job(&line.job.to_string()), line.status);
     }
     out
 }
@@ -184,10 +184,8 @@ pub fn further_commands(further: usize) -> String {
 /// The reply to a request that is under way already.
 #[must_use]
 pub fn joined(job: JobId, links: &Links) -> String {
-    format!(
-        "Exactly this is being looked for already: [job {job}]({}). Its result answers this comment too.\n",
-        links.job
-    )
+    let job = links.to_job(&format!("job {job}"));
+    format!("Exactly this is being looked for already: {job}. Its result answers this comment too.\n")
 }
 
 /// The reply to `/bisect wrong`.
@@ -202,5 +200,6 @@ pub fn disputed(job: JobId) -> String {
 /// The short comment that follows the result of a long job, since an edit notifies nobody.
 #[must_use]
 pub fn notice(job: JobId, links: &Links) -> String {
-    format!("The bisection has ended: see the comment above, or [job {job}]({}).\n", links.job)
+    let job = links.to_job(&format!("job {job}"));
+    format!("The bisection has ended: see the comment above ({job}).\n")
 }
