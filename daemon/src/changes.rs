@@ -39,8 +39,8 @@ pub enum Change {
     },
     /// Deliveries wait.
     Inbox,
-    /// Replies wait.
-    Outbox,
+    /// Replies wait, or will be due after this long.
+    Outbox(Duration),
     /// Changes may have been missed: look at everything once.
     Resync,
 }
@@ -118,6 +118,8 @@ async fn forward(settings: DatabaseSettings, mut listener: Listener, changes: Ch
             Err(error) => {
                 changes.live.store(false, Ordering::Release);
                 tracing::warn!(error = %error, "the listening session is lost; polling until it is back");
+                // Whoever waits for a change finds out that none will come.
+                changes.tell(Change::Resync);
                 listener = reconnect(&settings).await;
                 changes.live.store(true, Ordering::Release);
                 tracing::info!("the listening session is back");
@@ -144,7 +146,10 @@ fn understand(notification: &Notification) -> Option<Change> {
     let channel = Channel::ALL.into_iter().find(|channel| channel.name() == notification.channel)?;
     match channel {
         Channel::Inbox => Some(Change::Inbox),
-        Channel::Outbox => Some(Change::Outbox),
+        Channel::Outbox => {
+            let due = if notification.payload.is_empty() { 0 } else { notification.payload.parse().ok()? };
+            Some(Change::Outbox(Duration::from_millis(due)))
+        }
         Channel::Jobs => {
             let mut words = notification.payload.split(' ');
             let (id, seq, kind) = (words.next()?, words.next()?, words.next()?);
@@ -166,7 +171,11 @@ mod tests {
         let change = Change::Job { id: JobId(17), seq: 3, kind: JobEventKind::Released };
         assert_eq!(heard("bisect_jobs", "17 3 released"), Some(change));
         assert_eq!(heard("bisect_inbox", ""), Some(Change::Inbox));
-        for (channel, payload) in [("bisect_jobs", "17 3 sung"), ("bisect_jobs", ""), ("other", "17 3 released")] {
+        assert_eq!(heard("bisect_outbox", ""), Some(Change::Outbox(Duration::ZERO)));
+        assert_eq!(heard("bisect_outbox", "1500"), Some(Change::Outbox(Duration::from_millis(1500))));
+        let odd =
+            [("bisect_jobs", "17 3 sung"), ("bisect_jobs", ""), ("other", "17 3 released"), ("bisect_outbox", "soon")];
+        for (channel, payload) in odd {
             assert_eq!(heard(channel, payload), None);
         }
     }

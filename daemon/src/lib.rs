@@ -14,6 +14,7 @@ pub mod github;
 pub mod intake;
 pub mod outbox;
 pub mod queue;
+pub mod redelivery;
 pub mod report;
 pub mod runner;
 pub mod sandbox;

@@ -12,31 +12,44 @@ use super::{
 use crate::{
     changes::{Change, Changes},
     config::Config,
-    db::{Database, DatabaseSettings, listener::ListenError, private::ServeLock},
+    db::{
+        Database, DatabaseSettings, DbError,
+        chores::{self, Chore},
+        listener::ListenError,
+        overview,
+        private::ServeLock,
+    },
     github::{Github, GithubSettings},
     intake::{Defaults, Intake},
-    outbox::{Outbox, Pace},
+    outbox::{Markers, Outbox, Pace, Refusals},
     queue::Queue,
+    redelivery::{self, Redelivery},
     runner::credentials::GithubCredentials,
     sandbox::{Sandbox, docker::DockerSandbox},
-    web::{self, DockerCheck, Exporter, Monitor, address::Addresses},
+    web::{self, DockerCheck, Exporter, Monitor, Rates, address::Addresses},
     webhook::{self, Inbox, Webhook, signature::Secrets},
     worker::Worker,
 };
+use bisect_shared::InstanceId;
 use rocket::{Rocket, fairing::AdHoc, figment::Figment};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::{
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
-use tokio::{sync::Notify, task::JoinSet, time::timeout};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How often what only grows is trimmed.
 const UPKEEP: Duration = Duration::from_secs(60);
-/// How often inbox and outbox are looked at where nobody says that there is something: what is due later
-/// is not told.
-const POLL: Duration = Duration::from_secs(5);
+/// How often inbox and outbox are looked at while nobody says that there is something.
+const DEAF_POLL: Duration = Duration::from_secs(2);
+/// How often the counts of ended jobs are added up, by one server for all.
+const TOTALS: Duration = Duration::from_mins(10);
 /// How long the last words to the database may take, once the grace is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -165,14 +178,17 @@ async fn serve(
     let exporter = Exporter::start().map_err(Refusal::infrastructure)?;
     let (draining, stopping) = (services.draining.clone(), service.stopping.clone());
     let monitor = Monitor::new(service.db.clone(), Arc::new(Docker(docker)), draining, stopping, Arc::clone(&running));
-    let rocket = build(&service, monitor, exporter.clone())?.ignite().await.map_err(|e| Refusal::usage(Problem(e)))?;
+    let addresses = Arc::new(Addresses::new(config.trusted_proxies.clone()));
+    let rates = Rates(github.as_ref().map(|(github, _)| github.clone()));
+    let rocket = build(&service, monitor, exporter.clone(), rates, &addresses)?;
+    let rocket = rocket.ignite().await.map_err(|e| Refusal::usage(Problem(e)))?;
     let shutdown = rocket.shutdown();
     let mut http = tokio::spawn(rocket.launch());
 
-    let mut tasks = JoinSet::new();
-    spawn_tasks(&service, services, exporter, &mut tasks);
+    let (mut tasks, mut replies) = (JoinSet::new(), JoinSet::new());
+    spawn_tasks(&service, services, exporter, addresses, &mut tasks);
     if let Some((github, credentials)) = github {
-        spawn_replies(&service, services, github, credentials, &mut tasks);
+        spawn_replies(&service, services, github, credentials, &mut replies);
     }
     service.changes.tell(Change::Resync);
     let worker = Worker {
@@ -189,18 +205,22 @@ async fn serve(
         ended = &mut http => Some(ended),
         ended = &mut working => return Err(Refusal::infrastructure(format!("the worker ended: {ended:?}"))),
     };
-    tracing::info!("stopping: running jobs are given back");
+    tracing::info!("stopping: running jobs are given back, deliveries and replies under way are ended");
     service.stopping.cancel();
-    let grace = tokio::time::sleep(config.shutdown_grace);
-    let given_back = tokio::select! {
-        _ = &mut working => true,
-        () = grace => false,
+    let ended = async {
+        let _ = tokio::join!(&mut working, async { while replies.join_next().await.is_some() {} });
+    };
+    let in_time = tokio::select! {
+        () = ended => true,
+        () = tokio::time::sleep(config.shutdown_grace) => false,
         () = signals.hurry.cancelled() => false,
     };
-    if !given_back {
-        tracing::warn!("jobs that could not be stopped in time are handed over by force");
+    if !in_time {
+        tracing::warn!("what could not be stopped in time is handed over by force");
         working.abort();
+        replies.shutdown().await;
         let _ = timeout(LAST_WORDS, service.queue.reclaim_dead(&services.runner.instance)).await;
+        let _ = timeout(LAST_WORDS, services::give_back(&service.db, &services.runner.instance)).await;
     }
     tasks.shutdown().await;
     match early {
@@ -219,14 +239,40 @@ async fn serve(
 }
 
 /// Everything that works in the background, besides the jobs.
-fn spawn_tasks(service: &Service, services: &Services, exporter: Exporter, tasks: &mut JoinSet<()>) {
+fn spawn_tasks(
+    service: &Service,
+    services: &Services,
+    exporter: Exporter,
+    addresses: Arc<Addresses>,
+    tasks: &mut JoinSet<()>,
+) {
     tasks.spawn(services::recover(services.runner.clone(), (*service.config).clone(), service.changes.clone()));
     tasks.spawn(async move {
         loop {
             tokio::time::sleep(UPKEEP).await;
             exporter.upkeep();
+            addresses.forget_old();
         }
     });
+    tasks.spawn(add_up(service.db.clone(), services.runner.instance.clone()));
+}
+
+async fn add_up(db: Database, instance: InstanceId) {
+    let once = async || {
+        let mut tx = db.begin().await?;
+        if chores::begin(&mut tx, Chore::Totals, &instance, TOTALS).await?.is_some() {
+            overview::fold_totals(&mut tx).await?;
+            chores::done(&mut tx, Chore::Totals).await?;
+        }
+        tx.commit().await
+    };
+    loop {
+        tokio::time::sleep(TOTALS).await;
+        let added: Result<(), DbError> = once().await;
+        if let Err(error) = added {
+            tracing::warn!(error = %error, "the counts of ended jobs were not added up; trying again later");
+        }
+    }
 }
 
 /// What works the inbox off and sends what the outbox holds.
@@ -235,11 +281,10 @@ fn spawn_replies(
     services: &Services,
     github: Github,
     credentials: GithubCredentials,
-    tasks: &mut JoinSet<()>,
+    replies: &mut JoinSet<()>,
 ) {
     let (config, runner) = (&service.config, &services.runner);
-    // Without a public address links lead to this machine, which is right for whoever tries it out.
-    let base_url = config.base_url.clone().unwrap_or_else(|| "http://localhost:8000".to_owned());
+    let base_url = config.base_url.clone();
     let intake = Intake {
         db: service.db.clone(),
         queue: service.queue.clone(),
@@ -255,36 +300,78 @@ fn spawn_replies(
             github_url: config.github_url.clone(),
         }),
     };
-    let secret = config.webhook_secret.as_ref().map_or("", |secret| secret.expose_secret());
+    let redelivery = Redelivery {
+        db: service.db.clone(),
+        github: github.clone(),
+        instance: runner.instance.clone(),
+        every: redelivery::EVERY,
+    };
+    replies.spawn(redelivery.run(service.stopping.clone()));
     let outbox = Outbox {
         db: service.db.clone(),
         github,
         instance: runner.instance.clone(),
         base_url,
         github_url: config.github_url.clone(),
-        marker_secret: Arc::new(secret.to_owned().into()),
+        markers: Markers::read(config.webhook_secret.as_ref().unwrap_or(&SecretString::default())),
         pace: Pace::default(),
+        refusals: Refusals::default(),
     };
     let (inbox_wakes, outbox_wakes) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let pause = config.clocks.recovery_interval.min(POLL);
-    tasks.spawn(intake.clone().keep_mirrors(service.stopping.clone()));
-    tasks.spawn(intake.run(Arc::clone(&inbox_wakes), pause, service.stopping.clone()));
-    tasks.spawn(outbox.run(Arc::clone(&outbox_wakes), pause, service.stopping.clone()));
-    let mut changes = service.changes.subscribe();
-    tasks.spawn(async move {
-        loop {
-            let change = changes.next().await;
-            if matches!(change, Change::Inbox | Change::Resync) {
-                inbox_wakes.notify_one();
-            }
-            if matches!(change, Change::Outbox | Change::Resync) {
-                outbox_wakes.notify_one();
-            }
-        }
-    });
+    let pause = config.clocks.recovery_interval;
+    replies.spawn(intake.clone().keep_mirrors(service.stopping.clone()));
+    replies.spawn(intake.run(Arc::clone(&inbox_wakes), pause, service.stopping.clone()));
+    replies.spawn(outbox.run(Arc::clone(&outbox_wakes), pause, service.stopping.clone()));
+    replies.spawn(wake(service.changes.clone(), inbox_wakes, outbox_wakes, service.stopping.clone()));
 }
 
-fn build(service: &Service, monitor: Monitor, exporter: Exporter) -> Result<Rocket<rocket::Build>, Refusal> {
+/// Wakes intake and outbox when there is something to do, when something is due, and often while nobody
+/// says so.
+async fn wake(changes: Changes, inbox: Arc<Notify>, outbox: Arc<Notify>, stopping: CancellationToken) {
+    let mut subscription = changes.subscribe();
+    let mut due: Option<Instant> = None;
+    loop {
+        let deaf = (!changes.live()).then(|| Instant::now() + DEAF_POLL);
+        let next = due.into_iter().chain(deaf).min();
+        let timer = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            change = subscription.next() => match change {
+                Change::Inbox => inbox.notify_one(),
+                Change::Outbox(after) if after.is_zero() => outbox.notify_one(),
+                Change::Outbox(after) => {
+                    let at = Instant::now() + after;
+                    due = Some(due.map_or(at, |due| due.min(at)));
+                }
+                Change::Resync => {
+                    inbox.notify_one();
+                    outbox.notify_one();
+                }
+                Change::Job { .. } => {}
+            },
+            () = timer => {
+                due = due.filter(|at| *at > Instant::now());
+                outbox.notify_one();
+                if deaf.is_some() {
+                    inbox.notify_one();
+                }
+            }
+        }
+    }
+}
+
+fn build(
+    service: &Service,
+    monitor: Monitor,
+    exporter: Exporter,
+    rates: Rates,
+    addresses: &Arc<Addresses>,
+) -> Result<Rocket<rocket::Build>, Refusal> {
     let secrets = service.config.webhook_secret.as_ref().and_then(Secrets::read);
     let webhook = Webhook { secrets, inbox: Inbox::start(service.db.clone()) };
     let listening = AdHoc::on_liftoff("address", |rocket| {
@@ -299,7 +386,8 @@ fn build(service: &Service, monitor: Monitor, exporter: Exporter) -> Result<Rock
         .manage(exporter)
         .manage(service.changes.clone())
         .manage(service.config.clocks)
-        .manage(Addresses::new(service.config.trusted_proxies.clone()))
+        .manage(rates)
+        .manage(Arc::clone(addresses))
         .attach(listening)
         .mount("/", webhook::routes());
     Ok(web::mount(rocket))

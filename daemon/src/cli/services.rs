@@ -10,10 +10,12 @@ use crate::{
     changes::{Change, Changes},
     config::Config,
     db::{
-        Database, DatabaseSettings, DbError,
+        Database, DatabaseSettings, DbError, deliveries,
         migrations::{self, SchemaState},
+        outbox,
         private::PrivatePostgres,
     },
+    outbox::SETTLE,
     queue::Queue,
     runner::{
         Runner, Sandboxes,
@@ -27,7 +29,7 @@ use crate::{
         process::ProcessSandbox,
     },
 };
-use bisect_shared::{Epoch, JobId};
+use bisect_shared::{Epoch, InstanceId, JobId};
 use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -213,8 +215,10 @@ pub(super) async fn recover(runner: Runner, config: Config, changes: Changes) {
 
 async fn take_over(runner: &Runner, config: &Config) -> Result<(), DbError> {
     let mut reclaimed = runner.queue.reclaim_stale().await?;
+    give_back_stale(&runner.db, config.clocks.stale_after).await?;
     for dead in instance::dead(&config.data_dir) {
         reclaimed.extend(runner.queue.reclaim_dead(&dead).await?);
+        give_back(&runner.db, &dead).await?;
     }
     for job in reclaimed {
         let from = job.worker.map_or_else(String::new, |worker| worker.0);
@@ -226,6 +230,31 @@ async fn take_over(runner: &Runner, config: &Config) -> Result<(), DbError> {
         );
     }
     Ok(())
+}
+
+/// Gives back the deliveries and replies of a process that works on none of them any more.
+pub(super) async fn give_back(db: &Database, instance: &InstanceId) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    let given = (deliveries::give_back(&mut tx, instance).await?, outbox::give_back(&mut tx, instance, SETTLE).await?);
+    tx.commit().await?;
+    tell(given);
+    Ok(())
+}
+
+/// The same for every process that ended, or that was not heard of for too long.
+async fn give_back_stale(db: &Database, stale_after: Duration) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    let deliveries = deliveries::give_back_stale(&mut tx, stale_after).await?;
+    let given = (deliveries, outbox::give_back_stale(&mut tx, stale_after, SETTLE).await?);
+    tx.commit().await?;
+    tell(given);
+    Ok(())
+}
+
+fn tell((deliveries, replies): (u64, u64)) {
+    if deliveries + replies > 0 {
+        tracing::warn!(deliveries, replies, "what an ended process had begun is taken up by others");
+    }
 }
 
 pub(super) async fn stop_postgres(postgres: Option<PrivatePostgres>) {

@@ -105,6 +105,18 @@ impl<'r> FromRow<'r, PgRow> for LeasedDelivery {
     }
 }
 
+/// Gives leases back and wakes intake.
+macro_rules! give_back {
+    ($whose:literal) => {
+        concat!(
+            "WITH given AS (UPDATE webhook_deliveries SET leased_by = NULL, leased_until = NULL, available_at = now() \
+             WHERE state = 'received' AND ",
+            $whose,
+            " RETURNING 1) SELECT pg_notify($1, '') FROM given"
+        )
+    };
+}
+
 /// Takes deliveries in, in one statement, and wakes intake; the answers are in their order. Whoever
 /// takes the same delivery at the same moment is waited for, so that a duplicate is durable too. One that
 /// had been given up is taken up again: that is what it is sent again for.
@@ -200,6 +212,38 @@ pub async fn postpone(tx: &mut Tx, delivery: &LeasedDelivery, delay: Duration, w
                leased_by = NULL, leased_until = NULL \
                WHERE delivery_id = $1 AND leased_by = $2 AND attempts = $3 AND state = 'received'";
     Ok(tx.execute(held(sql, delivery).bind(why).bind(delay.as_secs_f64())).await? == 1)
+}
+
+/// Gives back what `worker` has leased, which works no more, to be leased again at once.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn give_back(tx: &mut Tx, worker: &InstanceId) -> Result<u64, DbError> {
+    let sql = give_back!("leased_by = $2");
+    tx.execute(sqlx::query(sql).bind(Channel::Inbox.name()).bind(&worker.0)).await
+}
+
+/// The same for every worker that ended, or was not heard of for `stale_after`.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn give_back_stale(tx: &mut Tx, stale_after: Duration) -> Result<u64, DbError> {
+    let sql = give_back!(
+        "leased_by IS NOT NULL AND NOT EXISTS (SELECT FROM instances i WHERE i.id = leased_by \
+         AND i.retired_at IS NULL AND i.heartbeat_at >= now() - make_interval(secs => $2))"
+    );
+    tx.execute(sqlx::query(sql).bind(Channel::Inbox.name()).bind(stale_after.as_secs_f64())).await
+}
+
+/// How long until the next delivery is due, if any waits.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn next_due(tx: &mut Tx) -> Result<Option<Duration>, DbError> {
+    let sql = "SELECT extract(epoch FROM min(available_at) - now())::float8 FROM webhook_deliveries \
+               WHERE state = 'received'";
+    let (due,): (Option<f64>,) = tx.one(sqlx::query_as(sql)).await?;
+    Ok(due.map(|due| Duration::from_secs_f64(due.clamp(0.0, 86_400.0))))
 }
 
 /// A statement on a row that is still leased as it was: who leased it later raised `attempts`.

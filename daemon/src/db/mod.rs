@@ -5,6 +5,7 @@
 
 pub mod asked;
 pub mod audit_events;
+pub mod chores;
 pub mod deliveries;
 mod error;
 pub mod installations;
@@ -49,7 +50,7 @@ pub struct Database {
     /// Whether prepared statements may be kept by the server between calls.
     persistent: bool,
     call_timeout: Duration,
-    /// What opens every transaction, timeouts included.
+    /// What opens every transaction: with the timeouts, where the session does not have them.
     opening: Arc<str>,
 }
 
@@ -67,18 +68,34 @@ impl Database {
             }
             None => pooler::is_transaction_pooler(&options, &place, settings.acquire_timeout).await?,
         };
+        let limit = settings.call_timeout.as_millis().max(1);
+        let per_session: Arc<str> =
+            format!("SET statement_timeout = {limit}; SET idle_in_transaction_session_timeout = {limit}").into();
         // No test before each use: `begin` is that test, and tries another connection if it fails.
         let pool = PgPoolOptions::new()
+            .after_connect(move |connection, _| {
+                let sql = Arc::clone(&per_session);
+                Box::pin(async move {
+                    if !pooled {
+                        connection.execute(sqlx::AssertSqlSafe(sql)).await?;
+                    }
+                    Ok(())
+                })
+            })
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
             .test_before_acquire(false)
             .idle_timeout(Duration::from_secs(300))
             .connect_lazy_with(options);
-        let limit = settings.call_timeout.as_millis().max(1);
-        let opening = format!(
-            "BEGIN; SET LOCAL statement_timeout = {limit}; \
-             SET LOCAL idle_in_transaction_session_timeout = {limit}"
-        );
+        // Behind a transaction pooler a session is not ours, and the next transaction may have another.
+        let opening = if pooled {
+            format!(
+                "BEGIN; SET LOCAL statement_timeout = {limit}; \
+                 SET LOCAL idle_in_transaction_session_timeout = {limit}"
+            )
+        } else {
+            "BEGIN".to_owned()
+        };
         Ok(Self {
             pool,
             place: Arc::new(place),
@@ -130,6 +147,12 @@ impl Database {
     #[must_use]
     pub fn connections(&self) -> (u32, u32) {
         (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX))
+    }
+
+    /// How many connections the pool may have.
+    #[must_use]
+    pub fn most_connections(&self) -> u32 {
+        self.pool.options().get_max_connections()
     }
 
     /// Closes every connection. Rocket's shutdown does not do this: jobs end after it.

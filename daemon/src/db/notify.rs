@@ -11,7 +11,7 @@ pub enum Channel {
     Jobs,
     /// Deliveries wait in the inbox.
     Inbox,
-    /// Replies wait in the outbox.
+    /// Replies wait in the outbox: nothing, or in how many milliseconds one is due.
     Outbox,
 }
 

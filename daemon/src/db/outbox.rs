@@ -98,6 +98,10 @@ pub struct OutboxRow {
     pub attempts: u32,
     /// How long it has waited since it was queued.
     pub age: Duration,
+    /// Somebody deleted the comment that it was.
+    pub comment_deleted: bool,
+    /// The number of this lease.
+    lease_epoch: i64,
 }
 
 impl OutboxRow {
@@ -126,8 +130,29 @@ impl<'r> FromRow<'r, PgRow> for OutboxRow {
             edits: row::count(row, "edits")?,
             attempts: row::count(row, "attempts")?,
             age: row::duration(row, "age")?.unwrap_or_default(),
+            comment_deleted: row.try_get("comment_deleted")?,
+            lease_epoch: row.try_get("lease_epoch")?,
         })
     }
+}
+
+/// When a row is due, in whole milliseconds from now: what senders are told with a notification.
+macro_rules! due_in {
+    ($when:literal) => {
+        concat!("ceil(greatest(extract(epoch FROM ", $when, " - now()), 0) * 1000)::bigint::text")
+    };
+}
+
+/// Gives leases back; `$1` is how long the rows wait then.
+macro_rules! give_back {
+    ($whose:literal) => {
+        concat!(
+            "WITH given AS (UPDATE outbox SET leased_by = NULL, leased_until = NULL, lease_epoch = lease_epoch + 1, \
+             available_at = greatest(available_at, now() + make_interval(secs => $1)) WHERE state = 'waiting' AND ",
+            $whose,
+            " RETURNING 1"
+        )
+    };
 }
 
 /// Queues a reply, unless one with its key is there.
@@ -152,54 +177,61 @@ pub async fn insert(tx: &mut Tx, reply: &NewReply<'_>) -> Result<(), DbError> {
 }
 
 /// There is news of a job. Progress waits for its time; an end, and a change that people wait for,
-/// goes at once.
+/// goes at once. Of a comment that somebody deleted only the end is news.
 pub(crate) async fn touch_status(tx: &mut Tx, job: JobId, urgent: bool) -> Result<(), DbError> {
-    tx.execute(
-        sqlx::query(
-            "UPDATE outbox SET revision = revision + 1, state = 'waiting', urgent = $2 OR (urgent AND state = 'waiting'), \
-             attempts = CASE WHEN state = 'waiting' THEN attempts ELSE 0 END, \
-             available_at = CASE WHEN $2 THEN now() WHEN state = 'waiting' AND attempts > 0 THEN available_at \
-                                 ELSE greatest(edit_after, now()) END \
-             WHERE job_id = $1 AND kind = 'status' AND state <> 'dropped'",
-        )
-        .bind(job.0)
-        .bind(urgent),
-    )
-    .await?;
-    if urgent { notify::notify(tx, Channel::Outbox).await } else { Ok(()) }
+    let sql = concat!(
+        "WITH touched AS (UPDATE outbox SET revision = revision + 1, state = 'waiting', \
+         urgent = $2 OR (urgent AND state = 'waiting'), \
+         urgent_revision = CASE WHEN $2 THEN revision + 1 ELSE urgent_revision END, \
+         waiting_since = CASE WHEN state = 'waiting' AND (urgent OR NOT $2) THEN waiting_since ELSE now() END, \
+         attempts = CASE WHEN state = 'waiting' THEN attempts ELSE 0 END, \
+         available_at = CASE WHEN $2 THEN now() WHEN state = 'waiting' AND attempts > 0 THEN available_at \
+                             ELSE greatest(edit_after, now()) END \
+         WHERE job_id = $1 AND kind = 'status' AND state <> 'dropped' AND ($2 OR NOT comment_deleted) \
+         RETURNING available_at) SELECT pg_notify($3, ",
+        due_in!("available_at"),
+        ") FROM touched"
+    );
+    tx.execute(sqlx::query(sql).bind(job.0).bind(urgent).bind(Channel::Outbox.name())).await.map(drop)
 }
 
 /// The jobs that wait behind one of this installation have another place in the queue now.
 pub(crate) async fn touch_queued(tx: &mut Tx, installation: i64) -> Result<(), DbError> {
     // Two such statements at once must not wait for one another: what is locked is told by the other.
-    tx.execute(
-        sqlx::query(
-            "UPDATE outbox SET revision = revision + 1, urgent = urgent AND state = 'waiting', state = 'waiting', \
-             available_at = CASE WHEN state = 'waiting' THEN available_at ELSE greatest(edit_after, now()) END \
-             WHERE id IN (SELECT o.id FROM outbox o JOIN bisect_jobs j ON j.id = o.job_id \
-                          WHERE j.installation_id = $1 AND j.status = 'pending' AND o.kind = 'status' \
-                          AND o.state <> 'dropped' LIMIT 50 FOR UPDATE OF o SKIP LOCKED)",
-        )
-        .bind(installation),
-    )
-    .await?;
-    Ok(())
+    let sql = concat!(
+        "WITH touched AS (UPDATE outbox SET revision = revision + 1, urgent = urgent AND state = 'waiting', \
+         waiting_since = CASE WHEN state = 'waiting' THEN waiting_since ELSE now() END, state = 'waiting', \
+         attempts = CASE WHEN state = 'waiting' THEN attempts ELSE 0 END, \
+         available_at = CASE WHEN state = 'waiting' THEN available_at ELSE greatest(edit_after, now()) END \
+         WHERE id IN (SELECT o.id FROM outbox o JOIN bisect_jobs j ON j.id = o.job_id \
+                      WHERE j.installation_id = $1 AND j.status = 'pending' AND o.kind = 'status' \
+                      AND o.state <> 'dropped' AND NOT o.comment_deleted LIMIT 50 FOR UPDATE OF o SKIP LOCKED) \
+         RETURNING available_at), first AS (SELECT min(available_at) AS at FROM touched) \
+         SELECT pg_notify($2, ",
+        due_in!("at"),
+        ") FROM first WHERE at IS NOT NULL"
+    );
+    tx.execute(sqlx::query(sql).bind(installation).bind(Channel::Outbox.name())).await.map(drop)
 }
 
-/// Leases the next reply that is due, results and answers first. Nobody else sends it until the
-/// lease ends; after that, somebody must find out whether it was sent.
+/// Leases the next reply that is due, results and answers first; none of an installation of which
+/// GitHub wants to hear nothing now. Nobody else sends it until the lease ends; after that, somebody
+/// must find out whether it was sent.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn lease_next(tx: &mut Tx, instance: &InstanceId, lease: Duration) -> Result<Option<OutboxRow>, DbError> {
     tx.optional(
         sqlx::query_as(
-            "UPDATE outbox SET leased_by = $1, leased_until = now() + make_interval(secs => $2), attempts = attempts + 1 \
-             WHERE id = (SELECT id FROM outbox WHERE state = 'waiting' AND available_at <= now() \
-                         AND (leased_until IS NULL OR leased_until < now()) \
-                         ORDER BY urgent DESC, available_at LIMIT 1 FOR UPDATE SKIP LOCKED) \
+            "UPDATE outbox SET leased_by = $1, leased_until = now() + make_interval(secs => $2), attempts = attempts + 1, \
+             lease_epoch = lease_epoch + 1 \
+             WHERE id = (SELECT o.id FROM outbox o WHERE o.state = 'waiting' AND o.available_at <= now() \
+                         AND (o.leased_until IS NULL OR o.leased_until < now()) \
+                         AND NOT EXISTS (SELECT FROM installations i WHERE i.installation_id = o.installation_id \
+                                         AND i.quiet_until > now()) \
+                         ORDER BY o.urgent DESC, o.available_at LIMIT 1 FOR UPDATE OF o SKIP LOCKED) \
              RETURNING id, reply_key, job_id, installation_id, kind, target, body, revision, remote_id, urgent, edits, \
-                       attempts, extract(epoch FROM now() - created_at)::float8 AS age",
+                       attempts, extract(epoch FROM now() - created_at)::float8 AS age, comment_deleted, lease_epoch",
         )
         .bind(&instance.0)
         .bind(lease.as_secs_f64()),
@@ -207,7 +239,19 @@ pub async fn lease_next(tx: &mut Tx, instance: &InstanceId, lease: Duration) -> 
     .await
 }
 
-/// The comment's number is known: from now on it is edited. Written as soon as GitHub answers.
+/// How long until the next reply is due, if any waits.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn next_due(tx: &mut Tx) -> Result<Option<Duration>, DbError> {
+    let sql = "SELECT extract(epoch FROM min(greatest(o.available_at, o.leased_until, i.quiet_until)) - now())::float8 \
+               FROM outbox o LEFT JOIN installations i ON i.installation_id = o.installation_id WHERE o.state = 'waiting'";
+    let (due,): (Option<f64>,) = tx.one(sqlx::query_as(sql)).await?;
+    Ok(due.map(|due| Duration::from_secs_f64(due.clamp(0.0, 86_400.0))))
+}
+
+/// The comment's number is known: from now on it is edited. Written as soon as GitHub answers, by
+/// whoever learns it: the comment is there, whose lease it may be.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
@@ -216,51 +260,92 @@ pub async fn remember(tx: &mut Tx, row: &OutboxRow, remote_id: i64) -> Result<()
     tx.execute(query.bind(row.id).bind(remote_id)).await.map(drop)
 }
 
-/// What was leased is told. News that came meanwhile is told next, progress not before `pause`.
+/// The comment is not there any more: somebody deleted it.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
-pub async fn sent(tx: &mut Tx, row: &OutboxRow, pause: Duration) -> Result<(), DbError> {
-    tx.execute(
-        sqlx::query(
-            "UPDATE outbox SET sent_revision = greatest(sent_revision, $2), sent_at = now(), leased_by = NULL, \
-             leased_until = NULL, last_error = NULL, attempts = 0, \
-             edit_after = now() + make_interval(secs => $3), \
-             edits = edits + CASE WHEN $4 THEN 0 ELSE 1 END, \
-             state = CASE WHEN revision > $2 THEN 'waiting' ELSE 'sent' END, \
-             urgent = urgent AND revision > $2, \
-             available_at = CASE WHEN urgent THEN now() ELSE now() + make_interval(secs => $3) END \
-             WHERE id = $1",
-        )
-        .bind(row.id)
-        .bind(row.revision)
-        .bind(pause.as_secs_f64())
-        .bind(row.urgent),
-    )
-    .await
-    .map(drop)
+pub async fn comment_is_gone(tx: &mut Tx, row: &OutboxRow) -> Result<(), DbError> {
+    let query = sqlx::query("UPDATE outbox SET remote_id = NULL, comment_deleted = true WHERE id = $1");
+    tx.execute(query.bind(row.id)).await.map(drop)
+}
+
+/// What was leased is told. News that came meanwhile is told next, progress not before `pause`.
+/// `false`: the lease is over, and nothing was written.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn sent(tx: &mut Tx, row: &OutboxRow, pause: Duration) -> Result<bool, DbError> {
+    let query = sqlx::query(
+        "UPDATE outbox SET sent_revision = greatest(sent_revision, $2), sent_at = now(), leased_by = NULL, \
+         leased_until = NULL, last_error = NULL, attempts = 0, \
+         edit_after = now() + make_interval(secs => $3), \
+         edits = edits + CASE WHEN $4 THEN 0 ELSE 1 END, \
+         state = CASE WHEN revision > $2 AND (urgent_revision > $2 OR NOT comment_deleted) THEN 'waiting' ELSE 'sent' END, \
+         urgent = urgent_revision > $2, waiting_since = now(), \
+         available_at = CASE WHEN urgent_revision > $2 THEN now() ELSE now() + make_interval(secs => $3) END \
+         WHERE id = $1 AND lease_epoch = $5",
+    );
+    let query = query.bind(row.id).bind(row.revision).bind(pause.as_secs_f64()).bind(row.urgent).bind(row.lease_epoch);
+    Ok(tx.execute(query).await? == 1)
 }
 
 /// It was not told: tried again after `pause`, or never, when that is `None`. A result that came meanwhile
-/// does not wait for the progress that could not be told.
+/// does not wait for the progress that could not be told. `false`: the lease is over, and nothing was written.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
-pub async fn failed(tx: &mut Tx, row: &OutboxRow, pause: Option<Duration>, error: &str) -> Result<(), DbError> {
-    tx.execute(
-        sqlx::query(
-            "UPDATE outbox SET leased_by = NULL, leased_until = NULL, last_error = $2, \
-             state = CASE WHEN $3::float8 IS NULL THEN 'dropped' ELSE state END, \
-             available_at = CASE WHEN urgent AND revision > $4 THEN now() \
-                                 ELSE now() + make_interval(secs => coalesce($3, 0)) END WHERE id = $1",
-        )
-        .bind(row.id)
-        .bind(error)
-        .bind(pause.map(|pause| pause.as_secs_f64()))
-        .bind(row.revision),
-    )
-    .await
-    .map(drop)
+pub async fn failed(tx: &mut Tx, row: &OutboxRow, pause: Option<Duration>, error: &str) -> Result<bool, DbError> {
+    let query = sqlx::query(
+        "UPDATE outbox SET leased_by = NULL, leased_until = NULL, last_error = $2, \
+         state = CASE WHEN $3::float8 IS NULL THEN 'dropped' ELSE state END, \
+         available_at = CASE WHEN urgent_revision > $4 THEN now() \
+                             ELSE now() + make_interval(secs => coalesce($3, 0)) END WHERE id = $1 AND lease_epoch = $5",
+    );
+    let query = query.bind(row.id).bind(error).bind(pause.map(|pause| pause.as_secs_f64())).bind(row.revision);
+    Ok(tx.execute(query.bind(row.lease_epoch)).await? == 1)
+}
+
+/// Takes back what `sender` has leased, which sends no more. Due after `settle`, in which GitHub may
+/// still do what it was asked for last.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn give_back(tx: &mut Tx, sender: &InstanceId, settle: Duration) -> Result<u64, DbError> {
+    let sql = concat!(
+        give_back!("leased_by = $2"),
+        ") SELECT pg_notify($3, ",
+        due_in!("now() + make_interval(secs => $1)"),
+        ") FROM given"
+    );
+    tx.execute(sqlx::query(sql).bind(settle.as_secs_f64()).bind(&sender.0).bind(Channel::Outbox.name())).await
+}
+
+/// The same for every sender that ended, or was not heard of for `stale_after`.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn give_back_stale(tx: &mut Tx, stale_after: Duration, settle: Duration) -> Result<u64, DbError> {
+    let sql = concat!(
+        give_back!(
+            "leased_by IS NOT NULL AND NOT EXISTS (SELECT FROM instances i WHERE i.id = leased_by \
+             AND i.retired_at IS NULL AND i.heartbeat_at >= now() - make_interval(secs => $2))"
+        ),
+        ") SELECT pg_notify($3, ",
+        due_in!("now() + make_interval(secs => $1)"),
+        ") FROM given"
+    );
+    let query = sqlx::query(sql).bind(settle.as_secs_f64()).bind(stale_after.as_secs_f64());
+    tx.execute(query.bind(Channel::Outbox.name())).await
+}
+
+/// GitHub wants to hear nothing of this installation for so long, from whatever server.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn keep_quiet(tx: &mut Tx, installation: i64, wait: Duration) -> Result<(), DbError> {
+    let sql = "UPDATE installations SET quiet_until = greatest(quiet_until, now() + make_interval(secs => $2)) \
+               WHERE installation_id = $1";
+    tx.execute(sqlx::query(sql).bind(installation).bind(wait.as_secs_f64())).await.map(drop)
 }
 
 /// Nothing more is told to an installation that wants to hear nothing, or is gone: not what waits, and not

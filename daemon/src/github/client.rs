@@ -137,7 +137,10 @@ impl Client {
             count(call, "none");
             GithubError::Unavailable { doing: doing(), reason }
         };
-        let Ok(exchanged) = tokio::time::timeout(self.timeout, self.exchange(call, secret, installation)).await else {
+        let began = tokio::time::Instant::now();
+        let exchanged = tokio::time::timeout(self.timeout, self.exchange(call, secret, installation)).await;
+        metrics::histogram!("bisectd_github_seconds", "call" => call.name).record(began.elapsed());
+        let Ok(exchanged) = exchanged else {
             return Err(unavailable(format!("no answer within {} s", self.timeout.as_secs_f64())));
         };
         let (status, headers, body) = exchanged.map_err(|trouble| match trouble {
@@ -229,7 +232,7 @@ fn unread(error: octocrab::Error) -> Trouble {
 }
 
 fn count(call: &Call, status: &str) {
-    metrics::counter!("bisect_github_calls_total", "call" => call.name, "status" => status.to_owned()).increment(1);
+    metrics::counter!("bisectd_github_calls_total", "call" => call.name, "status" => status.to_owned()).increment(1);
 }
 
 /// The causes of an error, outermost first, without octocrab's own line, which holds a backtrace.

@@ -8,8 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
-const READ: Permissions = &[("issues", "read")];
-/// The comments of a pull request can be written with either.
+/// The comments of a pull request can be read and written with either.
+const READ: [Permissions; 2] = [&[("issues", "read")], &[("pull_requests", "read")]];
 const WRITE: [Permissions; 2] = [&[("issues", "write")], &[("pull_requests", "write")]];
 /// GitHub's largest page.
 const PAGE: usize = 100;
@@ -103,7 +103,7 @@ impl Github {
                 format!("reading the comments of {}#{issue}", named(repository)),
                 format!("{}/issues/{issue}/comments?since={since}&per_page={PAGE}&page={page}", path_of(repository)),
             );
-            let listed: Vec<Comment> = self.ask(repository, READ, &call).await?.json()?;
+            let listed: Vec<Comment> = self.ask_either(repository, READ, &call).await?.json()?;
             let last = listed.len() < PAGE;
             comments.extend(listed.into_iter().map(|comment| self.read(comment)));
             if last {

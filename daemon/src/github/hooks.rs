@@ -97,11 +97,11 @@ impl Github {
         }
     }
 
-    /// The App's newest deliveries of webhooks, a thousand at most, the newest first.
+    /// The App's deliveries of webhooks since a moment, the newest first, a thousand at most.
     ///
     /// # Errors
     /// [`GithubError`], as for every call.
-    pub async fn deliveries(&self) -> Result<Vec<HookDelivery>, GithubError> {
+    pub async fn deliveries(&self, since: DateTime<Utc>) -> Result<Vec<HookDelivery>, GithubError> {
         let mut deliveries = Vec::new();
         let mut query = "per_page=100".to_owned();
         for _ in 0..MOST_PAGES {
@@ -109,7 +109,9 @@ impl Github {
             let call = Call::get("list_deliveries", doing, format!("/app/hook/deliveries?{query}"));
             let answer = self.ask_as_app(&call).await?;
             let listed: Vec<Delivery> = answer.json()?;
-            deliveries.extend(listed.into_iter().map(|delivery| HookDelivery {
+            let reached = listed.last().is_none_or(|oldest| oldest.delivered_at < since);
+            let listed = listed.into_iter().filter(|delivery| delivery.delivered_at >= since);
+            deliveries.extend(listed.map(|delivery| HookDelivery {
                 id: delivery.id,
                 guid: delivery.guid,
                 event: delivery.event,
@@ -117,8 +119,8 @@ impl Github {
                 delivered_at: delivery.delivered_at,
             }));
             match answer.next_query() {
-                Some(next) => next.clone_into(&mut query),
-                None => break,
+                Some(next) if !reached => next.clone_into(&mut query),
+                _ => break,
             }
         }
         Ok(deliveries)

@@ -9,6 +9,9 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// So many installations are remembered before old ones are forgotten.
+const REMEMBERED: usize = 1000;
+
 /// What was left of a rate limit when GitHub last said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLeft {
@@ -37,10 +40,13 @@ impl Rates {
     /// Remembers what an answer says.
     pub(super) fn record(&self, installation: Option<i64>, headers: &HeaderMap) {
         let Some(rate) = rate_of(installation, headers) else { return };
-        // A number of calls is far below 2^52.
-        #[allow(clippy::cast_precision_loss)]
-        metrics::gauge!("bisect_github_rate_left", "installation" => label(installation)).set(rate.left as f64);
-        self.seen().left.insert(installation, rate);
+        let mut seen = self.seen();
+        if seen.left.len() >= REMEMBERED {
+            // What was said of an ended period means nothing any more.
+            seen.left.retain(|_, known| known.resets_at > rate.resets_at - chrono::TimeDelta::hours(1));
+            seen.silent.retain(|_, until| *until > Instant::now());
+        }
+        seen.left.insert(installation, rate);
     }
 
     /// Nothing more is sent for this installation for so long.
@@ -73,10 +79,6 @@ impl Rates {
         // Plain values: a panic elsewhere leaves them whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn label(installation: Option<i64>) -> String {
-    installation.map_or_else(|| "app".to_owned(), |id| id.to_string())
 }
 
 fn rate_of(installation: Option<i64>, headers: &HeaderMap) -> Option<RateLeft> {

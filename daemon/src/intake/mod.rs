@@ -34,6 +34,8 @@ const LEASE: Duration = Duration::from_mins(5);
 const HANDS: usize = 4;
 /// After so many tries a delivery is given up; with doubling pauses that is about a day.
 const MAX_TRIES: u32 = 24;
+/// The shortest pause between two looks at an inbox in which something waits.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
@@ -65,8 +67,8 @@ pub struct Defaults {
     pub network: Network,
     /// Probes at once, at most.
     pub max_lanes: u32,
-    /// The public address of this service, for links.
-    pub base_url: String,
+    /// The public address of this service, for links; without one there is nothing to link to.
+    pub base_url: Option<String>,
     /// GitHub's address, for links.
     pub github_url: String,
 }
@@ -89,17 +91,22 @@ enum Done {
 }
 
 impl Intake {
-    /// Works the inbox off until `stopping`, woken by `wake` and every `pause`.
+    /// Works the inbox off until `stopping`, woken by `wake`, when something is due, and every `pause`.
     pub async fn run(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken) {
+        let idle = Arc::new(Notify::new());
         let mut hands = JoinSet::new();
         for _ in 0..HANDS {
-            hands.spawn(self.clone().hand(Arc::clone(&wake), stopping.clone()));
+            hands.spawn(self.clone().hand(Arc::clone(&wake), Arc::clone(&idle), stopping.clone()));
         }
         // Idle, they ask the database once in a pause, not each of them.
         let clock = async {
             loop {
-                tokio::time::sleep(pause).await;
-                wake.notify_one();
+                // What waits behind another of its key is due already: the hand that has that one goes on with it.
+                let look = self.due().await.max(SHORTEST_PAUSE).min(pause);
+                tokio::select! {
+                    () = tokio::time::sleep(look) => wake.notify_one(),
+                    () = idle.notified() => {}
+                }
             }
         };
         tokio::select! {
@@ -108,11 +115,12 @@ impl Intake {
         }
     }
 
-    async fn hand(self, wake: Arc<Notify>, stopping: CancellationToken) {
+    async fn hand(self, wake: Arc<Notify>, idle: Arc<Notify>, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
             match self.next(&wake).await {
                 Ok(true) => continue,
-                Ok(false) => {}
+                // It may have postponed something.
+                Ok(false) => idle.notify_one(),
                 Err(error) => tracing::warn!(error = %error, "the inbox could not be read; trying again"),
             }
             tokio::select! {
@@ -120,6 +128,17 @@ impl Intake {
                 () = stopping.cancelled() => {}
             }
         }
+    }
+
+    /// How long until a delivery that was postponed is due.
+    async fn due(&self) -> Duration {
+        let ask = async {
+            let mut tx = self.db.begin().await?;
+            let due = deliveries::next_due(&mut tx).await?;
+            tx.commit().await?;
+            Ok::<_, DbError>(due)
+        };
+        ask.await.ok().flatten().unwrap_or(Duration::MAX)
     }
 
     /// Works one delivery off; `false` when none waits. Another hand looks for the next one meanwhile.

@@ -105,6 +105,6 @@ impl Intake {
     }
 
     pub(super) fn links(&self, asking: &Asking<'_>, job: JobId) -> Links {
-        crate::outbox::links(&self.defaults.base_url, &self.defaults.github_url, &asking.repository, job)
+        crate::outbox::links(self.defaults.base_url.as_deref(), &self.defaults.github_url, &asking.repository, job)
     }
 }

@@ -4,35 +4,36 @@
 //! It leases rows, asks `report::comment` for the words and `github` to send them. After an answer
 //! that was lost it looks for its own marker in the issue before it writes a second comment.
 
+mod fate;
+mod marker;
+mod send;
 mod view;
+
+pub use fate::Refusals;
+pub use marker::Markers;
 
 use crate::{
     db::{
-        Database, DbError, Tx,
-        outbox::{self, NewReply, OutboxRow, ReplyKind},
+        Database, DbError,
+        outbox::{self, OutboxRow},
     },
     github::{Github, GithubError, RepositoryRef},
-    report::comment::{self as say, Links},
+    report::comment::Links,
 };
 use bisect_shared::{InstanceId, JobId};
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// How long one reply may take: longer than the calls of GitHub that it needs.
+/// How long one reply may take: longer than the calls of GitHub that it needs. Whoever has not sent
+/// it by then stops, before somebody else begins.
 const LEASE: Duration = Duration::from_mins(3);
-/// Progress edits of one installation in an hour, at most (design.md 6).
-const EDITS_PER_HOUR: u32 = 300;
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
-/// What could not be told for so long is of no use to anybody.
-const TOO_LATE: Duration = Duration::from_hours(48);
+const LEASE_END: Duration = Duration::from_secs(10);
 /// How many replies one process sends at once.
-const SENDERS: usize = 2;
+const SENDERS: usize = 4;
+/// So long GitHub may still be at what a sender asked for that is not there any more.
+pub const SETTLE: Duration = Duration::from_secs(2);
 
 /// Where a reply goes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,12 +65,21 @@ pub struct Pace {
     pub first: Duration,
     /// And at last.
     pub last: Duration,
+    /// Progress edits of one installation in an hour, at most.
+    pub edits_per_hour: u32,
+    /// Whoever waited longer than this for a result gets a comment of its own: an edit notifies nobody.
+    pub long: Duration,
 }
 
 impl Default for Pace {
-    /// design.md 6: every 15 s, backing off to 2 minutes.
+    /// design.md 6: every 15 s, backing off to 2 minutes; 300 an hour; ten minutes.
     fn default() -> Self {
-        Self { first: Duration::from_secs(15), last: Duration::from_mins(2) }
+        Self {
+            first: Duration::from_secs(15),
+            last: Duration::from_mins(2),
+            edits_per_hour: 300,
+            long: Duration::from_mins(10),
+        }
     }
 }
 
@@ -88,14 +98,16 @@ pub struct Outbox {
     pub github: Github,
     /// This process.
     pub instance: InstanceId,
-    /// The public address of this service.
-    pub base_url: String,
+    /// The public address of this service; without one there is nothing to link to.
+    pub base_url: Option<String>,
     /// GitHub's address.
     pub github_url: String,
-    /// Makes the markers that only this App can write.
-    pub marker_secret: Arc<SecretString>,
+    /// The marks that only this App can write.
+    pub markers: Markers,
     /// How often progress is told.
     pub pace: Pace,
+    /// What the log says once and not with each reply.
+    pub refusals: Refusals,
 }
 
 /// Why a reply was not sent now.
@@ -111,165 +123,98 @@ enum SendError {
     /// It is of no use any more.
     #[error("{0}")]
     Useless(String),
+    /// The lease is nearly over.
+    #[error("it took longer than its lease")]
+    TooSlow,
 }
 
 impl Outbox {
-    /// Sends what waits until `stopping`, woken by `wake` and every `pause`.
+    /// Sends what waits, woken by `wake`, when something is due, and every `pause`. After `stopping` nothing
+    /// is begun, and what is under way is waited for; what still is when the future is dropped is cut short.
     pub async fn run(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken) {
-        let senders = (0..SENDERS).map(|_| self.clone().sender(Arc::clone(&wake), pause, stopping.clone()));
-        futures::future::join_all(senders).await;
-    }
-
-    async fn sender(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken) {
+        let mut sending = JoinSet::new();
         while !stopping.is_cancelled() {
-            match self.next().await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(error = %error, "the outbox could not be read; trying again"),
-            }
+            let wait = match self.fill(&mut sending).await {
+                Ok(due) => due.unwrap_or(pause).min(pause),
+                Err(error) => {
+                    tracing::warn!(error = %error, "the outbox could not be read; trying again");
+                    pause
+                }
+            };
             tokio::select! {
                 () = wake.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                Some(ended) = sending.join_next() => report(ended),
+                () = tokio::time::sleep(wait) => {}
                 () = stopping.cancelled() => {}
             }
         }
+        while let Some(ended) = sending.join_next().await {
+            report(ended);
+        }
+    }
+
+    /// Leases and sends as many as may be sent at once; answers how long until the next one is due.
+    async fn fill(&self, sending: &mut JoinSet<()>) -> Result<Option<Duration>, DbError> {
+        while sending.len() < SENDERS {
+            let mut tx = self.db.begin().await?;
+            let leased = outbox::lease_next(&mut tx, &self.instance, LEASE).await?;
+            let due = match &leased {
+                Some(_) => None,
+                None => outbox::next_due(&mut tx).await?,
+            };
+            tx.commit().await?;
+            let Some(row) = leased else { return Ok(due) };
+            let outbox = self.clone();
+            sending.spawn(async move { outbox.tell(&row).await });
+        }
+        // The end of one of them is what is waited for.
+        Ok(None)
     }
 
     /// Sends one reply; `false` when none is due.
     ///
     /// # Errors
-    /// [`DbError`], when the outbox cannot be read or written.
+    /// [`DbError`], when the outbox cannot be read.
     pub async fn next(&self) -> Result<bool, DbError> {
         let mut tx = self.db.begin().await?;
         let leased = outbox::lease_next(&mut tx, &self.instance, LEASE).await?;
         tx.commit().await?;
         let Some(row) = leased else { return Ok(false) };
-        if let Err(error) = self.send(&row).await {
-            self.not_sent(&row, &error).await?;
-        }
+        self.tell(&row).await;
         Ok(true)
     }
 
-    async fn send(&self, row: &OutboxRow) -> Result<(), SendError> {
-        let unreadable = |error: serde_json::Error| SendError::Useless(format!("the row cannot be read: {error}"));
-        let target: Target = row.target().map_err(unreadable)?;
-        let body: ReplyBody = serde_json::from_value(row.body.clone()).map_err(unreadable)?;
-        if !row.urgent {
-            self.take_edit(row).await?;
-        }
-        let (text, notice) = match body {
-            ReplyBody::Reaction(reaction) => {
-                self.github.react(&target.repository, target.comment, &reaction).await?;
-                return self.sent(row, None).await;
+    async fn tell(&self, row: &OutboxRow) {
+        let sent = tokio::time::timeout(LEASE - LEASE_END, self.send(row)).await;
+        let settled = match sent.unwrap_or(Err(SendError::TooSlow)) {
+            Ok(()) => {
+                count(row, "sent");
+                Ok(())
             }
-            ReplyBody::Text(text) => (text, None),
-            ReplyBody::OfJob => self.of_job(row, &target).await?,
+            Err(error) => self.not_sent(row, &error).await,
         };
-        let marker = say::marker(row.kind.name(), &row.key, &self.tag(&row.key));
-        let text = format!("{text}\n{marker}\n");
-        match self.comment_of(row, &target, &marker).await? {
-            Some(comment) => self.github.update_comment(&target.repository, comment, &text).await?,
-            None => {
-                let comment = self.github.create_comment(&target.repository, target.issue, &text).await?;
-                self.remember(row, comment).await?;
-            }
+        if let Err(error) = settled {
+            // Its lease ends by itself, and then somebody finds out whether it was sent.
+            tracing::warn!(outbox.key = row.key, error = %error, "what became of a reply could not be written");
         }
-        self.sent(row, notice.map(|notice| (target, notice))).await
-    }
-
-    /// The comment that this reply already is: as remembered, or, when an earlier try may have
-    /// written it without our hearing of it, as found in the issue.
-    async fn comment_of(&self, row: &OutboxRow, target: &Target, marker: &str) -> Result<Option<i64>, SendError> {
-        if row.remote_id.is_some() || row.attempts <= 1 {
-            return Ok(row.remote_id);
-        }
-        // GitHub's clock and ours may differ.
-        let since = chrono::Utc::now() - row.age - chrono::TimeDelta::hours(1);
-        let comments = self.github.comments(&target.repository, target.issue, since).await?;
-        let found = comments.into_iter().find(|comment| comment.ours && comment.body.contains(marker));
-        let Some(found) = found else { return Ok(None) };
-        self.remember(row, found.id).await?;
-        Ok(Some(found.id))
-    }
-
-    async fn remember(&self, row: &OutboxRow, comment: i64) -> Result<(), SendError> {
-        let mut tx = self.db.begin().await?;
-        outbox::remember(&mut tx, row, comment).await?;
-        Ok(tx.commit().await?)
-    }
-
-    async fn take_edit(&self, row: &OutboxRow) -> Result<(), SendError> {
-        let mut tx = self.db.begin().await?;
-        let wait = outbox::take_edit(&mut tx, row.installation, EDITS_PER_HOUR).await?;
-        tx.commit().await?;
-        wait.map_or(Ok(()), |wait| Err(SendError::EnoughForNow(wait)))
-    }
-
-    async fn sent(&self, row: &OutboxRow, notice: Option<(Target, String)>) -> Result<(), SendError> {
-        let mut tx = self.db.begin().await?;
-        outbox::sent(&mut tx, row, self.pace.after(row.edits)).await?;
-        if let (Some((target, notice)), Some(job)) = (notice, row.job) {
-            self.queue_notice(&mut tx, row, job, target, notice).await?;
-        }
-        Ok(tx.commit().await?)
-    }
-
-    async fn queue_notice(
-        &self,
-        tx: &mut Tx,
-        row: &OutboxRow,
-        job: JobId,
-        target: Target,
-        text: String,
-    ) -> Result<(), DbError> {
-        let reply = NewReply {
-            key: &format!("job:{job}:notice"),
-            job: Some(job),
-            installation: row.installation,
-            kind: ReplyKind::Notice,
-            target: serde_json::to_value(target).unwrap_or_default(),
-            body: serde_json::to_value(ReplyBody::Text(text)).unwrap_or_default(),
-        };
-        outbox::insert(tx, &reply).await
-    }
-
-    /// Tried again later, or never.
-    async fn not_sent(&self, row: &OutboxRow, error: &SendError) -> Result<(), DbError> {
-        let backoff = Duration::from_secs(1 << row.attempts.min(10)).min(LONGEST_PAUSE);
-        let pause = match error {
-            SendError::EnoughForNow(wait) => Some(*wait),
-            SendError::Database(_) => Some(backoff),
-            SendError::Github(GithubError::Configuration(_) | GithubError::Misunderstood { .. }) => Some(backoff),
-            SendError::Github(error) => error.retry_after().map(|wait| wait.max(backoff.min(LONGEST_PAUSE))),
-            SendError::Useless(_) => None,
-        };
-        let pause = pause.filter(|_| row.age < TOO_LATE);
-        let reason = error.to_string();
-        match pause {
-            Some(_) => tracing::info!(outbox.key = row.key, error = reason, "a reply is tried again later"),
-            None => tracing::warn!(outbox.key = row.key, error = reason, "a reply is not told"),
-        }
-        let mut tx = self.db.begin().await?;
-        outbox::failed(&mut tx, row, pause, &reason).await?;
-        tx.commit().await
-    }
-
-    /// A text that nobody else can make for this key.
-    fn tag(&self, key: &str) -> String {
-        let secret = self.marker_secret.expose_secret().as_bytes();
-        // HMAC takes a key of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return String::new() };
-        mac.update(b"bisect-bot marker\0");
-        mac.update(key.as_bytes());
-        hex::encode(&mac.finalize().into_bytes()[..16])
     }
 }
 
-/// The links of a job's replies.
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error = %error, "a reply's task failed; it is tried again when its lease is over");
+    }
+}
+
+fn count(row: &OutboxRow, outcome: &'static str) {
+    metrics::counter!("bisectd_replies_total", "kind" => row.kind.name(), "outcome" => outcome).increment(1);
+}
+
+/// The links of a job's replies. `base_url` is the public address of this service.
 #[must_use]
-pub fn links(base_url: &str, github_url: &str, repository: &RepositoryRef, job: JobId) -> Links {
+pub fn links(base_url: Option<&str>, github_url: &str, repository: &RepositoryRef, job: JobId) -> Links {
     Links {
-        job: format!("{}/job/{job}", base_url.trim_end_matches('/')),
+        job: base_url.map(|base| format!("{}/job/{job}", base.trim_end_matches('/'))),
         repository: format!("{}/{}/{}", github_url.trim_end_matches('/'), repository.owner, repository.name),
     }
 }

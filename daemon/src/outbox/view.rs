@@ -17,12 +17,27 @@ use crate::{
 use bisect_shared::{JobStatus, Sha};
 use std::collections::BTreeMap;
 
-/// Whoever waited longer than this for a result gets a comment of its own, since an edit notifies nobody.
-const LONG: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+/// So often a result waits for GitHub to tell the pull requests of its commits; then it goes without them.
+const TRIES_FOR_PULLS: u32 = 3;
+
+/// What a comment says now.
+pub(super) struct View {
+    pub(super) text: String,
+    /// The short comment that follows the result of a long job.
+    pub(super) notice: Option<String>,
+    /// Nothing comes after it.
+    pub(super) is_end: bool,
+}
+
+impl View {
+    pub(super) fn of_text(text: String) -> Self {
+        Self { text, notice: None, is_end: true }
+    }
+}
 
 impl Outbox {
-    /// What the status comment says now, and the short notice that follows a long job's result.
-    pub(super) async fn of_job(&self, row: &OutboxRow, target: &Target) -> Result<(String, Option<String>), SendError> {
+    /// What the status comment says now.
+    pub(super) async fn of_job(&self, row: &OutboxRow, target: &Target) -> Result<View, SendError> {
         let useless = || SendError::Useless("its job is gone".into());
         let id = row.job.ok_or_else(useless)?;
         let mut tx = self.db.begin().await?;
@@ -49,28 +64,36 @@ impl Outbox {
             JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => State::Queued { position: 0, of: 0 },
         };
         tx.commit().await?;
-        let state = if job.status.is_final() { self.end_of(&job, target).await } else { state };
-        let links = links(&self.base_url, &self.github_url, &target.repository, id);
-        let took = job.completed_at.zip(job.started_at).map(|(ended, started)| ended - started);
+        let is_end = job.status.is_final();
+        let state = if is_end { self.end_of(&job, row, target).await? } else { state };
+        let links = links(self.base_url.as_deref(), &self.github_url, &target.repository, id);
+        let took = job.completed_at.zip(job.started_at).and_then(|(ended, started)| (ended - started).to_std().ok());
         let view = StatusView { job: id.0, state, links };
-        let notice = took.is_some_and(|took| took > LONG).then(|| replies::notice(id, &view.links));
-        Ok((say::status(&view), notice))
+        let notice = took.is_some_and(|took| took > self.pace.long).then(|| replies::notice(id, &view.links));
+        Ok(View { text: say::status(&view), notice, is_end })
     }
 
-    async fn end_of(&self, job: &JobRow, target: &Target) -> State {
+    async fn end_of(&self, job: &JobRow, row: &OutboxRow, target: &Target) -> Result<State, SendError> {
         if job.status == JobStatus::Cancelled {
-            return State::Cancelled { by: job.cancel_requested_by.clone() };
+            return Ok(State::Cancelled { by: job.cancel_requested_by.clone() });
         }
         let report = job.report.clone().and_then(|report| serde_json::from_value::<Report>(report).ok());
         let Some(report) = report else {
-            return State::Failed { reason: job.error.clone().unwrap_or_else(|| "it ended without a result".into()) };
+            let reason = job.error.clone().unwrap_or_else(|| "it ended without a result".into());
+            return Ok(State::Failed { reason });
         };
-        let pulls = self.pulls_of(&report, target).await;
-        State::Ended { report: Box::new(report), pulls }
+        let pulls = self.pulls_of(&report, row, target).await?;
+        Ok(State::Ended { report: Box::new(report), pulls })
     }
 
-    /// The pull requests of the culprit. What GitHub does not tell is left out.
-    async fn pulls_of(&self, report: &Report, target: &Target) -> BTreeMap<Sha, Vec<PullLink>> {
+    /// The pull requests of the culprit. What GitHub does not tell is left out; a moment in which it
+    /// tells nothing is waited for, since a result is written once.
+    async fn pulls_of(
+        &self,
+        report: &Report,
+        row: &OutboxRow,
+        target: &Target,
+    ) -> Result<BTreeMap<Sha, Vec<PullLink>>, SendError> {
         let mut pulls = BTreeMap::new();
         for commit in report.culprit.iter().chain(report.suspects.iter().take(3)) {
             match self.github.pulls(&target.repository, commit).await {
@@ -78,10 +101,13 @@ impl Outbox {
                     let links = found.into_iter().map(|pull| PullLink { number: pull.number, title: pull.title });
                     pulls.insert(*commit, links.collect());
                 }
+                Err(error) if error.retry_after().is_some() && row.attempts <= TRIES_FOR_PULLS => {
+                    return Err(error.into());
+                }
                 Err(error) => tracing::info!(error = %error, "the pull requests of a commit are not told"),
             }
         }
-        pulls
+        Ok(pulls)
     }
 }
 

@@ -1,16 +1,23 @@
-//! Replies as GitHub's Markdown. Text of users (subjects, names, output, scripts) goes through `inline`,
-//! `code` or `fence` and nowhere else: it cannot mention, refer, link, open HTML or end what it stands in.
+//! Replies as GitHub's Markdown. Text of users (subjects, names, output, scripts) goes through `quote`
+//! and nowhere else: it cannot mention, refer, link, open HTML or end what it stands in.
+
+mod quote;
+mod words;
+
+pub use quote::inline;
 
 use super::{
     Commit, Report, shell,
     terminal::{duration, plural},
-    text,
 };
 use bisect_shared::{ResultKind, Sha, Verdict};
+use quote::{cut, cut_chars, fence};
 use std::{collections::BTreeMap, fmt::Write};
 
-/// The longest comment that GitHub takes, in characters; kept in bytes, which are never fewer.
+/// The longest comment that GitHub takes, in characters.
 pub const MAX_CHARS: usize = 65_536;
+/// What a marker may take of that.
+const MARKER_CHARS: usize = 1024;
 
 /// A pull request that brought a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +31,18 @@ pub struct PullLink {
 /// Where the links of a reply lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Links {
-    /// The job's page.
-    pub job: String,
+    /// The job's page; none where this service has no public address.
+    pub job: Option<String>,
     /// The repository's page.
     pub repository: String,
+}
+
+impl Links {
+    /// `text` as a link to the job's page, where there is one.
+    #[must_use]
+    pub fn to_job(&self, text: &str) -> String {
+        self.job.as_ref().map_or_else(|| text.to_owned(), |page| format!("[{text}]({page})"))
+    }
 }
 
 /// Where a job is.
@@ -95,10 +110,17 @@ pub fn has_marker(body: &str, kind: &str, key: &str, tag: &str) -> bool {
     body.contains(&marker(kind, key, tag))
 }
 
+/// A comment as it is sent: the text, and the marker that says whose it is. A text that is too long even
+/// so loses its middle.
+#[must_use]
+pub fn marked(text: &str, marker: &str) -> String {
+    format!("{}\n{marker}\n", cut_chars(text, MAX_CHARS - MARKER_CHARS))
+}
+
 /// The status comment of a job.
 #[must_use]
 pub fn status(view: &StatusView) -> String {
-    let job = format!("[Job {}]({})", view.job, view.links.job);
+    let job = view.links.to_job(&format!("Job {}", view.job));
     match &view.state {
         State::Queued { position, of } => {
             format!("### Bisection queued\n\nPlace {position} of {of}. {job} starts as soon as a server is free.\n")
@@ -113,7 +135,7 @@ pub fn status(view: &StatusView) -> String {
         }
         State::Failed { reason } => format!(
             "### Bisection failed\n\n{}\n\nThis says nothing about any commit. `/bisect retry` runs it again.\n\n{job}\n",
-            inline(reason)
+            inline(words::for_users(reason))
         ),
         State::Cancelled { by } => {
             let by = by.as_ref().map_or_else(String::new, |by| format!(" by {}", inline(by)));
@@ -123,7 +145,7 @@ pub fn status(view: &StatusView) -> String {
         // a fence or a fold. The marker needs room too.
         State::Ended { report, pulls } => (0..12)
             .map(|shrink| ended(report, pulls, &view.links, &job, shrink))
-            .find(|text| text.len() <= MAX_CHARS - 1024)
+            .find(|text| text.chars().count() <= MAX_CHARS - MARKER_CHARS)
             .unwrap_or_else(|| format!("### {}\n\n{job}\n", title(report))),
     }
 }
@@ -134,7 +156,7 @@ fn ended(report: &Report, pulls: &BTreeMap<Sha, Vec<PullLink>>, links: &Links, j
     for commit in report.commits.iter().take(10) {
         commit_lines(&mut out, commit, pulls.get(&commit.sha).map_or(&[][..], Vec::as_slice), links, shrink);
     }
-    let _ = writeln!(out, "{}", inline(&cut(&report.explanation, 1000)));
+    let _ = writeln!(out, "{}", words::explanation(report, links, 1000 >> shrink));
     if report.confidence > 0.0 {
         let _ = writeln!(out, "\nConfidence: {:.0} %.", report.confidence * 100.0);
     }
@@ -144,10 +166,10 @@ fn ended(report: &Report, pulls: &BTreeMap<Sha, Vec<PullLink>>, links: &Links, j
         let _ = writeln!(out, "- proof: {role} `{}` in a fresh workspace: {ending}", line.commit.short());
     }
     for note in report.notes.iter().take(10) {
-        let _ = writeln!(out, "- note: {}", inline(&cut(note, 300)));
+        let _ = writeln!(out, "- note: {}", words::sentence(&cut(note, 300), report, links));
     }
-    if let Some(advice) = &report.advice {
-        let _ = writeln!(out, "\n**Next:** {}", inline(&cut(advice, 600)));
+    if let Some(advice) = words::advice(report) {
+        let _ = writeln!(out, "\n**Next:** {advice}");
     }
     if let Some(failure) = &report.failure {
         let _ = writeln!(out, "\nOutput on `{}` ({}):\n", failure.commit.short(), failure.ending);
@@ -179,9 +201,11 @@ fn commit_lines(out: &mut String, commit: &Commit, pulls: &[PullLink], links: &L
     let cut = |source: &str, bytes: usize| cut(source, bytes >> shrink);
     let author = commit.author.split(" <").next().unwrap_or_default();
     let day = commit.date.split('T').next().unwrap_or_default();
+    let plain = day.len() == 10 && day.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let day = if plain { day.to_owned() } else { inline(&cut(day, 40)) };
     let (sha, subject) = (commit.sha, inline(&cut(&commit.subject, 200)));
     let _ = writeln!(out, "**[`{}`]({}/commit/{sha})** {subject}<br>", sha.short(), links.repository);
-    let _ = writeln!(out, "by {} on {}", inline(&cut(author, 100)), inline(&cut(day, 40)));
+    let _ = writeln!(out, "by {} on {}", inline(&cut(author, 100)), day);
     for pull in pulls.iter().take(5) {
         let (number, title) = (pull.number, inline(&cut(&pull.title, 200)));
         let _ = writeln!(out, "<br>in [pull request {number}]({}/pull/{number}): {title}", links.repository);
@@ -190,6 +214,9 @@ fn commit_lines(out: &mut String, commit: &Commit, pulls: &[PullLink], links: &L
 }
 
 fn probes(out: &mut String, report: &Report, links: &Links, shrink: u32) {
+    if report.probes.is_empty() {
+        return;
+    }
     let shown = 60 >> shrink;
     let _ = writeln!(out, "\n<details><summary>All {} commits that ran</summary>\n", report.probes.len());
     out.push_str("| commit | verdict | ended | runs | seconds | subject |\n|---|---|---|---|---|---|\n");
@@ -212,19 +239,27 @@ fn probes(out: &mut String, report: &Report, links: &Links, shrink: u32) {
         );
     }
     if let Some(more) = report.probes.len().checked_sub(shown).filter(|more| *more > 0) {
-        let _ = writeln!(out, "\n{more} more are on the job's page.");
+        let _ = writeln!(out, "\n… and {more} more.");
     }
     out.push_str("\n</details>\n");
 }
 
 fn local(out: &mut String, report: &Report, shrink: u32) {
+    if report.replay.is_empty() {
+        return;
+    }
     let cut = |source: &str, bytes: usize| cut(source, bytes >> shrink);
     out.push_str("\n<details><summary>See it locally</summary>\n\n");
     let request = &report.request;
     let good: Vec<String> = request.good.iter().take(20).map(Sha::to_string).collect();
     let terms = if request.fixed { "--term-new=fixed --term-old=broken " } else { "" };
     let first = if request.first_parent { "--first-parent " } else { "" };
-    let run = shell::join(&request.command);
+    let command = shell::join(&request.command);
+    // As here: a commit whose setup fails is skipped.
+    let run = request.setup.as_ref().map_or_else(
+        || command.clone(),
+        |setup| shell::join(&["sh", "-c", &format!("({setup}) || exit 125; {command}")]),
+    );
     let steps = format!("git bisect start {terms}{first}{} {}\ngit bisect run {run}", request.bad, good.join(" "));
     fence(out, &cut(&steps, 6000));
     out.push_str("\nOr the whole search, by `git bisect replay` of this log:\n\n");
@@ -232,152 +267,5 @@ fn local(out: &mut String, report: &Report, shrink: u32) {
     out.push_str("\n</details>\n");
 }
 
-/// A line of a user's text: every character that Markdown, HTML or GitHub could read is an entity or is
-/// kept from its neighbours by a character of no width.
-#[must_use]
-pub fn inline(source: &str) -> String {
-    let mut out = String::new();
-    for c in text::line(source).trim().chars() {
-        match c {
-            // An entity alone would still mention and refer: GitHub looks at what is shown.
-            '@' | '#' | ':' => {
-                out.push_str(&format!("&#{};\u{200b}", u32::from(c)));
-            }
-            '.' | '/' | '-' | '!' => out.extend([c, '\u{200b}']),
-            ' ' => out.push(' '),
-            c if c.is_ascii_punctuation() => out.push_str(&format!("&#{};", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    unlink_hex(&out)
-}
-
-/// Breaks runs of seven or more hexadecimal digits, of which GitHub makes links to commits.
-fn unlink_hex(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut run = 0;
-    for c in source.chars() {
-        run = if c.is_ascii_hexdigit() { run + 1 } else { 0 };
-        if run == 7 {
-            out.push('\u{200b}');
-            run = 1;
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// A user's text in a fence that is longer than any run of backticks in it.
-fn fence(out: &mut String, source: &str) {
-    let shown = text::filter(source.as_bytes(), false);
-    let longest = shown.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let ticks = "`".repeat(longest.max(2) + 1);
-    let _ = writeln!(out, "{ticks}text\n{}\n{ticks}", shown.trim_end());
-}
-
-/// At most `bytes` of the text, the middle left out with a note.
-fn cut(source: &str, bytes: usize) -> String {
-    if source.len() <= bytes {
-        return source.to_owned();
-    }
-    let head = source.floor_char_boundary(bytes / 2);
-    let tail = source.ceil_char_boundary(source.len() - bytes / 2);
-    format!("{} … ({} bytes left out) … {}", &source[..head], tail - head, &source[tail..])
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::tests::culprit;
-    use proptest::prelude::*;
-    use pulldown_cmark::{Event, Options, Parser, Tag};
-
-    fn view(state: State) -> StatusView {
-        let links = Links { job: "https://bisect.example/jobs/7".into(), repository: "https://github.com/o/r".into() };
-        StatusView { job: 7, state, links }
-    }
-
-    fn found(hostile: &str) -> State {
-        let mut report = culprit();
-        for commit in &mut report.commits {
-            (commit.subject, commit.author, commit.date) = (hostile.into(), hostile.into(), hostile.into());
-        }
-        report.probes.iter_mut().for_each(|probe| probe.subject = hostile.into());
-        (report.explanation, report.replay) = (hostile.into(), hostile.into());
-        (report.advice, report.notes) = (Some(hostile.into()), vec![hostile.into()]);
-        report.request.command = vec![hostile.into()];
-        if let Some(failure) = &mut report.failure {
-            failure.tail = hostile.into();
-        }
-        let pull = PullLink { number: 12, title: hostile.into() };
-        let pulls = BTreeMap::from([(report.culprit.unwrap(), vec![pull])]);
-        State::Ended { report: Box::new(report), pulls }
-    }
-
-    /// What stands in it, without the text; the text outside of code beside it.
-    fn structure(body: &str) -> (Vec<String>, String) {
-        let (mut shape, mut text, mut code) = (Vec::new(), String::new(), 0);
-        for event in Parser::new_ext(body, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_GFM)
-        {
-            match event {
-                Event::Start(tag) => {
-                    code += i32::from(matches!(tag, Tag::CodeBlock(_)));
-                    shape.push(format!("{tag:?}"));
-                }
-                Event::End(end) => {
-                    code -= i32::from(matches!(end, pulldown_cmark::TagEnd::CodeBlock));
-                    shape.push(format!("/{end:?}"));
-                }
-                Event::Text(piece) if code == 0 => text.push_str(&piece),
-                Event::Html(html) | Event::InlineHtml(html) => shape.push(html.to_string()),
-                Event::Code(_) => shape.push("code".into()),
-                _ => {}
-            }
-        }
-        (shape, text)
-    }
-
-    #[test]
-    fn the_status_is_told() {
-        insta::assert_snapshot!("comment_queued", status(&view(State::Queued { position: 2, of: 5 })));
-        let running = State::Running {
-            candidates_left: 14,
-            probes_done: 5,
-            probes_running: 3,
-            expected_probes: 9,
-            seconds_left: Some(75.0),
-        };
-        insta::assert_snapshot!("comment_running", status(&view(running)));
-        let pull = PullLink { number: 407, title: "Drop @legacy, fixes #1".into() };
-        let report = culprit();
-        let pulls = BTreeMap::from([(report.culprit.unwrap(), vec![pull])]);
-        insta::assert_snapshot!("comment_culprit", status(&view(State::Ended { report: Box::new(report), pulls })));
-    }
-
-    #[test]
-    fn a_marker_is_known_by_its_tag() {
-        let body = format!("text\n{}", marker("status", "7", "abc"));
-        assert!(has_marker(&body, "status", "7", "abc") && !has_marker(&body, "status", "7", "abd"));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn no_text_of_a_user_changes_what_a_reply_is(
-            pieces in prop::collection::vec(prop_oneof![any::<String>(), prop::sample::select(vec![
-                "@user", "#12", "GH-12", "o/r#1", "fixes #1", "```", "`", "~~~", "</details>", "<b>", "<!-- bisect-bot:a:b:c -->",
-                "[a](b)", "![a](b)", "https://a.b", "www.a.b", "a@b.c", "|", "\n", "\n\n", "\n# a", "* ", "\\", "&lt;", "abcdef0123",
-            ]).prop_map(str::to_owned)], 1..20),
-            times in prop_oneof![Just(1_usize), Just(3000)],
-        ) {
-            let hostile = format!("x{}x", pieces.concat().repeat(times).chars().take(100_000).collect::<String>());
-            let body = status(&view(found(&hostile)));
-            prop_assert!(body.len() <= MAX_CHARS);
-            let (shape, text) = structure(&body);
-            prop_assert_eq!(shape, structure(&status(&view(found("harmless")))).0);
-            let mentions = text.split('@').skip(1).any(|after| after.starts_with(|c: char| c != '\u{200b}'));
-            prop_assert!(!mentions, "{}", text);
-        }
-    }
-}
+mod tests;

@@ -203,7 +203,7 @@ pub fn status_list(jobs: &[JobLine], links: impl Fn(JobId) -> Links) -> String {
             (None, Some(result)) => result.name().replace('_', " "),
             (None, None) => "–".into(),
         };
-        let _ = writeln!(out, "| [{}]({}) | {} | {result} |", line.job, links.job, line.status);
+        let _ = writeln!(out, "| {} | {} | {result} |", links.to_job(&line.job.to_string()), line.status);
     }
     out
 }
@@ -222,7 +222,8 @@ pub fn joined(job: JobId, links: &Links, elsewhere: Option<i64>) -> String {
         || "Its result answers this comment too".to_owned(),
         |issue| format!("Its result will stand in [issue {issue}]({}/issues/{issue})", links.repository),
     );
-    format!("Exactly this is being looked for already: [job {job}]({}). {place}.\n", links.job)
+    let job = links.to_job(&format!("job {job}"));
+    format!("Exactly this is being looked for already: {job}. {place}.\n")
 }
 
 /// The reply to `/bisect wrong`.
@@ -237,5 +238,6 @@ pub fn disputed(job: JobId) -> String {
 /// The short comment that follows the result of a long job, since an edit notifies nobody.
 #[must_use]
 pub fn notice(job: JobId, links: &Links) -> String {
-    format!("The bisection has ended: see the comment above, or [job {job}]({}).\n", links.job)
+    let job = links.to_job(&format!("job {job}"));
+    format!("The bisection has ended: see the comment above ({job}).\n")
 }

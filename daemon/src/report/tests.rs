@@ -51,7 +51,7 @@ fn commit(id: &str, subject: &str, files: &[&str]) -> Commit {
 }
 
 /// A search that came to nothing yet: both ends ran.
-fn report(result: ResultKind, explanation: &str) -> Report {
+pub(super) fn report(result: ResultKind, explanation: &str) -> Report {
     Report {
         result,
         culprit: None,
@@ -101,7 +101,7 @@ pub(super) fn culprit() -> Report {
     report
 }
 
-fn fix() -> Report {
+pub(super) fn fix() -> Report {
     let mut report = culprit();
     report.request.fixed = true;
     report.explanation = format!("The command passes on it and fails on its parent {}.", sha(PARENT).short());
@@ -114,7 +114,7 @@ fn fix() -> Report {
     report
 }
 
-fn suspects() -> Report {
+pub(super) fn suspects() -> Report {
     let mut report = report(
         ResultKind::Suspects,
         "It is one of these 4 commits. All but the last failing one could not be tested, so they cannot be told apart.",
@@ -128,7 +128,7 @@ fn suspects() -> Report {
     report
 }
 
-fn not_reproducible() -> Report {
+pub(super) fn not_reproducible() -> Report {
     let mut report = report(
         ResultKind::NotReproducible,
         "The command passes on the bad end c213372bfd29: the failure does not show itself here.",
@@ -144,7 +144,7 @@ fn not_reproducible() -> Report {
     report
 }
 
-fn flaky() -> Report {
+pub(super) fn flaky() -> Report {
     let mut report = report(
         ResultKind::Flaky,
         "fa1d84b47bad answered both ways: exit 1, then exit 0. The command does not depend on the commit alone.",
@@ -156,7 +156,7 @@ fn flaky() -> Report {
     report
 }
 
-fn aborted() -> Report {
+pub(super) fn aborted() -> Report {
     let mut report = report(
         ResultKind::Aborted,
         "On c213372bfd29 the command ended with exit 137 (signal 9), which stops a bisection (128 and above, or killed by a signal).",
@@ -167,7 +167,7 @@ fn aborted() -> Report {
     report
 }
 
-fn infrastructure() -> Report {
+pub(super) fn infrastructure() -> Report {
     let mut report = report(
         ResultKind::Infrastructure,
         "Docker does not answer on /var/run/docker.sock. This says nothing about any commit.",

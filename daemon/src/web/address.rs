@@ -10,6 +10,7 @@ use rocket::{
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroU32,
+    sync::Arc,
 };
 
 /// Requests of one address without a good signature: so many a second, and so many at once.
@@ -42,6 +43,12 @@ impl Addresses {
         self.limiter.shrink_to_fit();
     }
 
+    /// How many addresses are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.limiter.len()
+    }
+
     /// The nearest address that is not a trusted proxy's: each proxy appends who spoke to it, so only
     /// what a trusted one appended counts.
     fn client(&self, peer: IpAddr, forwarded: &str) -> IpAddr {
@@ -71,7 +78,7 @@ fn network(address: IpAddr) -> IpAddr {
 pub fn client(request: &Request<'_>) -> IpAddr {
     let peer = request.remote().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let forwarded: Vec<&str> = request.headers().get("X-Forwarded-For").collect();
-    match request.rocket().state::<Addresses>() {
+    match request.rocket().state::<Arc<Addresses>>() {
         Some(addresses) => addresses.client(peer, &forwarded.join(",")),
         None => peer,
     }
@@ -85,7 +92,7 @@ impl<'r> FromRequest<'r> for Limited {
     type Error = ();
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
-        match request.rocket().state::<Addresses>() {
+        match request.rocket().state::<Arc<Addresses>>() {
             Some(addresses) if !addresses.allows(client(request)) => Outcome::Error((Status::TooManyRequests, ())),
             _ => Outcome::Success(Self),
         }

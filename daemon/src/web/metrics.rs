@@ -52,16 +52,29 @@ fn describe() {
     describe_counter!("bisectd_webhooks_total", "webhook deliveries by the HTTP status of the answer");
     describe_gauge!("bisectd_inbox", "deliveries that wait");
     describe_gauge!("bisectd_inbox_age_seconds", "the age of the oldest delivery that waits");
-    describe_gauge!("bisectd_outbox", "replies that wait");
-    describe_gauge!("bisectd_outbox_age_seconds", "the age of the oldest reply that waits");
+    describe_gauge!("bisectd_outbox", "replies that wait, progress included");
+    describe_gauge!("bisectd_outbox_age_seconds", "how long the oldest answer or result has waited");
+    describe_counter!("bisectd_replies_total", "replies by kind and what became of them (sent, again, dropped)");
+    describe_counter!("bisectd_redeliveries_total", "webhooks that GitHub was asked to send again");
+    describe_counter!("bisectd_github_calls_total", "calls of GitHub by route and HTTP status (none: no answer)");
+    describe_histogram!("bisectd_github_seconds", "how long calls of GitHub took, by route");
     describe_gauge!("bisectd_notification_queue_usage", "how full PostgreSQL's notification queue is, 0 to 1");
     describe_gauge!("bisectd_listening", "1 while changes are told, 0 while they are polled for");
     describe_gauge!("bisectd_database_connections", "connections of the pool, by state (idle, used)");
+    describe_gauge!("bisectd_database_connections_max", "connections that the pool may have");
     describe_gauge!("bisectd_database_up", "1 when the database answered this scrape");
     describe_gauge!("bisectd_draining", "1 when this instance takes no more jobs");
     for name in ["bisectd_probe_seconds", "bisectd_queue_wait_seconds", "bisectd_webhook_seconds"] {
         let _ = histogram!(name);
     }
+    let _ = histogram!("bisectd_github_seconds", "call" => "create_comment");
+    for status in ["201", "429", "none"] {
+        counter!("bisectd_github_calls_total", "call" => "create_comment", "status" => status).absolute(0);
+    }
+    for outcome in ["sent", "again", "dropped"] {
+        counter!("bisectd_replies_total", "kind" => "status", "outcome" => outcome).absolute(0);
+    }
+    counter!("bisectd_redeliveries_total").absolute(0);
     counter!("bisectd_jobs_ended_total", "status" => "completed", "result" => "culprit").absolute(0);
     counter!("bisectd_jobs_ended_total", "status" => "failed", "result" => "infrastructure").absolute(0);
     for status in ["200", "202", "401", "503"] {
@@ -75,6 +88,7 @@ pub(super) async fn metrics(
     exporter: &State<Exporter>,
     monitor: &State<super::Monitor>,
     changes: &State<Changes>,
+    rates: &State<super::Rates>,
 ) -> (ContentType, String) {
     let measured = tokio::time::timeout(LIMIT, measure(&monitor.db)).await;
     let up = matches!(measured, Ok(Ok(())));
@@ -82,10 +96,14 @@ pub(super) async fn metrics(
     let (size, idle) = monitor.db.connections();
     gauge!("bisectd_database_connections", "state" => "idle").set(f64::from(idle));
     gauge!("bisectd_database_connections", "state" => "used").set(f64::from(size.saturating_sub(idle)));
+    gauge!("bisectd_database_connections_max").set(f64::from(monitor.db.most_connections()));
     gauge!("bisectd_jobs_here").set(monitor.running.load(Ordering::Acquire) as f64);
     gauge!("bisectd_listening").set(f64::from(u8::from(changes.live())));
     gauge!("bisectd_draining").set(f64::from(u8::from(monitor.drains())));
-    (ContentType::new("text", "plain").with_params([("version", "0.0.4"), ("charset", "utf-8")]), exporter.0.render())
+    (
+        ContentType::new("text", "plain").with_params([("version", "0.0.4"), ("charset", "utf-8")]),
+        exporter.0.render() + &rates.render(),
+    )
 }
 
 async fn measure(db: &Database) -> Result<(), DbError> {

@@ -6,10 +6,12 @@
 pub mod address;
 mod health;
 mod metrics;
+mod rates;
 mod status;
 
 pub use health::{DockerCheck, Health, Monitor};
 pub use metrics::Exporter;
+pub use rates::Rates;
 
 use crate::db::DbError;
 use rocket::{Build, Catcher, Request, Rocket, http::Status, response::Responder, serde::json::Json};

@@ -322,6 +322,14 @@ impl World {
         self.change_issue(repository, number, |issue| issue.deleted = true)
     }
 
+    /// Somebody with that right deletes a comment. Sends nothing.
+    pub fn delete_comment(&self, comment: i64) {
+        self.change(|state| {
+            state.comments.retain(|known| known.id != comment);
+            state.reactions.retain(|reaction| reaction.comment != comment);
+        });
+    }
+
     fn change_issue(&self, repository: &str, number: i64, change: impl FnOnce(&mut Issue)) -> anyhow::Result<()> {
         let id = self.repository(repository)?.id;
         self.change(|state| {

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod counted_link;
 mod database_link;
 mod docker_link;
 mod helper;
@@ -14,6 +15,7 @@ pub mod sample;
 mod service;
 mod world;
 
+pub use counted_link::CountedLink;
 pub use database_link::DatabaseLink;
 pub use docker_link::DockerLink;
 pub use helper::Helper;

@@ -47,6 +47,7 @@ pub async fn insert(raw: &mut PgConnection, version: i64) {
         20260101000002 => ENGINE,
         20260101000003 => SERVICE,
         20260101000004..=20260101000006 | 20261126010940 | 20261126011700 | 20261126011800 => return,
+        20260101000010 => UPKEEP,
         _ => panic!("migration {version} has no sample rows"),
     };
     raw.execute(sql).await.unwrap();
@@ -54,7 +55,7 @@ pub async fn insert(raw: &mut PgConnection, version: i64) {
 
 /// Puts rows into every table.
 pub async fn insert_all(raw: &mut PgConnection) {
-    for sql in [OWNER, ENGINE, SERVICE] {
+    for sql in [OWNER, ENGINE, SERVICE, UPKEEP] {
         raw.execute(sql).await.unwrap();
     }
 }
@@ -79,6 +80,10 @@ const OWNER: &str = "
         (2, NULL, NULL, '/src', repeat('a', 40), repeat('b', 40), '{pytest}'),
         (3, 5, 2, NULL, repeat('a', 40), repeat('b', 40), '{pytest}') ON CONFLICT DO NOTHING;
     INSERT INTO usage_stats (installation_id, period, jobs) VALUES (5, '2026-01-01', 3) ON CONFLICT DO NOTHING;";
+
+const UPKEEP: &str = "
+    INSERT INTO redeliveries (delivery_id) VALUES ('d-2') ON CONFLICT DO NOTHING;
+    INSERT INTO job_totals VALUES ('completed', 0);";
 
 const ENGINE: &str = "
     INSERT INTO probes (id, job_id, epoch, commit_sha, purpose, lane)
