@@ -60,23 +60,8 @@ impl Told<'_> {
             commits,
             proof: self.proof(finding),
             failure: self.failure(db, words.failing).await?,
-            notes: [self.notes, &words.notes, &self.tampered()].concat(),
+            notes: [self.notes, &words.notes, tampered(self.runs).as_slice()].concat(),
         })
-    }
-
-    /// The commits that were skipped for no fault of theirs.
-    fn tampered(&self) -> Vec<String> {
-        let tampered = self.runs.iter().filter(|recorded| recorded.run.ending == Ending::Tampered);
-        let mut commits: Vec<String> = tampered.map(|recorded| recorded.run.commit.short()).collect();
-        commits.dedup();
-        let more = commits.len().saturating_sub(SUSPECTS_SHOWN);
-        commits.truncate(SUSPECTS_SHOWN);
-        if more > 0 {
-            commits.push(format!("{more} more"));
-        }
-        let named = commits.join(", ");
-        let note = format!("skipped, for there the command interfered with process 1, which supervises it: {named}");
-        (!commits.is_empty()).then_some(note).into_iter().collect()
     }
 
     async fn seconds(&self, db: &db::Database) -> Result<f64, db::DbError> {
@@ -168,6 +153,22 @@ impl Told<'_> {
     }
 }
 
+/// Names the commits that were skipped for what the command did on them.
+fn tampered(runs: &[RecordedRun]) -> Option<String> {
+    let tampered = runs.iter().filter(|recorded| recorded.run.ending == Ending::Tampered);
+    let mut commits: Vec<String> = tampered.map(|recorded| recorded.run.commit.short()).collect();
+    commits.sort_unstable();
+    commits.dedup();
+    let more = commits.len().saturating_sub(SUSPECTS_SHOWN);
+    commits.truncate(SUSPECTS_SHOWN);
+    if more > 0 {
+        commits.push(format!("{more} more"));
+    }
+    let named = commits.join(", ");
+    (!commits.is_empty())
+        .then(|| format!("skipped, for the command interfered with its own supervision there: {named}"))
+}
+
 /// What git knew; its trouble is logged.
 fn logged<T>(answer: Result<T, GitError>) -> Option<T> {
     answer.inspect_err(|error| tracing::warn!(error = %error, "details of a commit are left out of a report")).ok()
@@ -219,5 +220,28 @@ fn bare(spec: &JobSpec, words: Words) -> Report {
         proof: Vec::new(),
         failure: None,
         notes: words.notes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::Run;
+    use bisect_shared::ProbeId;
+    use std::time::Duration;
+
+    #[test]
+    fn commits_that_were_skipped_for_tampering_are_named_once_and_not_without_end() {
+        let recorded = |number: u8, ending| {
+            let run = Run { commit: Sha::from_bytes([number; 20]), purpose: Purpose::Search, ending };
+            RecordedRun { probe: ProbeId(1), run, verdict: Some(Verdict::Skip), took: Duration::ZERO }
+        };
+        assert_eq!(tampered(&[recorded(1, Ending::SetupFailed(125))]), None);
+        let twice =
+            [recorded(0x22, Ending::Tampered), recorded(1, Ending::Exited(1)), recorded(0x22, Ending::Tampered)];
+        let note = "skipped, for the command interfered with its own supervision there: 222222222222";
+        assert_eq!(tampered(&twice).as_deref(), Some(note));
+        let many: Vec<_> = (0..15).map(|number| recorded(number, Ending::Tampered)).collect();
+        assert!(tampered(&many).is_some_and(|note| note.ends_with("090909090909, 5 more")));
     }
 }

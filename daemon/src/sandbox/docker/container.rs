@@ -30,12 +30,14 @@ pub(super) struct Place {
     /// Of this lane alone: what the kernel counts by user (inotify watches, pipes, signals), and
     /// what a file's mode allows, is nobody else's.
     pub(super) uid: u32,
+    /// What test containers have as `/etc/hosts`, where the engine gives them none.
+    hosts: Option<String>,
 }
 
 impl Place {
     /// The lane of `uid` in the volume that the engine keeps at `mountpoint`.
-    pub(super) fn new(labels: Labels, mountpoint: &str, uid: u32) -> Self {
-        Self { labels, source: format!("{mountpoint}/{uid}"), uid }
+    pub(super) fn new(labels: Labels, mountpoint: &str, uid: u32, hosts: Option<String>) -> Self {
+        Self { labels, source: format!("{mountpoint}/{uid}"), uid, hosts }
     }
 
     /// In the old notation, for with it the engine makes a directory that is missing: so the first test container
@@ -113,6 +115,9 @@ pub(super) fn powerless(
         cmd: Some(cmd),
         user: Some("65534:65534".to_owned()),
         working_dir: Some("/".to_owned()),
+        // As the network `none`: a name space with `lo` and nothing else. But the engine has no part in it, and so need
+        // not start itself once more for each container, which was half of what a container costs.
+        network_disabled: Some(true),
         hostname: Some("bisect".to_owned()),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
@@ -227,13 +232,12 @@ pub(super) fn test(
     body.env = Some(vec![format!("PATH={}", out_of_reach(image.path.as_deref().unwrap_or_default()))]);
     let host = body.host_config.get_or_insert_default();
     host.binds = Some(place.binds());
-    host.mounts = Some(std::iter::once(mirror(spec)).chain(volumes(image, spec.limits.tmp)).collect());
+    let hosts = place.hosts.clone();
+    let hosts = hosts.map(|file| Mount { source: Some(file), target: Some("/etc/hosts".to_owned()), ..mirror(spec) });
+    let mounts = std::iter::once(mirror(spec)).chain(hosts).chain(volumes(image, spec.limits.tmp));
+    host.mounts = Some(mounts.collect());
     host.tmpfs =
         Some(HashMap::from([("/tmp".to_owned(), format!("rw,exec,nosuid,nodev,mode=1777,size={}", spec.limits.tmp))]));
-    host.network_mode = Some(match spec.network {
-        Network::None => "none".to_owned(),
-        Network::Egress => engine.config.egress_network.clone(),
-    });
     host.memory = Some(signed(spec.limits.memory));
     host.memory_swap = host.memory;
     #[expect(clippy::cast_possible_truncation, reason = "a few processors")]
@@ -242,7 +246,16 @@ pub(super) fn test(
     }
     host.pids_limit = Some(i64::from(spec.limits.pids));
     host.runtime.clone_from(&engine.config.runtime);
+    if spec.network == Network::Egress {
+        join(&mut body, &engine.config.egress_network);
+    }
     body
+}
+
+/// Puts a container into a network of the engine.
+pub(super) fn join(body: &mut ContainerCreateBody, network: &str) {
+    body.network_disabled = None;
+    body.host_config.get_or_insert_default().network_mode = Some(network.to_owned());
 }
 
 /// The folders of `path` in which no tested code can write: on a read-only root, those outside its mounts.

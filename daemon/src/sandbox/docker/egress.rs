@@ -118,9 +118,7 @@ async fn reached(engine: &Engine, spec: &ProbeSpec) -> Result<Vec<String>, Sandb
 
     let labels = Labels::new(&engine.config.owner, spec);
     let mut body = container::powerless(&engine.config.runner_image, &labels, TRY, []);
-    if let Some(host) = &mut body.host_config {
-        host.network_mode = Some(engine.config.egress_network.clone());
-    }
+    container::join(&mut body, &engine.config.egress_network);
     let mut tester = engine.launch(doing, labels.name("egress"), body).await?;
     let talk = async {
         tester.input.write_all(request.as_bytes()).await?;

@@ -13,18 +13,23 @@ use super::{
     labels::Labels,
     sweep,
 };
-use crate::sandbox::{ProbeSpec, SandboxError};
+use crate::sandbox::{Network, ProbeSpec, SandboxError};
 use bisect_shared::{Epoch, JobId};
 use std::{
     collections::HashMap,
     fmt,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
-use tokio::sync::{OnceCell, RwLock, RwLockReadGuard};
+use tokio::{
+    fs,
+    sync::{OnceCell, RwLock, RwLockReadGuard},
+};
 
 /// The workshops in use, by job and claim.
 #[derive(Clone, Default)]
@@ -121,6 +126,26 @@ async fn close_at_last(workshop: Arc<Workshop>) {
     }
 }
 
+const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
+/// Writes it beside the mirror's own files, once for all jobs on it, and says where it is.
+async fn write_hosts(mirror: &Path) -> Result<String, SandboxError> {
+    let (kept, fresh) =
+        (mirror.join("bisectd-hosts"), mirror.join(format!("bisectd-hosts-{:08x}", rand::random::<u32>())));
+    let written = async {
+        if fs::read_to_string(&kept).await.is_ok_and(|text| text == HOSTS) {
+            return Ok(());
+        }
+        fs::write(&fresh, HOSTS).await?;
+        // Every user of every container reads it, whatever this process lets others read.
+        fs::set_permissions(&fresh, PermissionsExt::from_mode(0o644)).await?;
+        fs::rename(&fresh, &kept).await
+    };
+    let failed = |error: std::io::Error| engine::failed("writing the hosts file of test containers", error);
+    written.await.map_err(failed)?;
+    Ok(kept.to_string_lossy().into_owned())
+}
+
 /// What the lanes of one job share.
 pub(super) struct Workshop {
     pub(super) engine: Engine,
@@ -129,6 +154,8 @@ pub(super) struct Workshop {
     image: OnceCell<Image>,
     /// Where the engine's host has the volume, once there is one.
     mountpoint: OnceCell<String>,
+    /// What says where `localhost` is, in the one folder of this host that containers see.
+    hosts: OnceCell<String>,
     checkout: tokio::sync::Mutex<Option<Arc<Checkout>>>,
     events: Mutex<Option<Arc<Events>>>,
     next_uid: AtomicU32,
@@ -144,6 +171,7 @@ impl Workshop {
             spec,
             image: OnceCell::new(),
             mountpoint: OnceCell::new(),
+            hosts: OnceCell::new(),
             checkout: tokio::sync::Mutex::default(),
             events: Mutex::default(),
             // Far above any that somebody has, and room for all the lanes that a job can have.
@@ -170,7 +198,11 @@ impl Workshop {
         let make = || self.engine.create_volume(&self.labels.workshop, self.labels.map());
         let mountpoint = self.mountpoint.get_or_try_init(make).await?;
         let uid = self.next_uid.fetch_add(1, Ordering::Relaxed);
-        Ok(Place::new(self.labels.of_lane(number, uid), mountpoint, uid))
+        let hosts = match self.spec.network {
+            Network::None => Some(self.hosts.get_or_try_init(|| write_hosts(&self.spec.mirror)).await?.clone()),
+            Network::Egress => None,
+        };
+        Ok(Place::new(self.labels.of_lane(number, uid), mountpoint, uid, hosts))
     }
 
     /// The checkout container, a new one if it ended. That it is made goes on when the caller gives up.

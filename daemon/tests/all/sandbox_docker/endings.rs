@@ -1,6 +1,6 @@
 //! How a probe can end, when nobody means harm.
 
-use super::world::{World, commit, probe, probe_until};
+use super::world::{SOON, World, commit, probe, probe_until};
 use bisect_shared::Ending;
 use bisectd::sandbox::{ProbeSpec, RunEnd};
 use std::time::{Duration, Instant};
@@ -117,8 +117,8 @@ async fn timeout_and_silence_end_what_ignores_every_signal() {
         change(&mut spec);
         world.survives(spec)
     };
-    let timed_out = |spec: &mut ProbeSpec| spec.timeout = Duration::from_secs(1);
-    let silent = |spec: &mut ProbeSpec| spec.silence = Some(Duration::from_secs(1));
+    let timed_out = |spec: &mut ProbeSpec| spec.timeout = SOON;
+    let silent = |spec: &mut ProbeSpec| spec.silence = Some(SOON);
     let at_deadline = |spec: &mut ProbeSpec| spec.deadline = Duration::from_secs(4);
     let attacked = slow(&timed_out).await;
     assert_eq!((attacked.ending, attacked.output.as_str()), (Ending::TimedOut, "deaf\n"));
@@ -137,17 +137,14 @@ async fn a_stop_ends_the_run_at_once_and_the_lane_goes_on() {
     let mut lane =
         world.lane(world.attack("mkdir build; touch build/kept; echo up; sleep 600", "test -e build/kept")).await;
     let stop = CancellationToken::new();
-    let mut cancelled = None;
     let probed = probe_until(&mut *lane, commit("evil-0"), stop.clone(), |output| {
         if output == b"up\n" {
-            cancelled = Some(Instant::now());
             stop.cancel();
         }
     })
     .await;
+    // One that waited for the command would have come to its timeout first.
     assert!(matches!(probed.end, Ok(RunEnd::Stopped)), "{:?}", probed.end);
-    // Docker itself takes its time on a busy machine; the command would take ten minutes.
-    assert!(cancelled.unwrap().elapsed() < Duration::from_secs(30));
     // Already cancelled: nothing runs.
     let none = probe_until(&mut *lane, commit("evil-0"), stop, |_| {}).await;
     assert!(matches!(none.end, Ok(RunEnd::Stopped)) && none.output.is_empty());

@@ -1,7 +1,7 @@
 //! Errors of Docker, dead servers and other people's containers: never a verdict, never a leftover.
 
 use super::world::{World, commit, docker, probe, probe_until};
-use crate::support::TestImage;
+use crate::support::{TestImage, eventually};
 use bisect_shared::{Ending, Epoch, InstanceId, JobId, Purpose};
 use bisectd::sandbox::{
     ProbeSpec, Sandbox, SandboxError,
@@ -223,12 +223,7 @@ async fn a_docker_that_goes_away_is_no_verdict_and_is_found_again() {
     assert!(matches!(probed.end, Err(SandboxError::Engine { .. })), "{probed:?}");
     // Its input ended, so the container ends without anybody's help.
     let running = || docker(&["ps", "-q", "--filter", &format!("label=bisectd.owner={}", world.owner)]);
-    let ended = async {
-        while !running().is_empty() {
-            tokio::task::yield_now().await
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+    eventually("its containers end", async || running().is_empty().then_some(())).await;
     let away = probe(&mut *lane, commit("quiet")).await;
     assert!(matches!(away.end, Err(SandboxError::Engine { .. })), "{away:?}");
 
@@ -285,13 +280,7 @@ async fn a_dropped_run_and_a_dropped_lane_leave_nothing() {
     let opening = world.sandbox.open_lane(Arc::new(world.spec(&["true"])), 1, Purpose::Search);
     assert!(tokio::time::timeout(Duration::from_millis(30), opening).await.is_err());
     // Until what was under way is there, and then is not.
-    tokio::time::timeout(Duration::from_secs(20), async {
-        while world.left().is_empty() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await
-    .ok();
+    eventually("what was under way is there", async || (!world.left().is_empty()).then_some(())).await;
     world.left_nothing_soon().await;
 }
 

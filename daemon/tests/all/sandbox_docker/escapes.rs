@@ -1,8 +1,7 @@
 //! Commands that want more rights than they have, or other processes than their own.
 
-use super::world::World;
+use super::world::{SOON, World};
 use bisect_shared::Ending;
-use std::time::Duration;
 
 /// Every line of `tries` must fail; the lines that did not are returned.
 async fn succeeded(tries: &str) -> Vec<String> {
@@ -81,7 +80,7 @@ import ctypes, time
 print(ctypes.CDLL(None).ptrace(16, 1, 0, 0), flush=True)
 time.sleep(600)\"";
     let mut spec = world.attack(hostile, "exit 0");
-    spec.timeout = Duration::from_secs(1);
+    spec.timeout = SOON;
     assert_eq!(world.survives(spec).await.ending, Ending::TimedOut);
 }
 

@@ -1,10 +1,10 @@
 //! Commands that use up whatever there is: each is told apart, and its lane goes on.
 
-use super::world::{World, commit, probe};
+use super::world::{SOON, World, commit, probe};
 use crate::support::TestImage;
 use bisect_shared::Ending;
 use bisectd::sandbox::{ProbeSpec, RunEnd};
-use std::{fs, time::Duration};
+use std::fs;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 async fn a_fork_bomb_hits_its_own_limit() {
     let world = World::new();
     let mut spec = world.attack("bomb() { bomb | bomb & bomb; }\nbomb", "sleep 0");
-    spec.timeout = Duration::from_secs(2);
+    spec.timeout = SOON;
     let attacked = world.survives(spec).await;
     let expected = [Ending::TimedOut, Ending::Exited(2)];
     assert!(expected.contains(&attacked.ending), "{attacked:?}");
@@ -132,7 +132,7 @@ async fn a_full_tmp_is_told_apart_when_the_command_fails_for_it() {
 async fn endless_output_is_passed_on_until_the_timeout() {
     let world = World::new();
     let mut spec = world.attacks(&["exec yes", "exec cat /dev/zero"], "exit 0");
-    spec.timeout = Duration::from_secs(1);
+    spec.timeout = SOON;
     for attacked in world.survives_all(spec, 2).await {
         assert_eq!(attacked.ending, Ending::TimedOut);
         assert!(attacked.output.len() >= 1 << 20, "{}", attacked.output.len());
@@ -144,7 +144,7 @@ async fn endless_output_is_passed_on_until_the_timeout() {
 async fn a_reader_that_never_reads_costs_no_memory() {
     let world = World::new();
     let mut spec = world.attack("exec yes", "exit 0");
-    spec.timeout = Duration::from_secs(2);
+    spec.timeout = SOON;
     let mut lane = world.lane(spec).await;
     let before = resident();
     let (sender, receiver) = mpsc::channel(1);
@@ -181,7 +181,7 @@ print(count, flush=True)";
     let hostile = format!("exec python3 -c \"{watch}\nwhile True: time.sleep(60)\"");
     let check = "python3 -c 'import ctypes; exit(ctypes.CDLL(None).inotify_init() < 0)'";
     let mut spec = world.attack(&hostile, check);
-    spec.timeout = Duration::from_secs(2);
+    spec.timeout = SOON;
     let attacked = world.survives(spec).await;
     assert_eq!(attacked.ending, Ending::TimedOut);
     assert!(attacked.output.trim().parse::<u32>().unwrap() > 8, "{attacked:?}");

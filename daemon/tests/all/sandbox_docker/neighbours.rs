@@ -1,6 +1,7 @@
 //! Lanes of one job: they share a volume and a checkout container, and nothing that they could reach.
 
 use super::world::{World, commit, docker, probe, probe_until};
+use crate::support::eventually;
 use bisect_shared::{Ending, Purpose};
 use bisectd::sandbox::{Lane, ProbeSpec, Sandbox};
 use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
@@ -118,13 +119,7 @@ async fn all_lanes_of_a_job_share_one_volume_and_one_checkout_container() {
     // In the background, while the other lane goes on.
     second.close().await.unwrap();
     assert_eq!(probe(&mut *first, commit("calm")).await.ending(), Ending::Exited(4));
-    tokio::time::timeout(Duration::from_secs(20), async {
-        while count() != 1 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .unwrap();
+    eventually("the closed lane's directory is gone", async || (count() == 1).then_some(())).await;
     world.end(first).await;
 }
 

@@ -56,6 +56,27 @@ async fn none_is_nothing_at_all() {
     assert!(output.contains("gateways []"), "{output}");
 }
 
+/// Tests that talk to a server of their own are the rule: `localhost` is there, by name, in both families.
+#[tokio::test]
+async fn none_has_a_localhost_of_its_own() {
+    let world = World::new();
+    let talk = "import os, socket
+assert os.listdir('/sys/class/net') == ['lo'], os.listdir('/sys/class/net')
+for family in (socket.AF_INET, socket.AF_INET6):
+    server = socket.socket(family)
+    server.bind(('localhost', 8080))
+    server.listen()
+    socket.create_connection(server.getsockname()[:2]).send(b'x')
+    assert server.accept()[0].recv(1) == b'x'
+assert len(socket.getaddrinfo('localhost', 80, type=socket.SOCK_STREAM)) == 2";
+    let mut lane = world.lane(world.spec(&["python3", "-c", talk])).await;
+    for tag in ["calm", "quiet"] {
+        let probed = probe(&mut *lane, commit(tag)).await;
+        assert_eq!(probed.ending(), Ending::Exited(0), "{}", probed.text());
+    }
+    world.end(lane).await;
+}
+
 #[tokio::test]
 async fn egress_reaches_neither_this_host_nor_private_ranges() {
     let (ending, output) = reach(Network::Egress).await;

@@ -2,7 +2,7 @@
 
 use super::world::{World, commit, probe};
 use bisect_shared::Ending;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reads the memory of process 1, with `act` for each of its areas: `start`, `end` and `memory`.
 /// Exits with 42 where the kernel does not let it (Yama).
@@ -17,7 +17,7 @@ for line in open('/proc/1/maps'):
     start, end = (int(number, 16) for number in line.split()[0].split('-'))
     if not ' rw' in line: continue
 {act}
-time.sleep(60)"
+time.sleep(600)"
     )
 }
 
@@ -34,17 +34,16 @@ const BREAK: &str = "    if '[stack]' in line:
 async fn is_told(act: &str) {
     let world = World::new();
     let mut spec = world.spec(&["python3", "-c", &on_its_memory(act)]);
-    spec.timeout = Duration::from_secs(10);
+    // More than it needs on a busy machine, and less than the command would take.
+    spec.timeout = Duration::from_secs(60);
     let mut lane = world.lane(spec).await;
-    let begun = Instant::now();
-    let probed = probe(&mut *lane, commit("quiet")).await;
+    let probed = tokio::time::timeout(Duration::from_secs(300), probe(&mut *lane, commit("quiet"))).await;
+    let probed = probed.expect("its limits hold, whatever it says");
     if probed.ending() == Ending::Exited(42) {
         eprintln!("this kernel lets nobody read the memory of process 1");
     } else {
         assert_eq!(probed.ending(), Ending::Tampered, "{}", probed.text());
         assert!(probed.text().contains("interfered with the process that supervises it"), "{}", probed.text());
-        // The command would take a minute.
-        assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
     }
     world.end(lane).await;
 }

@@ -46,8 +46,9 @@ pub async fn insert(raw: &mut PgConnection, version: i64) {
         20260101000001 => OWNER,
         20260101000002 => ENGINE,
         20260101000003 => SERVICE,
-        20260101000004..=20260101000006 | 20261126010940 | 20261126011700 | 20261126011800 => return,
         20260101000010 => UPKEEP,
+        20261126011700 => TAMPERED,
+        20260101000004..=20260101000006 | 20261126010940 | 20261126011800 => return,
         _ => panic!("migration {version} has no sample rows"),
     };
     raw.execute(sql).await.unwrap();
@@ -94,6 +95,10 @@ const ENGINE: &str = "
         ON CONFLICT DO NOTHING;
     INSERT INTO verdicts (scope, commit_sha, circumstances, installation_id, repository_id, verdict, ending, exit_code, seconds, probe_id)
         VALUES ('repository 1', repeat('c', 40), sha256('x'), 5, 1, 'good', 'exited', 0, 1, 1) ON CONFLICT DO NOTHING;";
+
+const TAMPERED: &str = "
+    INSERT INTO probes (id, job_id, epoch, commit_sha, purpose, lane, ending, finished_at)
+        VALUES (1001, 3, 1, repeat('d', 40), 'search', 0, 'tampered', now()) ON CONFLICT DO NOTHING;";
 
 const SERVICE: &str = "
     INSERT INTO webhook_deliveries (delivery_id, event, action, installation_id, comment_id, payload, job_id)
