@@ -19,9 +19,9 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 pub use events::Posted;
-pub use gate::Gate;
-pub(crate) use gate::Closed;
 pub(crate) use events::write_comment;
+pub(crate) use gate::Closed;
+pub use gate::Gate;
 
 /// A handle of one world.
 #[derive(Debug, Clone)]

@@ -2,9 +2,9 @@
 
 use crate::support::scene;
 use github_lookalike::{Fault, Place, Trouble, WebhookFault};
-use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn an_answer_is_lost_before_or_after_the_comment_was_made() {

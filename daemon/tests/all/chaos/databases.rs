@@ -27,10 +27,8 @@ pub async fn crash(fleet: &mut Fleet, postgres: &OwnPostgres, strike: &Strike) {
 pub async fn cut_listeners(fleet: &mut Fleet, strike: &Strike) {
     for place in 0..INSTANCES {
         fleet.members[place].listener.cut();
-        eventually("it polls", async || {
-            fleet.log_of(place).contains("the listening session is lost").then_some(())
-        })
-        .await;
+        eventually("it polls", async || fleet.log_of(place).contains("the listening session is lost").then_some(()))
+            .await;
     }
     let comment = fleet.ask(strike.asked, strike.via, "").await;
     fleet.eyes.mid_probe(comment).await;

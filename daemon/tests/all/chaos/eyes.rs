@@ -1,7 +1,6 @@
 //! How a run looks into the database: past the links that it cuts, and bearing with a server that is away.
 
 use crate::support::{TestDb, eventually};
-use bisect_shared::{Epoch, JobId};
 use sqlx::{Connection, FromRow, PgConnection, postgres::PgRow};
 
 /// A session of the run's own.
@@ -14,23 +13,8 @@ pub struct Eyes {
 #[derive(Debug, Clone, FromRow)]
 pub struct Seen {
     pub id: i64,
-    pub status: String,
     pub worker_id: Option<String>,
     pub claim_epoch: i64,
-}
-
-impl Seen {
-    pub fn job(&self) -> JobId {
-        JobId(self.id)
-    }
-
-    pub fn epoch(&self) -> Epoch {
-        Epoch(self.claim_epoch)
-    }
-
-    pub fn is_final(&self) -> bool {
-        ["completed", "failed", "cancelled"].contains(&self.status.as_str())
-    }
 }
 
 impl Eyes {
@@ -71,20 +55,22 @@ impl Eyes {
     }
 
     pub async fn find(&mut self, comment: i64) -> Option<Seen> {
-        let sql = "SELECT id, status, worker_id, claim_epoch FROM bisect_jobs WHERE comment_id = $1";
+        let sql = "SELECT id, worker_id, claim_epoch FROM bisect_jobs WHERE comment_id = $1";
         self.rows(sql, comment).await?.into_iter().next()
     }
 
-    /// Who works on a comment's job, once its command runs in a container: the first word of the command's
-    /// output is stored and its end is not.
+    /// Who works on a comment's job, once its command runs in a container.
     pub async fn mid_probe(&mut self, comment: i64) -> Seen {
-        let sql = "SELECT j.id, j.status, j.worker_id, j.claim_epoch FROM bisect_jobs j \
+        eventually("a probe runs in its container", async || self.mid_probes(comment).await.into_iter().next()).await
+    }
+
+    /// The jobs whose command runs in a container: the first word of its output is stored and its end is not.
+    /// Of all comments where that is 0.
+    pub async fn mid_probes(&mut self, comment: i64) -> Vec<Seen> {
+        let sql = "SELECT j.id, j.worker_id, j.claim_epoch FROM bisect_jobs j \
                    JOIN probes p ON p.job_id = j.id AND p.epoch = j.claim_epoch AND p.ending IS NULL \
-                   WHERE j.comment_id = $1 AND j.status = 'running' \
+                   WHERE $1 IN (0, j.comment_id) AND j.status = 'running' \
                    AND EXISTS (SELECT 1 FROM log_chunks c WHERE c.probe_id = p.id)";
-        eventually("a probe runs in its container", async || {
-            self.rows(sql, comment).await?.into_iter().next()
-        })
-        .await
+        self.rows(sql, comment).await.unwrap_or_default()
     }
 }

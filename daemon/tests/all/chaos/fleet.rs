@@ -7,7 +7,7 @@ use crate::support::{
 };
 use github_lookalike::{Lookalike, NewApp, NewRepository, Role, World as GitHub};
 use nix::sys::signal::Signal;
-use sqlx::Executor;
+use sqlx::{AssertSqlSafe, Executor};
 
 /// Without a Python environment for each lane: what is tested here is not the lanes.
 const IMAGE: &str = "debian:bookworm-slim";
@@ -16,8 +16,18 @@ const NAMES: [&str; INSTANCES] = ["one", "two", "three"];
 /// The repositories' names, and which of their commits can be the only first bad one.
 pub const REPOSITORIES: [&str; 2] = ["octo/line", "octo/merge"];
 pub const CULPRITS: [&[usize]; 2] = [&[2, 3, 4, 5, 6, 7], &[5, 6, 7, 8]];
-/// A dead worker's job is taken over after this many seconds.
-pub const STALE_AFTER: &str = "3";
+
+/// What one fleet has different from another.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Seconds after which a silent worker's job is taken over.
+    pub stale_after: &'static str,
+    /// Jobs at once of one instance, and of the installation.
+    pub jobs: [&'static str; 2],
+}
+
+/// A dead worker is soon known, and there is room for every job.
+pub const CHAOS: Settings = Settings { stale_after: "3", jobs: ["2", "3"] };
 
 /// What a run happens to.
 pub struct Fleet {
@@ -27,6 +37,7 @@ pub struct Fleet {
     pub app: NewApp,
     pub members: Vec<Member>,
     pub eyes: Eyes,
+    settings: Settings,
     projects: [Project; 2],
     /// What was asked for, by the number of the comment.
     pub asked: Vec<Question>,
@@ -53,9 +64,9 @@ pub struct Member {
 }
 
 impl Fleet {
-    pub async fn start(postgres: &OwnPostgres) -> Self {
+    pub async fn start(postgres: &OwnPostgres, settings: Settings) -> Self {
         let world = World::on(postgres.database().await, Project::linear(9));
-        prepare(&world).await;
+        prepare(&world, settings.jobs[1]).await;
         let projects = [Project::linear(9), merges()];
         let (hub, app) = github(&projects);
         let github = Lookalike::start(&hub).await.unwrap();
@@ -70,7 +81,7 @@ impl Fleet {
         });
         let eyes = Eyes::new(&world.db);
         let members = members.into();
-        let mut fleet = Self { world, hub, github, app, members, eyes, projects, asked: Vec::new() };
+        let mut fleet = Self { world, hub, github, app, members, eyes, settings, projects, asked: Vec::new() };
         let programs = [0, 1, 2].map(|at| fleet.program(at));
         let [one, two, three] = programs.map(Service::start);
         let services = tokio::join!(one, two, three);
@@ -96,20 +107,29 @@ impl Fleet {
             .env("HEARTBEAT_SECONDS", "0.3")
             .env("RECOVERY_INTERVAL_SECONDS", "0.25")
             .env("PENDING_GRACE_SECONDS", "0.5")
-            .env("STALE_AFTER_SECONDS", STALE_AFTER)
+            .env("STALE_AFTER_SECONDS", self.settings.stale_after)
             // A loaded machine makes workers stale too: that is no failure of the job.
             .env("MAX_ATTEMPTS", "30")
             .env("SHUTDOWN_GRACE_SECONDS", "20")
-            .env("MAX_CONCURRENT_JOBS", "2")
+            .env("MAX_CONCURRENT_JOBS", self.settings.jobs[0])
             .env("MAX_CONCURRENT_PROBES", "2")
     }
 
     /// Somebody asks for a bisection on an issue of its own; the webhook goes to `via`, or to the next
-    /// that is there. `extra` is said before the test of each commit.
+    /// that is there. `extra` is said before the test of each commit. The answer is the comment's number.
     pub async fn ask(&mut self, asked: Asked, via: usize, extra: &str) -> i64 {
+        let issue = self.issue(asked);
+        self.ask_on(issue, asked, via, extra).await
+    }
+
+    /// A new issue for a question.
+    pub fn issue(&self, asked: Asked) -> i64 {
+        self.hub.add_issue(REPOSITORIES[asked.repository], "ada", "it broke", "").unwrap()
+    }
+
+    pub async fn ask_on(&mut self, issue: i64, asked: Asked, via: usize, extra: &str) -> i64 {
         self.route(via);
         let repository = REPOSITORIES[asked.repository];
-        let issue = self.hub.add_issue(repository, "ada", "it broke", "").unwrap();
         let text = self.command(asked, extra);
         let posted = self.hub.comment("ada", repository, issue, &text).await.unwrap();
         self.asked.push(Question { comment: posted.id, issue, asked });
@@ -237,12 +257,14 @@ impl Drop for Fleet {
     }
 }
 
-/// Three jobs of one installation at once, and a watch over every write of a worker: one of an epoch that is
+/// So many jobs of one installation at once; leases of the inbox and the outbox that end soon, for what the
+/// database was not told about them; and a watch over every write of a worker: one of an epoch that is
 /// not the job's is kept in a table of its own. The trigger looks with the writer's own eyes, inside its
 /// transaction, which holds the job's row.
-async fn prepare(world: &World) {
-    let sql = "UPDATE rate_limits SET max_concurrent = 3; \
-        CREATE TABLE late_writes (what text, job bigint, epoch bigint, of_job bigint, status text); \
+async fn prepare(world: &World, at_once: &str) {
+    let mut raw = world.db.raw().await;
+    raw.execute(AssertSqlSafe(format!("UPDATE rate_limits SET max_concurrent = {at_once}"))).await.unwrap();
+    let sql = "CREATE TABLE late_writes (what text, job bigint, epoch bigint, of_job bigint, status text); \
         CREATE FUNCTION watch_probes() RETURNS trigger LANGUAGE plpgsql AS $$ \
         DECLARE job bisect_jobs; BEGIN \
           IF TG_OP = 'UPDATE' AND (NEW.ending = 'stopped' OR NEW.ending IS NOT DISTINCT FROM OLD.ending) THEN RETURN NEW; END IF; \
@@ -257,7 +279,16 @@ async fn prepare(world: &World) {
             AND (j.claim_epoch <> p.epoch OR j.status <> 'running'); \
           RETURN NEW; END $$; \
         CREATE TRIGGER watch BEFORE INSERT ON log_chunks FOR EACH ROW EXECUTE FUNCTION watch_output()";
-    world.db.raw().await.execute(sql).await.unwrap();
+    raw.execute(sql).await.unwrap();
+    let sql = "CREATE FUNCTION shorten_lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+          NEW.leased_until = least(NEW.leased_until, now() + interval '20 s'); \
+          IF TG_TABLE_NAME = 'webhook_deliveries' THEN NEW.available_at = NEW.leased_until; END IF; \
+          RETURN NEW; END $$; \
+        CREATE TRIGGER shorten BEFORE UPDATE ON webhook_deliveries FOR EACH ROW \
+          WHEN (NEW.leased_until IS NOT NULL) EXECUTE FUNCTION shorten_lease(); \
+        CREATE TRIGGER shorten BEFORE UPDATE ON outbox FOR EACH ROW \
+          WHEN (NEW.leased_until IS NOT NULL) EXECUTE FUNCTION shorten_lease()";
+    raw.execute(sql).await.unwrap();
 }
 
 /// Two private repositories of an organization that has the App; ada may write, eve may read.

@@ -1,6 +1,10 @@
 //! Faults of what is around: Docker, GitHub, and the webhooks on their way.
 
-use super::{fleet::Fleet, plan::Strike, processes::{mid_probe, worker}};
+use super::{
+    fleet::Fleet,
+    plan::Strike,
+    processes::{mid_probe, worker},
+};
 use crate::support::eventually;
 use chrono::TimeDelta;
 use github_lookalike::{Fault, Order, Trouble, WebhookFault};

@@ -96,11 +96,6 @@ impl Kind {
         Self::WebhookLost,
         Self::ClockOff,
     ];
-
-    /// Whether it makes a worker that goes on writing after its job was taken from it.
-    pub fn makes_a_stale_writer(self) -> bool {
-        self == Self::StopPastStale
-    }
 }
 
 /// How many faults one run has.

@@ -1,6 +1,10 @@
 //! Faults of processes: killed at exact points, stopped for too long, told to end.
 
-use super::{eyes::Seen, fleet::Fleet, plan::Strike};
+use super::{
+    eyes::Seen,
+    fleet::{Fleet, REPOSITORIES},
+    plan::Strike,
+};
 use crate::support::{Gate, eventually};
 use github_lookalike::Place;
 use nix::sys::signal::Signal;
@@ -11,12 +15,18 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub async fn kill_after_delivery(fleet: &mut Fleet, strike: &Strike) {
-    let gate = fleet.hub.gate("GET /repos/*/*/collaborators/*/permission", Place::BeforeCall);
+    let gate = fleet.hub.gate("GET /repos/*/*/collaborators/ada/permission", Place::BeforeCall);
     let comment = fleet.ask(strike.asked, strike.via, "").await;
+    // Another question's may have come to the gate before.
+    let sql = "SELECT leased_by FROM webhook_deliveries WHERE comment_id = $1 AND state = 'received' \
+               AND leased_by IS NOT NULL";
+    let leased = eventually("the delivery is being worked off", async || {
+        let rows: Vec<(String,)> = fleet.eyes.rows(sql, comment).await?;
+        rows.into_iter().next()
+    })
+    .await;
     gate.reached(PATIENCE).await.unwrap();
-    let sql = "SELECT leased_by FROM webhook_deliveries WHERE comment_id = $1 AND state = 'received'";
-    let leased: Vec<(String,)> = fleet.eyes.rows(sql, comment).await.unwrap();
-    kill(fleet, &leased[0].0, strike).await;
+    kill(fleet, &leased.0, strike).await;
     gate.open();
 }
 
@@ -29,7 +39,8 @@ pub async fn kill_after_claim(fleet: &mut Fleet, strike: &Strike) {
 }
 
 pub async fn kill_after_verdict(fleet: &mut Fleet, strike: &Strike) {
-    let when = "NEW.epoch = 1 AND EXISTS (SELECT 1 FROM probes p WHERE p.job_id = NEW.job_id AND p.verdict IS NOT NULL)";
+    let when =
+        "NEW.epoch = 1 AND EXISTS (SELECT 1 FROM probes p WHERE p.job_id = NEW.job_id AND p.verdict IS NOT NULL)";
     kill_at_probe(fleet, strike, when).await;
 }
 
@@ -54,11 +65,12 @@ pub async fn kill_mid_probe(fleet: &mut Fleet, strike: &Strike) {
 
 /// GitHub has the comment; who wrote it never hears of it.
 pub async fn kill_after_comment(fleet: &mut Fleet, strike: &Strike) {
-    let gate = fleet.hub.gate("POST /repos/*/*/issues/*/comments", Place::BeforeAnswer);
-    let before = fleet.hub.comments_by_apps().len();
-    let comment = fleet.ask(strike.asked, strike.via, "").await;
+    let issue = fleet.issue(strike.asked);
+    let repository = REPOSITORIES[strike.asked.repository];
+    let gate = fleet.hub.gate(&format!("POST /repos/{repository}/issues/{issue}/comments"), Place::BeforeAnswer);
+    let comment = fleet.ask_on(issue, strike.asked, strike.via, "").await;
     gate.reached(PATIENCE).await.unwrap();
-    assert!(fleet.hub.comments_by_apps().len() > before, "it is written");
+    assert_eq!(fleet.hub.comments(repository, issue).unwrap().len(), 2, "the question, and the answer");
     let job = fleet.eyes.job(comment).await;
     let sql = "SELECT leased_by FROM outbox WHERE job_id = $1 AND kind = 'status' AND remote_id IS NULL AND leased_by IS NOT NULL";
     let leased: Vec<(String,)> = fleet.eyes.rows(sql, job.id).await.unwrap();

@@ -54,7 +54,14 @@ impl DatabaseLink {
         let server = options.get_socket().unwrap().join(format!(".s.PGSQL.{}", options.get_port()));
         let database = options.get_database().unwrap().to_owned();
         let lost = Arc::new(Lost { words, times: AtomicU32::new(0) });
-        let mut link = Self { folder: folder.to_owned(), server, database, listening: None, lost, stalled: watch::Sender::new(false) };
+        let mut link = Self {
+            folder: folder.to_owned(),
+            server,
+            database,
+            listening: None,
+            lost,
+            stalled: watch::Sender::new(false),
+        };
         link.mend();
         link
     }
