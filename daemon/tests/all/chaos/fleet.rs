@@ -37,6 +37,8 @@ pub struct Fleet {
     pub app: NewApp,
     pub members: Vec<Member>,
     pub eyes: Eyes,
+    /// Names its logs.
+    label: String,
     settings: Settings,
     projects: [Project; 2],
     /// What was asked for, by the number of the comment.
@@ -64,7 +66,7 @@ pub struct Member {
 }
 
 impl Fleet {
-    pub async fn start(postgres: &OwnPostgres, settings: Settings) -> Self {
+    pub async fn start(postgres: &OwnPostgres, label: String, settings: Settings) -> Self {
         let world = World::on(postgres.database().await, Project::linear(9));
         prepare(&world, settings.jobs[1]).await;
         let projects = [Project::linear(9), merges()];
@@ -81,7 +83,7 @@ impl Fleet {
         });
         let eyes = Eyes::new(&world.db);
         let members = members.into();
-        let mut fleet = Self { world, hub, github, app, members, eyes, settings, projects, asked: Vec::new() };
+        let mut fleet = Self { world, hub, github, app, members, eyes, label, settings, projects, asked: Vec::new() };
         let programs = [0, 1, 2].map(|at| fleet.program(at));
         let [one, two, three] = programs.map(Service::start);
         let services = tokio::join!(one, two, three);
@@ -170,11 +172,16 @@ impl Fleet {
         (place + 1) % INSTANCES
     }
 
-    /// `kill -9`.
+    /// `kill -9`. One that was about to end may have been faster.
     pub async fn kill(&mut self, place: usize) {
         let service = self.members[place].service.take().expect("it lives");
         service.signal(Signal::SIGKILL);
-        self.buried(place, service.end().await, -9);
+        let ran = service.end().await;
+        if ran.code == 0 {
+            println!("chaos: {} had ended in order before it was killed", self.members[place].name);
+        }
+        let code = if ran.code == 0 { 0 } else { -9 };
+        self.buried(place, ran, code);
     }
 
     /// SIGTERM, and it ends in order.
@@ -248,7 +255,7 @@ impl Drop for Fleet {
             let log = member.service.as_ref().map_or_else(String::new, Service::log);
             if std::thread::panicking() {
                 let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos");
-                let file = folder.join(format!("{}-{}.log", std::process::id(), member.name));
+                let file = folder.join(format!("{}-{}.log", self.label, member.name));
                 let all = format!("{}\n{log}", member.logs.join("\n--- the next process ---\n"));
                 drop(std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, all)));
                 println!("what {} said: {}", member.name, file.display());

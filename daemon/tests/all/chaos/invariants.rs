@@ -12,14 +12,32 @@ impl Fleet {
     /// reply is told.
     pub async fn comes_to_rest(&mut self) {
         eventually("every webhook is taken", async || (self.hub.redeliver_failed().await == 0).then_some(())).await;
-        let rest = "SELECT NOT EXISTS (SELECT 1 FROM webhook_deliveries WHERE state = 'received') \
-                    AND NOT EXISTS (SELECT 1 FROM bisect_jobs WHERE status IN ('pending', 'running')) \
-                    AND NOT EXISTS (SELECT 1 FROM outbox WHERE state = 'waiting') AND $1::bigint = 0";
-        self.eyes.see("everything comes to rest", rest, 0).await;
+        while let Some(left) = self.left_to_do().await {
+            // However loaded the machine is: as long as there is progress.
+            eventually("something more is done", async || {
+                (self.left_to_do().await.as_ref() != Some(&left)).then_some(())
+            })
+            .await;
+        }
         self.hub.settle().await;
         for place in 0..INSTANCES {
             self.terminate(place).await;
         }
+    }
+
+    /// What waits or is under way, and how far that is; nothing where all is done.
+    async fn left_to_do(&mut self) -> Option<String> {
+        let sql = "SELECT concat_ws(', ', \
+            (SELECT string_agg(delivery_id || ' tried ' || attempts, ', ') FROM webhook_deliveries WHERE state = 'received'), \
+            (SELECT string_agg(concat('job ', id, ' ', status, ' ', event_seq), ', ') FROM bisect_jobs \
+               WHERE status IN ('pending', 'running')), \
+            (SELECT string_agg(reply_key || ' tried ' || attempts, ', ') FROM outbox WHERE state = 'waiting'), \
+            (SELECT count(*)::text FROM probes WHERE $1::bigint = 0)), \
+            EXISTS (SELECT 1 FROM webhook_deliveries WHERE state = 'received') \
+            OR EXISTS (SELECT 1 FROM bisect_jobs WHERE status IN ('pending', 'running')) \
+            OR EXISTS (SELECT 1 FROM outbox WHERE state = 'waiting')";
+        let rows: Vec<(String, bool)> = eventually("the database answers", async || self.eyes.rows(sql, 0).await).await;
+        rows.into_iter().next().and_then(|(left, waits)| waits.then_some(left))
     }
 
     /// Everything that must hold of a fleet at rest.

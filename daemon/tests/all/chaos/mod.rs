@@ -4,6 +4,7 @@
 mod databases;
 mod eyes;
 mod fleet;
+mod inbox;
 mod invariants;
 mod outside;
 mod plan;
@@ -68,7 +69,7 @@ fn the_runs_of_ci_have_every_fault_and_a_seed_gives_one_plan() {
 /// One run: a job that nothing is meant for, the faults one after another, each at a job of its own, and then
 /// everything must come to rest and hold. A fault that does not happen fails the run.
 async fn run(postgres: &mut OwnPostgres, plan: &Plan) {
-    let mut fleet = Fleet::start(postgres, fleet::CHAOS).await;
+    let mut fleet = Fleet::start(postgres, format!("seed-{}", plan.seed), fleet::CHAOS).await;
     fleet.ask(plan.bystander, 0, "").await;
     let issue = fleet.hub.add_issue(REPOSITORIES[0], "eve", "may I?", "").unwrap();
     fleet.hub.comment("eve", REPOSITORIES[0], issue, "/bisect c0 main true").await.unwrap();

@@ -17,17 +17,22 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub async fn kill_after_delivery(fleet: &mut Fleet, strike: &Strike) {
     let gate = fleet.hub.gate("GET /repos/*/*/collaborators/ada/permission", Place::BeforeCall);
     let comment = fleet.ask(strike.asked, strike.via, "").await;
+    let place = works_off(fleet, comment, &gate).await;
+    kill(fleet, place, strike).await;
+    gate.open();
+}
+
+/// The place of the instance that works off a comment's delivery, once it stands at the gate.
+pub async fn works_off(fleet: &mut Fleet, comment: i64, gate: &github_lookalike::Gate) -> usize {
     // Another question's may have come to the gate before.
     let sql = "SELECT leased_by FROM webhook_deliveries WHERE comment_id = $1 AND state = 'received' \
                AND leased_by IS NOT NULL";
-    let leased = eventually("the delivery is being worked off", async || {
-        let rows: Vec<(String,)> = fleet.eyes.rows(sql, comment).await?;
-        rows.into_iter().next()
+    let (leased,): (String,) = eventually("the delivery is being worked off", async || {
+        fleet.eyes.rows(sql, comment).await?.into_iter().next()
     })
     .await;
     gate.reached(PATIENCE).await.unwrap();
-    kill(fleet, &leased.0, strike).await;
-    gate.open();
+    fleet.place_of(&leased).expect("it lives")
 }
 
 /// Before any probe of the job has a row.
@@ -53,14 +58,16 @@ async fn kill_at_probe(fleet: &mut Fleet, strike: &Strike, when: &str) -> i64 {
     let comment = fleet.ask(strike.asked, strike.via, "").await;
     gate.reached().await;
     let worker = fleet.eyes.job(comment).await.worker_id.expect("it is claimed");
-    kill(fleet, &worker, strike).await;
+    let place = fleet.place_of(&worker).expect("it lives");
+    kill(fleet, place, strike).await;
     gate.open().await;
     comment
 }
 
 pub async fn kill_mid_probe(fleet: &mut Fleet, strike: &Strike) {
     let (_, seen) = mid_probe(fleet, strike).await;
-    kill(fleet, &worker(&seen), strike).await;
+    let place = fleet.place_of(&worker(&seen)).expect("it lives");
+    kill(fleet, place, strike).await;
 }
 
 /// GitHub has the comment; who wrote it never hears of it.
@@ -74,7 +81,8 @@ pub async fn kill_after_comment(fleet: &mut Fleet, strike: &Strike) {
     let job = fleet.eyes.job(comment).await;
     let sql = "SELECT leased_by FROM outbox WHERE job_id = $1 AND kind = 'status' AND remote_id IS NULL AND leased_by IS NOT NULL";
     let leased: Vec<(String,)> = fleet.eyes.rows(sql, job.id).await.unwrap();
-    kill(fleet, &leased[0].0, strike).await;
+    let place = fleet.place_of(&leased[0].0).expect("it lives");
+    kill(fleet, place, strike).await;
     gate.open();
 }
 
@@ -96,7 +104,7 @@ pub async fn kill_during_handover(fleet: &mut Fleet, strike: &Strike) {
                      AND datname = current_database() AND query LIKE 'SELECT id, status,%FOR UPDATE' AND $1::bigint > 0)";
         fleet.eyes.see("it waits for the job's row", waits, seen.id).await;
     }
-    kill(fleet, &worker(&seen), strike).await;
+    kill(fleet, place, strike).await;
 }
 
 /// It wakes up when somebody else has its job, and whatever it still writes is refused.
@@ -135,8 +143,7 @@ pub fn worker(seen: &Seen) -> String {
     seen.worker_id.clone().expect("it runs")
 }
 
-async fn kill(fleet: &mut Fleet, worker: &str, strike: &Strike) {
-    let place = fleet.place_of(worker).expect("it lives");
+async fn kill(fleet: &mut Fleet, place: usize, strike: &Strike) {
     fleet.kill(place).await;
     if strike.replaced {
         fleet.replace(place).await;

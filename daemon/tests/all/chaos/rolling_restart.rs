@@ -15,7 +15,7 @@ const SETTINGS: Settings = Settings { stale_after: "100", jobs: ["1", "2"] };
 #[tokio::test]
 async fn a_rolling_restart_hands_every_job_over_once_soon_and_uncounted() {
     let postgres = OwnPostgres::start().await;
-    let mut fleet = Fleet::start(&postgres, SETTINGS).await;
+    let mut fleet = Fleet::start(&postgres, "rolling-restart".into(), SETTINGS).await;
     ask_two(&mut fleet, 0).await;
     for place in 0..INSTANCES {
         let beside = Fleet::beside(place);
