@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint bench playground setup migration
+.PHONY: help demo test chaos lint bench playground setup migration
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,10 @@ demo: ## find a real culprit in a real history, from nothing but this clone
 test: ## run every test, those with Docker and PostgreSQL included
 	@docker/setup.sh --tests
 	@.ci/test
+
+chaos: ## 200 seeded runs in which things go wrong; CHAOS_RUNS=n for as many, CHAOS_SEED=n for that one
+	@docker/setup.sh --tests
+	@.ci/chaos
 
 lint: ## what must be clean: format, clippy, documentation, licences, scripts, links
 	@.ci/lint

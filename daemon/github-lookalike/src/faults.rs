@@ -23,10 +23,26 @@ pub enum Trouble {
     DropAfter,
 }
 
+/// A method and a path in which `*` is one segment and `**` any number of them
+/// (`POST /repos/*/*/issues/*/comments`, `* /**`).
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern(pub String);
+
+impl Pattern {
+    pub fn matches(&self, method: &str, path: &str) -> bool {
+        let Some((wanted, pattern)) = self.0.split_once(' ') else { return false };
+        (wanted == "*" || wanted.eq_ignore_ascii_case(method))
+            && glob(
+                &pattern.split('/').collect::<Vec<_>>(),
+                &path.split('?').next().unwrap_or_default().split('/').collect::<Vec<_>>(),
+            )
+    }
+}
+
 /// A trouble for the next calls that match.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    pattern: String,
+    pattern: Pattern,
     trouble: Trouble,
     left: u32,
 }
@@ -36,17 +52,17 @@ impl Fault {
     /// (`POST /repos/*/*/issues/*/comments`, `* /**`); it strikes `count` times.
     #[must_use]
     pub fn new(pattern: &str, trouble: Trouble, count: u32) -> Self {
-        Self { pattern: pattern.to_owned(), trouble, left: count }
+        Self { pattern: Pattern(pattern.to_owned()), trouble, left: count }
     }
+}
 
-    fn matches(&self, method: &str, path: &str) -> bool {
-        let Some((wanted, pattern)) = self.pattern.split_once(' ') else { return false };
-        (wanted == "*" || wanted.eq_ignore_ascii_case(method))
-            && glob(
-                &pattern.split('/').collect::<Vec<_>>(),
-                &path.split('?').next().unwrap_or_default().split('/').collect::<Vec<_>>(),
-            )
-    }
+/// Where a [`crate::Gate`] stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Before anything is done.
+    BeforeCall,
+    /// It is done, and not yet answered.
+    BeforeAnswer,
 }
 
 fn glob(pattern: &[&str], path: &[&str]) -> bool {
@@ -60,7 +76,7 @@ fn glob(pattern: &[&str], path: &[&str]) -> bool {
 
 /// The trouble of a call, if one is due: the first fault that matches and is not used up.
 pub(crate) fn take(faults: &mut Vec<Fault>, method: &str, path: &str) -> Option<Trouble> {
-    let index = faults.iter().position(|fault| fault.matches(method, path))?;
+    let index = faults.iter().position(|fault| fault.pattern.matches(method, path))?;
     let fault = &mut faults[index];
     fault.left = fault.left.saturating_sub(1);
     let (trouble, used_up) = (fault.trouble, fault.left == 0);
@@ -105,7 +121,7 @@ mod tests {
             assert_eq!(take(&mut faults, "POST", "/repos/a/b/issues/1/comments?x=1"), Some(Trouble::Status(502)));
         }
         assert_eq!(take(&mut faults, "POST", "/repos/a/b/issues/1/comments"), None);
-        assert!(Fault::new("* /**", Trouble::DropBefore, 1).matches("GET", "/app"));
-        assert!(Fault::new("GET /app/**", Trouble::DropBefore, 1).matches("GET", "/app/hook/deliveries"));
+        assert!(Pattern("* /**".into()).matches("GET", "/app"));
+        assert!(Pattern("GET /app/**".into()).matches("GET", "/app/hook/deliveries"));
     }
 }

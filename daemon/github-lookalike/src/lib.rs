@@ -39,8 +39,8 @@ mod smart_http;
 mod webhook;
 pub mod world;
 
-pub use faults::{Fault, Order, Trouble, WebhookFault};
+pub use faults::{Fault, Order, Place, Trouble, WebhookFault};
 pub use server::{Lookalike, Running};
 pub use webhook::signature;
 pub use world::state::Role;
-pub use world::{NewApp, NewRepository, Posted, World, default_permissions};
+pub use world::{Gate, NewApp, NewRepository, Posted, World, default_permissions};

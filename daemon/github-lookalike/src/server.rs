@@ -2,7 +2,7 @@
 
 use crate::call::{Body as Answer, Call, Reply, decode};
 use crate::connection::{Cut, Door, Handle};
-use crate::faults::{self, Trouble};
+use crate::faults::{self, Place, Trouble};
 use crate::schema::{RequestParts, Schemas};
 use crate::world::World;
 use crate::{pages, routes, smart_http};
@@ -110,7 +110,10 @@ async fn answer(State(shared): State<Shared>, ConnectInfo(cut): ConnectInfo<Cut>
         note(&shared.world, &parts, &path, answer.status());
         return dated(&shared.world, answer);
     }
+    let method = parts.method.as_str();
+    shared.world.pass(Place::BeforeCall, method, &path).await;
     let answer = dispatch(&shared, &parts, &path, body).await;
+    shared.world.pass(Place::BeforeAnswer, method, &path).await;
     note(&shared.world, &parts, &path, answer.status());
     if trouble == Some(Trouble::DropAfter) {
         cut.0.cancel();

@@ -46,6 +46,22 @@ impl World {
         sending.reopen();
     }
 
+    /// Sends every webhook again that nobody has taken yet, each once, as somebody does on the App's page.
+    /// The answer is how many those were.
+    pub async fn redeliver_failed(&self) -> usize {
+        self.settle().await;
+        let failed: Vec<Outgoing> = {
+            let state = self.read();
+            let taken = |guid: &str| state.deliveries.iter().any(|d| d.guid == guid && (200..300).contains(&d.status));
+            let last = |at: usize| !state.deliveries[at + 1..].iter().any(|d| d.guid == state.deliveries[at].guid);
+            let each = state.deliveries.iter().enumerate();
+            each.filter(|(at, d)| last(*at) && !taken(&d.guid)).map(|(_, d)| d.again()).collect()
+        };
+        let count = failed.len();
+        self.deliver_all(failed).await;
+        count
+    }
+
     pub(crate) async fn deliver(&self, outgoing: Outgoing) {
         let fault = self.change(|state| {
             if state.holding {

@@ -3,6 +3,7 @@
 //! Knows `bisect_shared` only. Every call runs inside a [`Tx`], which carries the timeouts and
 //! decides how statements are prepared, so that the same code works behind a transaction pooler.
 
+pub mod again;
 pub mod asked;
 pub mod audit_events;
 pub mod chores;

@@ -15,6 +15,7 @@ mod reply;
 use crate::{
     db::{
         Database, DbError,
+        again::until_reached,
         deliveries::{self, Completion, LeasedDelivery},
     },
     github::{Github, GithubError},
@@ -148,12 +149,16 @@ impl Intake {
         tx.commit().await?;
         let Some(delivery) = leased else { return Ok(false) };
         wake.notify_one();
-        match self.work_off(&delivery).await {
-            Ok(Done::Recorded) => {}
-            Ok(Done::Ended(outcome)) => self.complete(&delivery, outcome).await?,
-            Err(error) => self.again_later(&delivery, &error).await?,
-        }
-        Ok(true)
+        let worked_off = self.work_off(&delivery).await;
+        // It stays leased until this is written, so a database that is away is waited for.
+        let written = until_reached(LEASE, || async {
+            match &worked_off {
+                Ok(Done::Recorded) => Ok(()),
+                Ok(Done::Ended(outcome)) => self.complete(&delivery, outcome).await,
+                Err(error) => self.again_later(&delivery, error).await,
+            }
+        });
+        written.await.map(|()| true)
     }
 
     async fn work_off(&self, delivery: &LeasedDelivery) -> Result<Done, IntakeError> {
@@ -169,9 +174,9 @@ impl Intake {
         }
     }
 
-    async fn complete(&self, delivery: &LeasedDelivery, outcome: Completion) -> Result<(), DbError> {
+    async fn complete(&self, delivery: &LeasedDelivery, outcome: &Completion) -> Result<(), DbError> {
         let mut tx = self.db.begin().await?;
-        deliveries::complete(&mut tx, delivery, &outcome).await?;
+        deliveries::complete(&mut tx, delivery, outcome).await?;
         tx.commit().await
     }
 
@@ -189,7 +194,7 @@ impl Intake {
         let reason = error.to_string();
         let Some(wait) = wait.filter(|_| delivery.attempts < MAX_TRIES) else {
             tracing::warn!(github.delivery = delivery.id, error = reason, "a delivery was given up");
-            return self.complete(delivery, Completion::Failed(reason)).await;
+            return self.complete(delivery, &Completion::Failed(reason)).await;
         };
         let backoff = Duration::from_secs(1 << delivery.attempts.min(12)).min(LONGEST_PAUSE);
         tracing::info!(github.delivery = delivery.id, error = reason, "a delivery is tried again later");

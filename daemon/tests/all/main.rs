@@ -1,6 +1,7 @@
 //! All tests that need more than one module's own code: one binary, so that it is linked once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod chaos;
 mod cli_bad_input;
 mod cli_results;
 mod cli_signals;

@@ -3,6 +3,7 @@
 
 mod events;
 mod expectations;
+mod gate;
 pub mod state;
 
 use crate::faults::{Fault, Order, WebhookFault};
@@ -19,6 +20,8 @@ use tokio_util::task::TaskTracker;
 
 pub use events::Posted;
 pub(crate) use events::write_comment;
+pub(crate) use gate::Closed;
+pub use gate::Gate;
 
 /// A handle of one world.
 #[derive(Debug, Clone)]
@@ -464,6 +467,19 @@ impl World {
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.read().deliveries.clone()
+    }
+
+    /// How many faults have not struck yet, or not as often as they were to.
+    #[must_use]
+    pub fn faults_left(&self) -> usize {
+        let state = self.read();
+        state.faults.len() + state.webhook_faults.len()
+    }
+
+    /// Every token that was given out for an installation: what must not stand anywhere.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<String> {
+        self.read().tokens.iter().map(|token| token.token.clone()).collect()
     }
 
     /// Every call that was answered, as `METHOD /path status`.

@@ -289,6 +289,7 @@ pub(crate) struct State {
     pub deliveries: Vec<Delivery>,
     pub faults: Vec<Fault>,
     pub webhook_faults: VecDeque<WebhookFault>,
+    pub gates: Vec<super::Closed>,
     pub holding: bool,
     pub held: Vec<Outgoing>,
     pub limits: Limits,

@@ -1,5 +1,5 @@
-//! A way to a test's database that the test can cut and mend, or on which one answer gets lost: others
-//! use the real one.
+//! A way to a test's database that the test can cut, stall and mend, or on which one answer gets lost:
+//! others use the real one.
 
 use super::TestDb;
 use sqlx::postgres::PgConnectOptions;
@@ -16,6 +16,7 @@ use tokio::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::watch,
     task::{JoinHandle, JoinSet},
 };
 
@@ -28,6 +29,8 @@ pub struct DatabaseLink {
     database: String,
     listening: Option<JoinHandle<()>>,
     lost: Arc<Lost>,
+    /// While it is set nothing passes, and nobody is told.
+    stalled: watch::Sender<bool>,
 }
 
 /// After the client sent `words`, the answer to its next commit is lost with the connection, once.
@@ -38,15 +41,27 @@ struct Lost {
 }
 
 impl DatabaseLink {
-    /// Makes a folder with the socket in it. The answer to the commit of a transaction with `words` in
-    /// it gets lost, once; of none without `words`.
+    /// Makes a folder with the socket in it.
+    pub fn new(world: &TestDb, folder: &Path) -> Self {
+        Self::losing(world, folder, "")
+    }
+
+    /// The same, and the answer to the commit of a transaction with `words` in it gets lost, once; of none
+    /// without `words`.
     pub fn losing(world: &TestDb, folder: &Path, words: &'static str) -> Self {
         std::fs::create_dir(folder).unwrap();
         let options: PgConnectOptions = world.url().parse().unwrap();
         let server = options.get_socket().unwrap().join(format!(".s.PGSQL.{}", options.get_port()));
         let database = options.get_database().unwrap().to_owned();
         let lost = Arc::new(Lost { words, times: AtomicU32::new(0) });
-        let mut link = Self { folder: folder.to_owned(), server, database, listening: None, lost };
+        let mut link = Self {
+            folder: folder.to_owned(),
+            server,
+            database,
+            listening: None,
+            lost,
+            stalled: watch::Sender::new(false),
+        };
         link.mend();
         link
     }
@@ -64,14 +79,25 @@ impl DatabaseLink {
         }
     }
 
+    /// Nothing passes any more, on connections that are there and on new ones, and none breaks: a
+    /// network that swallows everything.
+    pub fn stall(&self) {
+        self.stalled.send_replace(true);
+    }
+
+    /// Everything passes again, what was held back first.
     pub fn mend(&mut self) {
+        self.stalled.send_replace(false);
+        if self.listening.is_some() {
+            return;
+        }
         let listener = UnixListener::bind(self.socket()).unwrap();
-        let (server, lost) = (self.server.clone(), Arc::clone(&self.lost));
+        let (server, lost, stalled) = (self.server.clone(), Arc::clone(&self.lost), self.stalled.subscribe());
         self.listening = Some(tokio::spawn(async move {
             // Dropped with this task, the set ends every connection.
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(forward(client, server.clone(), Arc::clone(&lost)));
+                connections.spawn(forward(client, server.clone(), Arc::clone(&lost), stalled.clone()));
             }
         }));
     }
@@ -94,23 +120,28 @@ impl Drop for DatabaseLink {
     }
 }
 
-async fn forward(client: UnixStream, server: PathBuf, lost: Arc<Lost>) {
+async fn forward(client: UnixStream, server: PathBuf, lost: Arc<Lost>, stalled: watch::Receiver<bool>) {
     let Ok(server) = UnixStream::connect(server).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     // A connection that breaks is what this is for.
     tokio::select! {
-        () = requests(&mut from_client, &mut to_server, &lost) => {
+        () = requests(&mut from_client, &mut to_server, &lost, stalled.clone()) => {
             // The commit is done when the server answers it.
             drop(from_server.read(&mut [0; 64]).await);
         }
-        _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
+        () = answers(&mut from_server, &mut to_client, stalled) => {}
     }
 }
 
 /// Passes on what the client says. Returns when it has said everything, or has just sent the commit
 /// whose answer is to be lost.
-async fn requests(client: &mut OwnedReadHalf, server: &mut OwnedWriteHalf, lost: &Lost) {
+async fn requests(
+    client: &mut OwnedReadHalf,
+    server: &mut OwnedWriteHalf,
+    lost: &Lost,
+    mut stalled: watch::Receiver<bool>,
+) {
     let (mut buffer, mut said) = (vec![0; 64 << 10], false);
     while let Ok(count @ 1..) = client.read(&mut buffer).await {
         let sent = &buffer[..count];
@@ -120,8 +151,25 @@ async fn requests(client: &mut OwnedReadHalf, server: &mut OwnedWriteHalf, lost:
         if loses {
             lost.times.store(1, Ordering::Relaxed);
         }
+        passes(&mut stalled).await;
         if server.write_all(sent).await.is_err() || loses {
             return;
         }
     }
+}
+
+async fn answers(server: &mut OwnedReadHalf, client: &mut OwnedWriteHalf, mut stalled: watch::Receiver<bool>) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = server.read(&mut buffer).await {
+        passes(&mut stalled).await;
+        if client.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits while the link is stalled.
+async fn passes(stalled: &mut watch::Receiver<bool>) {
+    // An error means that the link is gone, and this task with it.
+    let _gone = stalled.wait_for(|stalled| !stalled).await.map(drop);
 }

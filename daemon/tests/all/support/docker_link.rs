@@ -42,6 +42,9 @@ impl DockerLink {
     }
 
     pub fn mend(&mut self) {
+        if self.listening.is_some() {
+            return;
+        }
         let listener = UnixListener::bind(&self.socket).unwrap();
         let target = self.target.clone();
         self.listening = Some(tokio::spawn(async move {

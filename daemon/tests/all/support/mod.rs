@@ -23,7 +23,7 @@ pub use hub::{CALC, Hub};
 pub use image::TestImage;
 pub use poll::eventually;
 pub use pooler::Pooler;
-pub use postgres::{TestDb, database, empty_database};
+pub use postgres::{OwnPostgres, TestDb, database, empty_database};
 pub use program::{Program, Ran, Running};
 pub use project::{Commit, Project, git_in};
 pub use service::{Service, answer, sign};

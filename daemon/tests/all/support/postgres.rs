@@ -4,17 +4,24 @@
 //! finds it (nextest starts one per test). A keeper, this very binary started once more, holds it
 //! while tests run and a little longer, and then stops it.
 
+use super::poll::eventually;
 use bisectd::db::{Database, DatabaseSettings, migrations, private::PrivatePostgres};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::{
     fs::{self, File},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 const KEEPER: &str = "BISECT_TEST_KEEPER";
@@ -78,6 +85,57 @@ async fn new_database(server: &Server, template: &str) -> TestDb {
     let settings = server.settings(&name);
     let db = Database::connect(&settings).await.unwrap();
     TestDb { db, settings, name, server: server.clone() }
+}
+
+/// A PostgreSQL of one test's own, which it may stop, kill and start again.
+pub struct OwnPostgres {
+    folder: TempDir,
+    running: Option<PrivatePostgres>,
+    server: Server,
+}
+
+impl OwnPostgres {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The server's user must be able to enter it.
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let running = PrivatePostgres::start(folder.path()).await.unwrap();
+        let server = Server { url: running.url(), folder: folder.path().to_owned() };
+        Self { folder, running: Some(running), server }
+    }
+
+    /// A new database on it, with all migrations applied.
+    pub async fn database(&self) -> TestDb {
+        new_database(&self.server, &self.server.template().await).await
+    }
+
+    /// A session on the server that belongs to no test's database.
+    pub async fn admin(&self) -> PgConnection {
+        self.server.admin().await
+    }
+
+    /// Stopped as an operator stops it: sessions are ended, nothing is lost.
+    pub async fn stop(&mut self) {
+        self.running.take().expect("it runs").stop().await.unwrap();
+    }
+
+    pub async fn start_again(&mut self) {
+        self.running = Some(PrivatePostgres::start(self.folder.path()).await.unwrap());
+    }
+
+    /// `kill -9`. Its guard starts it again, and it recovers from its log.
+    pub async fn crash(&self) {
+        let pid_file = self.folder.path().join("postgres/data/postmaster.pid");
+        let pid = || fs::read_to_string(&pid_file).ok()?.lines().next()?.parse::<i32>().ok();
+        let crashed = pid().expect("it runs");
+        kill(Pid::from_raw(crashed), Signal::SIGKILL).unwrap();
+        eventually("PostgreSQL is there again", async || {
+            let another = pid().is_some_and(|pid| pid != crashed);
+            let url = self.server.settings("postgres").url;
+            (another && PgConnection::connect(url.expose_secret()).await.is_ok()).then_some(())
+        })
+        .await;
+    }
 }
 
 #[derive(Clone)]

@@ -135,6 +135,16 @@ impl Service {
         self.running.kill().await;
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.running.pid()
+    }
+
+    /// Waits for its end.
+    pub async fn end(self) -> Ran {
+        self.running.end().await
+    }
+
     /// Asks it to stop, and waits for that.
     pub async fn stop(self) -> Ran {
         self.running.signal(Signal::SIGTERM);

@@ -29,10 +29,15 @@ pub struct World {
 
 impl World {
     pub async fn new(project: Project) -> Self {
+        Self::on(database().await, project)
+    }
+
+    /// A world whose database is somewhere else than the other tests'.
+    pub fn on(db: TestDb, project: Project) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // A private PostgreSQL, whose user is not root, must be able to enter it.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        Self { db: database().await, project, folder }
+        Self { db, project, folder }
     }
 
     /// A file or folder of this test, outside the project and `DATA_DIR`.
