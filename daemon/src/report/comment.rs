@@ -180,11 +180,12 @@ fn commit_lines(out: &mut String, commit: &Commit, pulls: &[PullLink], links: &L
     let author = commit.author.split(" <").next().unwrap_or_default();
     let day = commit.date.split('T').next().unwrap_or_default();
     let (sha, subject) = (commit.sha, inline(&cut(&commit.subject, 200)));
-    let _ = writeln!(out, "**[`{}`]({}/commit/{sha})** {subject}<br>", sha.short(), links.repository);
+    // A line end in a comment is a new line on GitHub; a `<br>` beside it would be a second one.
+    let _ = writeln!(out, "**[`{}`]({}/commit/{sha})** {subject}", sha.short(), links.repository);
     let _ = writeln!(out, "by {} on {}", inline(&cut(author, 100)), inline(&cut(day, 40)));
     for pull in pulls.iter().take(5) {
         let (number, title) = (pull.number, inline(&cut(&pull.title, 200)));
-        let _ = writeln!(out, "<br>in [pull request {number}]({}/pull/{number}): {title}", links.repository);
+        let _ = writeln!(out, "in [pull request {number}]({}/pull/{number}): {title}", links.repository);
     }
     out.push('\n');
 }
