@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod browser;
 mod database_link;
 mod docker_link;
 mod helper;
@@ -12,6 +13,7 @@ pub mod sample;
 mod service;
 mod world;
 
+pub use browser::Browser;
 pub use database_link::DatabaseLink;
 pub use docker_link::DockerLink;
 pub use helper::Helper;
