@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test chaos lint bench playground setup migration
+.PHONY: help demo test chaos lint bench playground fuzz setup migration
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +25,11 @@ lint: ## what must be clean: format, clippy, documentation, licences, scripts, l
 bench: setup ## measure against `git bisect run` and FastAPI (docs/benchmarks.md)
 	@bench/run.sh
 
-playground: ## (comes with the service) a local GitHub look-alike to write /bisect in
-	@echo 'make playground comes with the service (webhooks and comments), which is not built yet. Try: make demo' >&2; exit 1
+playground: ## a small GitHub on this machine to write /bisect in; LISTEN=127.0.0.1:8010 names its port
+	@demo/playground.sh $${LISTEN:+--listen "$$LISTEN"} $${REPOSITORY:+--repository "$$REPOSITORY"}
+
+fuzz: ## a million inputs to whatever reads what strangers write; FUZZ_CASES=n: so many for each of the 13 targets
+	@BISECT_FUZZ_CASES=$${FUZZ_CASES:-80000} cargo test --release --locked --package bisectd --lib -- --nocapture fuzz::
 
 setup: ## install and start what is missing; changes nothing when all is there
 	@docker/setup.sh

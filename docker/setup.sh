@@ -85,7 +85,7 @@ engine_is_elsewhere() { [[ -n ${DOCKER_HOST:-} ]]; }
 
 wanted_packages() {
   command -v git >/dev/null || printf 'git\treads the repositories that are bisected\n'
-  [[ $for_tests == no ]] || command -v pgbouncer >/dev/null || printf 'pgbouncer\tthe pooler that the tests put before PostgreSQL\n'
+  [[ $for_tests == no ]] || wanted_for_tests
   command -v cc >/dev/null || printf 'build-essential\tthe linker that Rust builds with\n'
   command -v python3 >/dev/null || printf "python3\tmakes the demo's history\n"
   postgres_bin_dir >/dev/null ||
@@ -95,6 +95,12 @@ wanted_packages() {
   if [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] && ! engine_is_elsewhere; then
     command -v apparmor_parser >/dev/null || printf 'apparmor\tDocker needs its parser on this kernel\n'
   fi
+}
+
+wanted_for_tests() {
+  command -v pgbouncer >/dev/null || printf 'pgbouncer\tthe pooler that the tests put before PostgreSQL\n'
+  command -v chromium >/dev/null || printf "chromium\tthe browser in which the tests use the playground's pages\n"
+  command -v chromedriver >/dev/null || printf 'chromium-driver\tthrough which the tests steer that browser\n'
 }
 
 install_packages() {

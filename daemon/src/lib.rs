@@ -9,6 +9,8 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod db;
+#[cfg(test)]
+mod fuzz;
 pub mod git;
 pub mod github;
 pub mod intake;

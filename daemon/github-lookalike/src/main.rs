@@ -1,12 +1,13 @@
-//! `github-lookalike playground`: the small GitHub as a program, until Ctrl-C.
+//! `github-lookalike playground`: the small GitHub as a program, with a daemon that answers there, until Ctrl-C.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
-use github_lookalike::playground;
-use std::io::Write as _;
+use github_lookalike::playground::{self, Daemon, Playground};
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A small GitHub on this machine: issues in the browser, webhooks, the API that the bot calls, git over HTTP.
 #[derive(Parser)]
@@ -18,21 +19,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs one user, one App and one repository with an issue to comment on, until Ctrl-C; nothing is left behind.
-    #[command(after_help = "Example:\n  github-lookalike playground --webhook http://127.0.0.1:8000/webhook \
+    /// Runs one App and one repository with an issue to comment on, until Ctrl-C; nothing is left behind.
+    #[command(
+        after_help = "`make playground` builds everything and runs this with a daemon.\n\nA daemon of your own:\n  \
+                            github-lookalike playground --webhook http://127.0.0.1:8000/webhook \
                             --app-key-out app.pem --env-out playground.env\n  bisectd serve --local --env-file \
-                            playground.env\n\nThen open the printed page and write the printed comment.")]
+                            playground.env"
+    )]
     Playground(Options),
 }
 
 #[derive(Args)]
 struct Options {
-    /// Where the daemon takes webhooks.
-    #[arg(long, value_name = "URL")]
-    webhook: String,
+    /// Starts this daemon, with a database and a DATA_DIR of its own, which are gone at the end.
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["webhook", "app_key_out", "env_out"])]
+    bisectd: Option<PathBuf>,
+    /// Where a daemon of your own takes webhooks.
+    #[arg(long, value_name = "URL", required_unless_present = "bisectd")]
+    webhook: Option<String>,
     /// Writes the App's private key here (removed at the end).
-    #[arg(long, value_name = "FILE")]
-    app_key_out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "bisectd")]
+    app_key_out: Option<PathBuf>,
     /// Writes the daemon's settings here: App, secret, addresses (removed at the end).
     #[arg(long, value_name = "FILE")]
     env_out: Option<PathBuf>,
@@ -45,47 +52,98 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let Command::Playground(options) = Cli::parse().command;
-    let playground = playground::start(options.listen, &options.webhook, options.repository.as_deref()).await?;
-    let _key = Secret::write(&options.app_key_out, &playground.app.private_key)?;
-    let settings = settings(&playground, &options.app_key_out)?;
-    let _settings = options.env_out.as_deref().map(|path| Secret::write(path, &settings)).transpose()?;
-    println!("The daemon's settings:\n\n{settings}");
-    println!("Open   {}\nWrite  {}\n\nCtrl-C ends it.", playground.issue, playground.comment);
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        ended = tokio::signal::ctrl_c() => ended.context("Ctrl-C cannot be waited for")?,
-        _ = terminated.recv() => {}
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).without_time();
+    lines.with_max_level(tracing::Level::WARN).with_ansi(std::io::stderr().is_terminal()).init();
+    match run(&options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("playground: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+async fn run(options: &Options) -> anyhow::Result<()> {
+    let mut stop = Stop::listen()?;
+    let playground = playground::start(options.listen, options.repository.as_deref()).await?;
+    let ended = match &options.bisectd {
+        Some(program) => with_daemon(program, &playground, &mut stop).await,
+        None => with_a_daemon_of_their_own(options, &playground, &mut stop).await,
+    };
     playground.running.stop().await;
+    ended
+}
+
+async fn with_daemon(program: &Path, playground: &Playground, stop: &mut Stop) -> anyhow::Result<()> {
+    let folder = tempfile::Builder::new().prefix("bisect-playground-").tempdir().context("no temporary folder")?;
+    println!("Starting bisectd with a new database, in {}", folder.path().display());
+    let mut daemon = Daemon::start(program, playground, folder.path(), |line| eprintln!("bisectd: {line}"))?;
+    let ended = tokio::select! {
+        ended = answered_by(&mut daemon, playground) => ended,
+        () = stop.asked() => {
+            println!("\nEnding; once more ends it at once.");
+            Ok(())
+        }
+    };
+    let stopped = daemon.stop(stop.asked()).await;
+    folder.close().context("the temporary folder is left")?;
+    ended.and(stopped)?;
+    println!("Ended; nothing is left.");
     Ok(())
 }
 
-fn settings(playground: &playground::Playground, key: &Path) -> anyhow::Result<String> {
-    let (app, url) = (&playground.app, playground.running.url());
-    let key = std::path::absolute(key)?;
-    Ok(format!(
-        "GITHUB_APP_ID={}\nGITHUB_APP_SLUG={}\nGITHUB_PRIVATE_KEY_PATH={}\nGITHUB_WEBHOOK_SECRET={}\n\
-         GITHUB_API_URL={url}\nGITHUB_URL={url}\n",
-        app.id,
-        app.slug,
-        key.display(),
-        app.webhook_secret
-    ))
+/// Until the daemon ends, which is an error.
+async fn answered_by(daemon: &mut Daemon, playground: &Playground) -> anyhow::Result<()> {
+    let address = daemon.serves().await?;
+    playground.send_webhooks_to(&format!("{address}/webhook"));
+    println!(
+        "\nOpen   {}\nWrite  {}\n\nThe bot answers on the same page. Its numbers: {address}/stats\nCtrl-C ends it.",
+        playground.issue, playground.comment
+    );
+    bail!("bisectd ended: {}", daemon.ended().await?)
 }
 
-/// A file that only its owner can read, and that is gone at the end.
+async fn with_a_daemon_of_their_own(options: &Options, playground: &Playground, stop: &mut Stop) -> anyhow::Result<()> {
+    playground.send_webhooks_to(options.webhook.as_deref().context("--webhook is missing")?);
+    let key = std::path::absolute(options.app_key_out.as_deref().context("--app-key-out is missing")?)?;
+    let _key = Secret::write(&key, &playground.app.private_key)?;
+    let settings = playground.settings(&key).into_iter().map(|(name, value)| format!("{name}={value}\n"));
+    let settings: String = settings.collect();
+    let _settings = options.env_out.as_deref().map(|path| Secret::write(path, &settings)).transpose()?;
+    println!("The daemon's settings:\n\n{settings}");
+    println!("Open   {}\nWrite  {}\n\nCtrl-C ends it.", playground.issue, playground.comment);
+    stop.asked().await;
+    Ok(())
+}
+
+/// The signals that end it.
+struct Stop([Signal; 3]);
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        let hear = |kind| signal(kind).context("signals cannot be heard");
+        Ok(Self([hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?, hear(SignalKind::hangup())?]))
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// A file that is gone at the end.
 struct Secret(PathBuf);
 
 impl Secret {
     fn write(path: &Path, text: &str) -> anyhow::Result<Self> {
-        let open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let why = || format!("{} cannot be written; it must not exist yet", path.display());
-        let mut file = open.with_context(why)?;
-        let secret = Self(path.to_owned());
-        file.write_all(text.as_bytes()).with_context(why)?;
-        Ok(secret)
+        playground::write_secret(path, text)?;
+        Ok(Self(path.to_owned()))
     }
 }
 

@@ -161,7 +161,7 @@ pub(crate) fn short_repository(state: &State, repository: &Repository) -> Value 
 }
 
 /// How an author stands to the repository.
-fn association(state: &State, repository: &Repository, user: i64) -> &'static str {
+pub(crate) fn association(state: &State, repository: &Repository, user: i64) -> &'static str {
     if repository.owner == user {
         "OWNER"
     } else if state.roles.contains_key(&(repository.id, user)) {

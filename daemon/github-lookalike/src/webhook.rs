@@ -132,6 +132,10 @@ impl World {
     }
 
     fn record(&self, outgoing: Outgoing, headers: BTreeMap<String, String>, seconds: f64, answer: Answer) {
+        if !(200..300).contains(&answer.status) {
+            let (event, status, outcome) = (&outgoing.event, answer.status, &answer.outcome);
+            tracing::warn!(%event, status, %outcome, answer = %answer.text, "a webhook was not taken");
+        }
         self.change(|state| {
             let (id, delivered_at) = (state.next_id(), state.now());
             state.deliveries.push(Delivery {

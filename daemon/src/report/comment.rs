@@ -204,11 +204,12 @@ fn commit_lines(out: &mut String, commit: &Commit, pulls: &[PullLink], links: &L
     let plain = day.len() == 10 && day.bytes().all(|b| b.is_ascii_digit() || b == b'-');
     let day = if plain { day.to_owned() } else { inline(&cut(day, 40)) };
     let (sha, subject) = (commit.sha, inline(&cut(&commit.subject, 200)));
-    let _ = writeln!(out, "**[`{}`]({}/commit/{sha})** {subject}<br>", sha.short(), links.repository);
+    // A line end in a comment is a new line on GitHub; a `<br>` beside it would be a second one.
+    let _ = writeln!(out, "**[`{}`]({}/commit/{sha})** {subject}", sha.short(), links.repository);
     let _ = writeln!(out, "by {} on {}", inline(&cut(author, 100)), day);
     for pull in pulls.iter().take(5) {
         let (number, title) = (pull.number, inline(&cut(&pull.title, 200)));
-        let _ = writeln!(out, "<br>in [pull request {number}]({}/pull/{number}): {title}", links.repository);
+        let _ = writeln!(out, "in [pull request {number}]({}/pull/{number}): {title}", links.repository);
     }
     out.push('\n');
 }

@@ -112,7 +112,7 @@ impl Rejection {
 pub fn rejection(rejection: &Rejection) -> String {
     match rejection {
         Rejection::Mistake(Mistake { what, example }) => format!(
-            "That is no command that I know: {}.\n\nThis would work:\n\n```text\n{}\n```\n\n`/bisect help` tells the rest.\n",
+            "That is no command that I know. {}\n\nThis would work:\n\n```text\n{}\n```\n\n`/bisect help` tells the rest.\n",
             inline(what),
             example.replace("```", "'''")
         ),

@@ -128,6 +128,11 @@ impl World {
         self.inner.folder.path()
     }
 
+    /// The pages propose to write this comment, and say what it is for.
+    pub fn hint(&self, comment: &str, what: &str) {
+        self.change(|state| state.hints.push((comment.to_owned(), what.to_owned())));
+    }
+
     /// Where the look-alike answers, once started.
     #[must_use]
     pub fn url(&self) -> String {

@@ -295,6 +295,8 @@ pub(crate) struct State {
     pub limits: Limits,
     pub violations: Vec<String>,
     pub expected: Vec<Expected>,
+    /// What the pages propose to write: the comment, and what it is for.
+    pub hints: Vec<(String, String)>,
     /// `METHOD /path status` of every call that was answered, in order.
     pub calls: Vec<String>,
 }

@@ -4,6 +4,7 @@
 
 mod faults;
 mod git;
+mod pages;
 mod playground;
 mod routes;
 mod support;

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+mod browser;
 mod counted_link;
 mod database_link;
 mod docker_link;
@@ -15,6 +16,7 @@ pub mod sample;
 mod service;
 mod world;
 
+pub use browser::Browser;
 pub use counted_link::CountedLink;
 pub use database_link::DatabaseLink;
 pub use docker_link::DockerLink;
