@@ -91,10 +91,9 @@ impl Intake {
 
     fn spec(&self, asked: &Bisect, heard: &Heard, (good, bad): (Sha, Sha), skip_ranges: Vec<String>) -> JobSpec {
         let (options, config) = (&asked.options, &heard.config);
-        // What the operator forbids, no repository can allow.
-        let network = match (self.defaults.network, config.network) {
-            (Network::Egress, Some(NetworkAccess::None)) => Network::None,
-            (most, _) => most,
+        let network = match config.network {
+            Some(NetworkAccess::None) => Network::None,
+            Some(NetworkAccess::Egress) | None => Network::Egress,
         };
         let timeout = options.timeout.or(config.timeout);
         JobSpec {
@@ -114,13 +113,23 @@ impl Intake {
             timeout: timeout.map(|timeout| timeout.as_secs_f64()),
             silence: None,
             job_timeout: 0.0,
-            lanes: options.jobs.unwrap_or(LANES).clamp(1, self.defaults.max_lanes.max(1)) as usize,
+            lanes: options.jobs.unwrap_or(LANES) as usize,
             first_parent: options.first_parent,
             fixed: options.fixed,
             paths: options.paths.clone(),
             skip: Vec::new(),
             skip_ranges,
         }
+    }
+
+    /// What the operator forbids, no repository can allow, and no job from before it was forbidden.
+    fn bounded(&self, spec: JobSpec) -> JobSpec {
+        let network = match self.defaults.network {
+            Network::None => Network::None,
+            Network::Egress => spec.network(),
+        };
+        let lanes = spec.lanes.clamp(1, self.defaults.max_lanes.max(1) as usize);
+        JobSpec { network: network.to_string(), lanes, ..spec }
     }
 
     /// Queues the job, or joins the same one that is unfinished, or says which limit is reached.
@@ -138,7 +147,7 @@ impl Intake {
         };
         let repository = self.row_of(&mut tx, asking, heard).await?;
         let user = users::upsert(&mut tx, comment.author.id, &comment.author.login).await?;
-        let mut spec = accepted.spec;
+        let mut spec = self.bounded(accepted.spec);
         spec.job_timeout = f64::from(allowance.max_duration_minutes) * 60.0;
         let origin = Origin::GitHub {
             installation: comment.installation,

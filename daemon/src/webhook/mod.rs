@@ -96,6 +96,8 @@ fn delivery(body: Body) -> Result<NewDelivery, Refused> {
     let (ignored, order_key) = match read.event {
         Event::Ignored(why) => (Some(why), None),
         Event::Ping => (Some("a ping: there is nothing to do".to_owned()), None),
+        // The bot's own comments come back like this.
+        Event::Comment(comment) if comment.by_machine => (Some("written by a bot or an App".to_owned()), None),
         Event::Comment(comment) => (None, Some(format!("issue {}#{}", comment.repository.id, comment.issue))),
         _ => (None, read.installation.map(|installation| format!("installation {installation}"))),
     };

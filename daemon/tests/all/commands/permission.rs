@@ -147,3 +147,22 @@ async fn the_repositorys_file_reaches_its_jobs_and_a_broken_one_is_told() {
     assert_eq!(hub.world.jobs().await.len(), 3);
     hub.stop(service).await;
 }
+
+#[tokio::test]
+async fn what_the_operator_forbids_no_job_from_before_brings_back() {
+    let hub = Hub::new(Project::linear(5), &[(CONFIG, "network: egress\n")]).await;
+    let issue = hub.issue();
+    let network = |job: &bisectd::db::jobs::JobRow| job.spec["network"].as_str().unwrap().to_owned();
+    let service = hub.serve_program(hub.program("one").env("RUNNER_NETWORK", "egress")).await;
+    hub.drain(&service).await;
+    let job = hub.job("ada", issue, "/bisect c0 c4 make").await;
+    assert_eq!(network(&job), "egress");
+    hub.ask("ada", issue, "/bisect cancel").await;
+    hub.settled().await;
+    service.stop().await;
+    let service = hub.serve_program(hub.program("one").env("RUNNER_NETWORK", "none")).await;
+    hub.drain(&service).await;
+    assert_eq!(network(&hub.job("ada", issue, "/bisect retry").await), "none");
+    assert_eq!(network(&hub.job("ada", issue, "/bisect c0 c4 make test").await), "none");
+    hub.stop(service).await;
+}
