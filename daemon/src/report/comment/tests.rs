@@ -42,7 +42,9 @@ fn structure(body: &str) -> (Vec<String>, String) {
             }
             Event::Text(piece) if code == 0 => text.push_str(&piece),
             Event::Html(html) | Event::InlineHtml(html) => shape.push(html.to_string()),
-            Event::Code(_) => shape.push("code".into()),
+            // The short name of a commit may stand in any sentence of ours, and is nothing but letters and digits.
+            Event::Code(code) if code.len() == 12 && code.bytes().all(|b| b.is_ascii_hexdigit()) => {}
+            Event::Code(code) => shape.push(format!("code {code}")),
             _ => {}
         }
     }
