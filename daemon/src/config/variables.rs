@@ -48,7 +48,12 @@ pub const VARIABLES: &[Variable] = &[
         "the REST API, also of GitHub Enterprise",
     ),
     variable("GITHUB_URL", "https://github.com", "https://github.example.com", "GitHub's own address"),
-    variable("BASE_URL", "", "https://bisect.example.com", "the public address of this service"),
+    variable(
+        "BASE_URL",
+        "",
+        "https://bisect.example.com",
+        "the public address of this service; without it comments have no link to their job",
+    ),
     Variable {
         name: "SESSION_SECRET",
         alias: Some("SECRET_KEY"),

@@ -177,7 +177,8 @@ fn ended(report: &Report, pulls: &BTreeMap<Sha, Vec<PullLink>>, links: &Links, j
     }
     probes(&mut out, report, links, shrink);
     local(&mut out, report, shrink);
-    let _ = writeln!(out, "\n{job} · {} candidates · {}", report.candidates, duration(report.seconds));
+    let (count, took) = (report.candidates, duration(report.seconds));
+    let _ = writeln!(out, "\n{job} · {count} candidate{} · {took}", plural(count as u64));
     out
 }
 
@@ -219,7 +220,8 @@ fn probes(out: &mut String, report: &Report, links: &Links, shrink: u32) {
         return;
     }
     let shown = 60 >> shrink;
-    let _ = writeln!(out, "\n<details><summary>All {} commits that ran</summary>\n", report.probes.len());
+    let count = report.probes.len();
+    let _ = writeln!(out, "\n<details><summary>All {count} commit{} that ran</summary>\n", plural(count as u64));
     out.push_str("| commit | verdict | ended | runs | seconds | subject |\n|---|---|---|---|---|---|\n");
     for probe in report.probes.iter().take(shown) {
         let verdict = probe.verdict.map_or("-", |verdict| match verdict {

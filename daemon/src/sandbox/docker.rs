@@ -101,7 +101,7 @@ impl Sandbox for DockerSandbox {
         if spec.network == Network::Egress {
             self.egress.check(&engine, spec).await?;
         }
-        Ok(Some(image.id))
+        Ok(Some(image.identity))
     }
 
     async fn open_lane(

@@ -112,7 +112,7 @@ pub enum RunEnd {
 #[async_trait]
 pub trait Sandbox: Send + Sync {
     /// Checks, before anything is created, that the image exists and can run commands, and that
-    /// the network asked for is safe to give. The answer is what the image really is (its digest), by
+    /// the network asked for is safe to give. The answer is what the image really is (its digest, or what it was built from), by
     /// which probes run: the one of `spec.image_id` where it is still there, else what the name means
     /// here and now. `None` where there are no images.
     async fn check(&self, spec: &ProbeSpec) -> Result<Option<String>, SandboxError>;

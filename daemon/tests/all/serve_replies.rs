@@ -95,7 +95,7 @@ async fn a_stop_ends_what_is_under_way_and_leaves_no_lease() {
     let (state, leased): (String, Option<String>) =
         sqlx::query_as(sql).fetch_one(&mut hub.world.db.raw().await).await.unwrap();
     assert_eq!((state.as_str(), leased), ("sent", None));
-    assert_eq!(hub.settled().await.len(), 1);
+    assert_eq!(hub.hub.comments_by_apps().len(), 1);
     hub.end().await;
 }
 

@@ -7,18 +7,19 @@ use std::{borrow::Cow, fmt::Write};
 /// A character of no width.
 const NOTHING: char = '\u{200b}';
 
-/// A line of a user's text: every character that Markdown or HTML could read is an entity, and what GitHub
+/// A line of a user's text: every character that Markdown or HTML could read there is an entity, and what GitHub
 /// would read in the shown text (`@name`, `#1`, `GH-1`, addresses, names of commits) is interrupted.
 #[must_use]
 pub fn inline(source: &str) -> String {
-    escape(text::line(source).trim())
+    escape(text::line(source).trim(), true)
 }
 
-/// The same for a part of a line, whose blanks stay.
-pub(super) fn escape(line: &str) -> String {
+/// The same for a part of a line, whose blanks stay; `first` where the line begins with it.
+pub(super) fn escape(line: &str, first: bool) -> String {
     let mut out = String::with_capacity(line.len());
     let (mut word, mut digits) = (String::new(), 0);
-    for c in line.chars() {
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
         // GitHub makes links of seven or more hexadecimal digits.
         digits = if c.is_ascii_hexdigit() { digits + 1 } else { 0 };
         if digits == 7 {
@@ -26,14 +27,17 @@ pub(super) fn escape(line: &str) -> String {
             digits = 1;
         }
         match c {
-            ' ' => out.push(' '),
+            // Means something at the beginning of a line only, as a list or a heading does.
+            '-' | '.' | ')' if !(first && is_item(&out, rest.peek())) => out.push(c),
+            ',' | '/' | '!' | '(' | ';' | '?' | '\'' | '"' | '%' => out.push(c),
             c if c.is_ascii_punctuation() => {
                 let _ = write!(out, "&#{};", u32::from(c));
             }
             c => out.push(c),
         }
         let begins = match c {
-            '@' | '#' | ':' => true,
+            '@' | '#' => true,
+            ':' => rest.peek().is_some_and(|next| *next != ' '),
             '-' => word.ends_with("gh"),
             '.' => word.ends_with("www"),
             _ => false,
@@ -44,6 +48,11 @@ pub(super) fn escape(line: &str) -> String {
         if c.is_alphanumeric() { word.extend(c.to_lowercase()) } else { word.clear() }
     }
     out
+}
+
+/// Whether a mark between these two makes a list or a rule of a line: only digits before it, no word behind it.
+fn is_item(before: &str, next: Option<&char>) -> bool {
+    before.bytes().all(|b| b.is_ascii_digit()) && next.is_none_or(|next| !next.is_alphanumeric())
 }
 
 /// A user's text in a fence that is longer than any run of backticks in it.

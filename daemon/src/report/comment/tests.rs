@@ -42,7 +42,9 @@ fn structure(body: &str) -> (Vec<String>, String) {
             }
             Event::Text(piece) if code == 0 => text.push_str(&piece),
             Event::Html(html) | Event::InlineHtml(html) => shape.push(html.to_string()),
-            Event::Code(_) => shape.push("code".into()),
+            // The short name of a commit may stand in any sentence of ours, and is nothing but letters and digits.
+            Event::Code(code) if code.len() == 12 && code.bytes().all(|b| b.is_ascii_hexdigit()) => {}
+            Event::Code(code) => shape.push(format!("code {code}")),
             _ => {}
         }
     }
@@ -172,7 +174,7 @@ fn references(text: &str) -> Vec<String> {
             '@' => follows(at, |c| c.is_alphanumeric()),
             '#' => follows(at, |c| c.is_ascii_digit()),
             '-' => before.ends_with("gh") && follows(at, |c| c.is_ascii_digit()),
-            ':' => before.ends_with("http") && follows(at, |c| c == '/') || before.ends_with("https"),
+            ':' => (before.ends_with("http") || before.ends_with("https")) && follows(at, |c| c == '/'),
             '.' => before.ends_with("www") && follows(at, |c| c.is_alphanumeric()),
             _ => false,
         } {
@@ -194,7 +196,9 @@ fn what_pings_is_known_to_this_test() {
         assert_eq!(references(&shown), Vec::<String>::new(), "{text}: {shown}");
         assert_eq!(shown.replace('\u{200b}', ""), format!("x {text}"), "it reads as it was written");
     }
-    assert_eq!(inline("20.0 of a well-known/path!"), inline("20.0 of a well-known/path!").replace('\u{200b}', ""));
+    assert_eq!(inline("20.0 of a well-known/path! (yes: 3, 4)"), "20.0 of a well-known/path! (yes&#58; 3, 4)");
+    assert_eq!(inline("- no item"), "&#45; no item");
+    assert_eq!(inline("1. no item"), "1&#46; no item");
 }
 
 #[test]

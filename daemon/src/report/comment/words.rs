@@ -40,14 +40,16 @@ pub(super) fn sentence(source: &str, report: &Report, links: &Links) -> String {
     let mut out = String::new();
     let mut rest = source.trim();
     while let Some((before, name)) = next_name(rest) {
-        out.push_str(&escape(before));
+        let first = out.is_empty();
+        out.push_str(&escape(before, first));
         match known(report, name) {
             Some(sha) => out.push_str(&format!("[`{name}`]({}/commit/{sha})", links.repository)),
             None => out.push_str(&format!("`{name}`")),
         }
         rest = &rest[before.len() + name.len()..];
     }
-    out + &escape(rest)
+    let first = out.is_empty();
+    out + &escape(rest, first)
 }
 
 /// The first short name of a commit, and what stands before it.

@@ -12,11 +12,17 @@ use std::{
 };
 use tokio::io::AsyncWriteExt;
 
+/// The label in which docker/setup.sh keeps the SHA-256 of what it builds the runner image from.
+const RECIPE: &str = "bisect.context-sha256";
+
 /// An image as the engine holds it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Image {
     /// Its digest, by which containers are made: a name may move in the middle of a job.
     pub(super) id: String,
+    /// What it is for a job that goes on elsewhere: the digest, but for a runner image that docker/setup.sh built
+    /// what it was built from. Every machine builds its own, and the digests of one recipe differ.
+    pub(super) identity: String,
     /// The `PATH` of its configuration.
     pub(super) path: Option<String>,
     /// What it declares as `VOLUME`, but for `/tmp`, which is a mount of its own anyway.
@@ -36,26 +42,26 @@ impl Images {
     /// job before goes before what it means now.
     pub(super) async fn find(&self, engine: &Engine, spec: &ProbeSpec) -> Result<Image, SandboxError> {
         let kept = match &spec.image_id {
-            Some(id) => look_for(engine, id).await?,
+            Some(identity) => kept(engine, spec, identity).await?,
             None => None,
         };
         match kept {
-            Some(image) => told_apart(engine, image).await,
-            None => told_apart(engine, inspect(engine, &spec.image).await?).await,
+            Some(image) => Ok(image),
+            None => named(engine, &spec.image).await,
         }
     }
 
     /// The image of a job that has begun: no other one takes its place.
     pub(super) async fn keep(&self, engine: &Engine, spec: &ProbeSpec) -> Result<Image, SandboxError> {
-        let Some(id) = &spec.image_id else { return self.find(engine, spec).await };
+        let Some(identity) = &spec.image_id else { return self.find(engine, spec).await };
         let gone = || {
             let name = &spec.image;
             SandboxError::Unusable(format!(
-                "the image `{name}` ({id}) was removed from this machine while the job ran; what the name means now may \
-                 be another image, so run the job again"
+                "the image `{name}` ({identity}) was removed from this machine while the job ran; what the name means now \
+                 may be another image, so run the job again"
             ))
         };
-        told_apart(engine, look_for(engine, id).await?.ok_or_else(gone)?).await
+        kept(engine, spec, identity).await?.ok_or_else(gone)
     }
 
     /// As [`Images::find`], and runs a shell in it once. The runner image is known to have one.
@@ -70,10 +76,26 @@ impl Images {
     }
 }
 
-/// The runner image by whatever name.
+/// The image that a job was begun in, if it is still here.
+async fn kept(engine: &Engine, spec: &ProbeSpec, identity: &str) -> Result<Option<Image>, SandboxError> {
+    if let Some(image) = look_for(engine, identity).await? {
+        return told_apart(engine, image).await.map(Some);
+    }
+    // Of what it was built from the engine knows nothing, but under its name.
+    let Some(image) = look_for(engine, &spec.image).await? else { return Ok(None) };
+    let image = told_apart(engine, image).await?;
+    Ok((image.identity == identity).then_some(image))
+}
+
+async fn named(engine: &Engine, name: &str) -> Result<Image, SandboxError> {
+    told_apart(engine, inspect(engine, name).await?).await
+}
+
+/// The runner image by whatever name. Only that one is known by what it was built from: anybody can write a label.
 async fn told_apart(engine: &Engine, image: Image) -> Result<Image, SandboxError> {
     let is_runner = image.id == inspect(engine, &engine.config.runner_image).await?.id;
-    Ok(Image { is_runner, ..image })
+    let identity = if is_runner { image.identity } else { image.id.clone() };
+    Ok(Image { is_runner, identity, ..image })
 }
 
 async fn inspect(engine: &Engine, name: &str) -> Result<Image, SandboxError> {
@@ -104,8 +126,11 @@ async fn look_for(engine: &Engine, name: &str) -> Result<Option<Image>, SandboxE
     let Some(found) = engine.call("looking for the image", absent).await? else { return Ok(None) };
     let config = found.config.unwrap_or_default();
     let variables = config.env.unwrap_or_default();
+    let id = found.id.unwrap_or_default();
+    let recipe = config.labels.unwrap_or_default().remove(RECIPE);
     Ok(Some(Image {
-        id: found.id.unwrap_or_default(),
+        identity: recipe.map_or_else(|| id.clone(), |sha256| format!("built-from:{sha256}")),
+        id,
         path: variables.iter().find_map(|variable| variable.strip_prefix("PATH=").map(str::to_owned)),
         volumes: volumes(name, config.volumes.unwrap_or_default())?,
         is_runner: false,

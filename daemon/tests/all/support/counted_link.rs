@@ -14,6 +14,8 @@ use tokio::{
 };
 
 const SOCKET: &str = ".s.PGSQL.5432";
+/// The request for TLS, after which the session begins once more.
+const TLS: [u8; 4] = 80_877_103_u32.to_be_bytes();
 
 /// A socket that leads to PostgreSQL.
 pub struct CountedLink {
@@ -75,7 +77,7 @@ async fn forward(client: UnixStream, server: UnixStream, seen: Arc<Mutex<Vec<Str
             Some(b'E') if typed => seen.lock().unwrap().push("(prepared)".to_owned()),
             _ => {}
         }
-        typed = true;
+        typed = typed || message[4..] != TLS;
         if to_server.write_all(&message).await.is_err() {
             break;
         }
