@@ -89,9 +89,10 @@ async fn new_database(server: &Server, template: &str) -> TestDb {
 
 /// A PostgreSQL of one test's own, which it may stop, kill and start again.
 pub struct OwnPostgres {
-    folder: TempDir,
+    // Before its folder, so that it is stopped before that is removed.
     running: Option<PrivatePostgres>,
     server: Server,
+    folder: TempDir,
 }
 
 impl OwnPostgres {
