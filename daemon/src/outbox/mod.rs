@@ -15,6 +15,7 @@ pub use marker::Markers;
 use crate::{
     db::{
         Database, DbError,
+        again::until_reached,
         outbox::{self, OutboxRow},
     },
     github::{Github, GithubError, RepositoryRef},
@@ -191,7 +192,8 @@ impl Outbox {
                 count(row, "sent");
                 Ok(())
             }
-            Err(error) => self.not_sent(row, &error).await,
+            // It stays leased until this is written, so a database that is away is waited for.
+            Err(error) => until_reached(LEASE, || self.not_sent(row, &error)).await,
         };
         if let Err(error) = settled {
             // Its lease ends by itself, and then somebody finds out whether it was sent.

@@ -287,15 +287,6 @@ async fn prepare(world: &World, at_once: &str) {
           RETURN NEW; END $$; \
         CREATE TRIGGER watch BEFORE INSERT ON log_chunks FOR EACH ROW EXECUTE FUNCTION watch_output()";
     raw.execute(sql).await.unwrap();
-    let sql = "CREATE FUNCTION shorten_lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-          NEW.leased_until = least(NEW.leased_until, now() + interval '20 s'); \
-          IF TG_TABLE_NAME = 'webhook_deliveries' THEN NEW.available_at = NEW.leased_until; END IF; \
-          RETURN NEW; END $$; \
-        CREATE TRIGGER shorten BEFORE UPDATE ON webhook_deliveries FOR EACH ROW \
-          WHEN (NEW.leased_until IS NOT NULL) EXECUTE FUNCTION shorten_lease(); \
-        CREATE TRIGGER shorten BEFORE UPDATE ON outbox FOR EACH ROW \
-          WHEN (NEW.leased_until IS NOT NULL) EXECUTE FUNCTION shorten_lease()";
-    raw.execute(sql).await.unwrap();
 }
 
 /// Two private repositories of an organization that has the App; ada may write, eve may read.

@@ -8,6 +8,7 @@ use std::{
     io::{Read as _, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -130,7 +131,9 @@ impl Browser {
         let (host, path) = self.session["http://".len()..].split_once('/').expect("an address with a path");
         let mut stream = std::net::TcpStream::connect(host)?;
         write!(stream, "DELETE /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
-        stream.read_to_end(&mut Vec::new()).map(drop)
+        // It answers when the browser has ended, and keeps the connection.
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.read(&mut [0; 512]).map(drop)
     }
 }
 
