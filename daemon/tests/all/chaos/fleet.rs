@@ -264,8 +264,7 @@ impl Drop for Fleet {
     }
 }
 
-/// So many jobs of one installation at once; leases of the inbox and the outbox that end soon, for what the
-/// database was not told about them; and a watch over every write of a worker: one of an epoch that is
+/// So many jobs of one installation at once, and a watch over every write of a worker: one of an epoch that is
 /// not the job's is kept in a table of its own. The trigger looks with the writer's own eyes, inside its
 /// transaction, which holds the job's row.
 async fn prepare(world: &World, at_once: &str) {
