@@ -34,7 +34,8 @@ impl Draft {
             let name = self.mended.map_or("", |row| row.name);
             name.is_empty() || !option.starts_with(name)
         };
-        let script = self.script.as_deref().filter(|script| script.len() <= SCRIPT_BYTES && !script.contains('\n'));
+        let script =
+            self.script.as_deref().filter(|script| script.len() <= SCRIPT_BYTES && !script.contains(['\n', '\r']));
         let (good, bad) = (self.good.as_deref().unwrap_or(GOOD), self.bad.as_deref());
         let bad = bad.unwrap_or(if good == BAD { "HEAD" } else { BAD });
         let options = self.options.iter().filter(twice).take(8).cloned().chain(mended);

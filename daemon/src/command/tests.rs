@@ -81,6 +81,9 @@ fn a_fence_is_the_script() {
     mistake("/bisect v1 main\n\n---\n\n```\nx\n```");
     mistake("/bisect v1 main\n```\n  \n```");
     mistake("/bisect v1 main\n\n    indented\n");
+    // An example is one line: a lone carriage return would end it.
+    let found = mistake("/bisect -v1 main\n~~~\n\ra\r~~~");
+    assert_eq!(found.example, "/bisect v1.4.0 main pytest tests/test_x.py");
 }
 
 #[test]
