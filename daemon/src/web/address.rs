@@ -73,15 +73,13 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The client's address.
+/// Whether the address that a request comes from may ask once more; where nothing limits it, it may.
 #[must_use]
-pub fn client(request: &Request<'_>) -> IpAddr {
+pub fn allows(request: &Request<'_>) -> bool {
     let peer = request.remote().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let forwarded: Vec<&str> = request.headers().get("X-Forwarded-For").collect();
-    match request.rocket().state::<Arc<Addresses>>() {
-        Some(addresses) => addresses.client(peer, &forwarded.join(",")),
-        None => peer,
-    }
+    let addresses = request.rocket().state::<Arc<Addresses>>();
+    addresses.is_none_or(|addresses| addresses.allows(addresses.client(peer, &forwarded.join(","))))
 }
 
 /// The guard of unsigned routes: 429 for an address that asks too much.
@@ -92,10 +90,7 @@ impl<'r> FromRequest<'r> for Limited {
     type Error = ();
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
-        match request.rocket().state::<Arc<Addresses>>() {
-            Some(addresses) if !addresses.allows(client(request)) => Outcome::Error((Status::TooManyRequests, ())),
-            _ => Outcome::Success(Self),
-        }
+        if allows(request) { Outcome::Success(Self) } else { Outcome::Error((Status::TooManyRequests, ())) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The guard of the route: nothing of a body is looked at before its signature was found good.
 
 use super::{Refused, Webhook};
-use crate::web::address::{Addresses, client};
+use crate::web::address;
 use rocket::{
     Request,
     data::{Data, FromData, Outcome, ToByteUnit},
@@ -60,10 +60,7 @@ async fn take(request: &Request<'_>, data: Data<'_>) -> Result<Body, Refused> {
 
 /// Who sends what is not signed may do so only now and then.
 fn unsigned(request: &Request<'_>, why: &'static str) -> Refused {
-    match request.rocket().state::<Addresses>() {
-        Some(addresses) if !addresses.allows(client(request)) => Refused::TooMany,
-        _ => Refused::Unsigned(why),
-    }
+    if address::allows(request) { Refused::Unsigned(why) } else { Refused::TooMany }
 }
 
 fn header(request: &Request<'_>, name: &'static str) -> Result<String, Refused> {

@@ -53,7 +53,7 @@ async fn a_hostile_comment_gets_one_clear_answer_and_queues_nothing() {
     let thousand = "/bisect nowhere main ./x\n".repeat(1000);
     for (repository, comment, answer) in [
         ("octo/calc", format!("{prose}\n\n/bisect nowhere main ./x"), "no branch, tag or commit nowhere"),
-        ("octo/calc", format!("/bisect c0 main echo {prose}"), "bytes long&#59; at most 32768 are taken.\n"),
+        ("octo/calc", format!("/bisect c0 main echo {prose}"), "bytes long; at most 32768 are taken.\n"),
         ("octo/calc", thousand, "no branch, tag or commit nowhere"),
         ("octo/calc", "/bisect -c0 main ./x".to_owned(), "begins with a dash"),
         ("octo/calc", "/bisect --upload-pack=./x c0 main ./x".to_owned(), "There is no option"),

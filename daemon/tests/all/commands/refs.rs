@@ -1,7 +1,7 @@
 //! What names mean, what the options become, and a job that really runs.
 
 use crate::support::{Commit, Hub, Project, eventually};
-use bisect_shared::{ResultKind, Sha};
+use bisect_shared::ResultKind;
 use bisectd::runner::spec::JobSpec;
 use std::collections::HashMap;
 
@@ -72,15 +72,13 @@ async fn a_good_end_beside_the_bad_one_is_searched_from_their_merge_base() {
     let issue = hub.issue();
     let job = hub.job("ada", issue, "/bisect c1 main test \"$(cat n)\" -lt 3").await;
     let ended = eventually("it ends", async || Some(hub.row(job.id).await).filter(|row| row.status.is_final())).await;
-    let culprit: Option<Sha> = Some(hub.world.project.sha("c3"));
-    assert_eq!((ended.result, ended.culprit), (Some(ResultKind::Culprit), culprit), "{:?}", ended.error);
-    eventually("its comment says so", async || {
-        hub.status(issue, job.id).contains(&culprit.unwrap().to_string()).then_some(())
-    })
-    .await;
+    let culprit = hub.world.project.sha("c3");
+    assert_eq!((ended.result, ended.culprit), (Some(ResultKind::Culprit), Some(culprit)), "{:?}", ended.error);
+    eventually("its comment says so", async || hub.status(issue, job.id).contains(&culprit.to_string()).then_some(()))
+        .await;
     // Told in the same order as they were written: nothing is left, and a second answer needs no second job.
     let told = hub.answer("ada", issue, "/bisect status").await;
-    assert!(told.contains("completed") && told.contains(&culprit.unwrap().short()), "{told}");
+    assert!(told.contains("completed") && told.contains(&culprit.short()), "{told}");
     hub.world.nothing_is_left().await;
     hub.end(service).await;
 }

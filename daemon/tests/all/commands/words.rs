@@ -25,7 +25,10 @@ async fn each_word_is_obeyed_where_it_means_something_and_answered_where_not() {
     let job = hub.job("ada", issue, FIND).await;
     assert_eq!((job.status, job.issue, job.requested_by.as_deref()), (JobStatus::Pending, Some(issue), Some("ada")));
     let told = hub.answer("ada", issue, "/bisect status").await;
-    assert!(told.contains(&format!("[{}](", job.id)) && told.contains("pending"), "{told}");
+    assert!(
+        told.contains(&format!("[{0}](https://bisect.example.com/job/{0})", job.id)) && told.contains("pending"),
+        "{told}"
+    );
     for word in ["retry", "wrong"] {
         let told = hub.answer("ada", issue, &format!("/bisect {word}")).await;
         assert!(told.contains("has not ended"), "{word}: {told}");

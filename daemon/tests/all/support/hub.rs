@@ -63,6 +63,7 @@ impl Hub {
             .env("GITHUB_WEBHOOK_SECRET", &self.app.webhook_secret)
             .env("GITHUB_API_URL", self.running.url())
             .env("GITHUB_URL", self.running.url())
+            .env("BASE_URL", "https://bisect.example.com")
             .env("MAX_CONCURRENT_JOBS", "8")
     }
 
