@@ -403,7 +403,9 @@ fn settings() -> Figment {
         .merge(("ident", "bisectd"))
         // The address comes through TRUSTED_PROXIES only: see `web::address`.
         .merge(("ip_header", false));
-    if figment.contains("secret_key") {
+    // Rocket's defaults hold one, too, of zeros, with which it starts in debug builds only.
+    let given = figment.extract_inner::<rocket::config::SecretKey>("secret_key");
+    if given.is_ok_and(|key| key.is_provided()) {
         return figment;
     }
     // No cookie is made yet; without any key Rocket does not start.
