@@ -2,6 +2,7 @@
 //!
 //! No I/O and no dependency on the daemon: the console and the tests build on this crate alone.
 
+pub mod admin;
 mod ids;
 mod job;
 mod probe;
