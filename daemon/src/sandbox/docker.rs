@@ -14,6 +14,7 @@ mod labels;
 mod lane;
 mod probe;
 mod sweep;
+mod words;
 mod workshop;
 mod workspace;
 

@@ -10,7 +10,7 @@ use bollard::{
     models::{ContainerCreateBody, VolumeCreateRequest},
     query_parameters::{
         AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
-        RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, TopOptionsBuilder,
     },
 };
 use futures::{Stream, StreamExt};
@@ -168,6 +168,14 @@ impl Engine {
         let pipes = self.call(doing, attach).await?;
         self.call(doing, self.docker.start_container(&name, None)).await?;
         Ok(Attached { id, input: pipes.input, output: pipes.output, presence })
+    }
+
+    /// How many processes are alive in a container, whatever name space of their own they made.
+    pub(super) async fn processes(&self, container: &str) -> Result<usize, SandboxError> {
+        let options = TopOptionsBuilder::new().ps_args("-opid").build();
+        let top = self.docker.top_processes(container, Some(options));
+        let top = self.call("counting the processes of a test container", top).await?;
+        Ok(top.processes.unwrap_or_default().len())
     }
 
     /// Kills a container at once. One that is already gone is fine; a refusal is tried again.
