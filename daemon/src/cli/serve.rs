@@ -50,6 +50,8 @@ const UPKEEP: Duration = Duration::from_secs(60);
 const DEAF_POLL: Duration = Duration::from_secs(2);
 /// How often the counts of ended jobs are added up, by one server for all.
 const TOTALS: Duration = Duration::from_mins(10);
+/// How often the mirrors are looked through for commits of jobs that have ended elsewhere.
+const PINS: Duration = Duration::from_mins(10);
 /// How long the last words to the database may take, once the grace is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -255,6 +257,13 @@ fn spawn_tasks(
         }
     });
     tasks.spawn(add_up(service.db.clone(), services.runner.instance.clone()));
+    let runner = services.runner.clone();
+    tasks.spawn(async move {
+        loop {
+            runner.unpin_ended().await;
+            tokio::time::sleep(PINS).await;
+        }
+    });
 }
 
 async fn add_up(db: Database, instance: InstanceId) {

@@ -62,6 +62,17 @@ pub async fn find(tx: &mut Tx, job: JobId) -> Result<Option<JobRow>, DbError> {
     tx.optional(sqlx::query_as(sql).bind(job.0)).await
 }
 
+/// Those of these jobs that wait or run.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn unfinished(tx: &mut Tx, jobs: &[JobId]) -> Result<Vec<JobId>, DbError> {
+    let sql = "SELECT id FROM bisect_jobs WHERE id = ANY($1) AND status IN ('pending', 'running')";
+    let numbers: Vec<i64> = jobs.iter().map(|job| job.0).collect();
+    let rows: Vec<(i64,)> = tx.all(sqlx::query_as(sql).bind(numbers)).await?;
+    Ok(rows.into_iter().map(|(id,)| JobId(id)).collect())
+}
+
 /// The job as a viewer may know it ([`super::Database::begin_as_viewer`]), who may not read the values of `--env`: without
 /// spec and request key.
 ///

@@ -228,6 +228,33 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// Lets go of the commits of jobs that have ended since: a worker that lost its job, or died, leaves them
+    /// pinned in its mirror. A failure is logged: it is done again now and then.
+    pub async fn unpin_ended(&self) {
+        if let Err(error) = self.try_unpin_ended().await {
+            tracing::warn!(error = %error, "refs of ended jobs were left in the mirrors");
+        }
+    }
+
+    async fn try_unpin_ended(&self) -> anyhow::Result<()> {
+        for mirror in self.mirrors.all()? {
+            // What is pinned is read first: a job that pins later is not meant.
+            let pinned: Vec<_> = mirror.pinned().await?.into_iter().collect();
+            if pinned.is_empty() {
+                continue;
+            }
+            let mut tx = self.db.begin().await?;
+            let unfinished = db::jobs::unfinished(&mut tx, &pinned).await?;
+            tx.commit().await?;
+            for job in pinned.into_iter().filter(|job| !unfinished.contains(job)) {
+                mirror.unpin(job).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Reads what a job asks for from its row.
 fn spec_of(job: &JobRow) -> Result<JobSpec, serde_json::Error> {
     serde_json::from_value(job.spec.clone())
