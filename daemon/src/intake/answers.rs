@@ -2,7 +2,10 @@
 
 use super::{Done, Intake, IntakeError, bisect::Accepted, comment::Asking, comment::Heard, processed};
 use crate::{
-    db::{asked, audit_events, jobs},
+    db::{
+        Tx, asked, audit_events,
+        jobs::{self, JobRow},
+    },
     github::Permission,
     report::replies::{self as say, Rejection},
 };
@@ -11,17 +14,12 @@ impl Intake {
     /// The last ended job of this issue once more, exactly as it was asked for.
     pub(super) async fn retry(&self, asking: &Asking<'_>, heard: &Heard) -> Result<Done, IntakeError> {
         let mut tx = self.db.begin().await?;
-        let row = self.row_of(&mut tx, asking, heard).await?;
-        let last = asked::jobs_of_issue(&mut tx, row.id, asking.comment.issue, false, None).await?.first().copied();
-        let job = match last {
-            Some(job) => jobs::find(&mut tx, job).await?,
-            None => None,
-        };
+        let last = self.last_ended(&mut tx, asking, heard).await?;
         tx.commit().await?;
-        let Some(job) = job else { return self.reject(asking, &Rejection::NothingToRetry).await };
-        if !job.status.is_final() {
-            return self.reject(asking, &Rejection::StillRunning { job: job.id }).await;
-        }
+        let job = match last {
+            Ok(job) => job,
+            Err(rejection) => return self.reject(asking, &rejection).await,
+        };
         match serde_json::from_value(job.spec.clone()) {
             Ok(spec) => self.queue_job(asking, heard, Accepted { spec, retry_of: Some(job.id) }).await,
             Err(_) => self.reject(asking, &Rejection::NothingToRetry).await,
@@ -64,20 +62,12 @@ impl Intake {
     /// Somebody says that an answer is wrong: that is kept for the operators, and what can be done is said.
     pub(super) async fn wrong(&self, asking: &Asking<'_>, heard: &Heard) -> Result<Done, IntakeError> {
         let mut tx = self.db.begin().await?;
-        let row = self.row_of(&mut tx, asking, heard).await?;
-        let last = asked::jobs_of_issue(&mut tx, row.id, asking.comment.issue, false, None).await?.first().copied();
-        let job = match last {
-            Some(job) => jobs::find(&mut tx, job).await?,
-            None => None,
-        };
-        let refused = match &job {
-            None => Some(Rejection::NothingToRetry),
-            Some(job) if !job.status.is_final() => Some(Rejection::StillRunning { job: job.id }),
-            Some(_) => None,
-        };
-        let (Some(job), None) = (job, &refused) else {
-            tx.commit().await?;
-            return self.reject(asking, &refused.unwrap_or(Rejection::NothingToRetry)).await;
+        let job = match self.last_ended(&mut tx, asking, heard).await? {
+            Ok(job) => job,
+            Err(rejection) => {
+                tx.commit().await?;
+                return self.reject(asking, &rejection).await;
+            }
         };
         let event = audit_events::NewAuditEvent {
             actor: &asking.comment.author.login,
@@ -89,5 +79,25 @@ impl Intake {
         audit_events::append(&mut tx, &event).await?;
         self.reply(&mut tx, asking, &say::disputed(job.id)).await?;
         self.commit(tx, asking, processed(Some(job.id))).await
+    }
+
+    /// The last job of this issue, if it has ended.
+    async fn last_ended(
+        &self,
+        tx: &mut Tx,
+        asking: &Asking<'_>,
+        heard: &Heard,
+    ) -> Result<Result<JobRow, Rejection>, IntakeError> {
+        let row = self.row_of(tx, asking, heard).await?;
+        let last = asked::jobs_of_issue(tx, row.id, asking.comment.issue, false, None).await?.first().copied();
+        let job = match last {
+            Some(job) => jobs::find(tx, job).await?,
+            None => None,
+        };
+        Ok(match job {
+            None => Err(Rejection::NothingToRetry),
+            Some(job) if !job.status.is_final() => Err(Rejection::StillRunning { job: job.id }),
+            Some(job) => Ok(job),
+        })
     }
 }

@@ -23,7 +23,7 @@ pub use docker_link::DockerLink;
 pub use helper::Helper;
 pub use hub::{CALC, Hub};
 pub use image::TestImage;
-pub use poll::eventually;
+pub use poll::{PATIENCE, eventually};
 pub use pooler::Pooler;
 pub use postgres::{OwnPostgres, TestDb, database, empty_database};
 pub use program::{Program, Ran, Running};
