@@ -29,6 +29,8 @@ const DYING: Duration = Duration::from_secs(60);
 const BEGINNING: Duration = Duration::from_secs(120);
 /// The same for one that has run another commit; after that a new one is taken.
 const BEGINNING_AGAIN: Duration = Duration::from_secs(20);
+/// How long a stopped command may take to be gone before its container is killed.
+const LETTING_GO: Duration = Duration::from_secs(2);
 /// How long a container may be there after its last word.
 const CLOSING: Duration = Duration::from_secs(5);
 const TAMPERED_NOTE: &str = "\nbisectd: the command interfered with the process that supervises it \
@@ -107,6 +109,7 @@ impl Prepared {
         let watched = run.watch(engine, spec, workspace, stop).await;
         let (why, fate) = match watched {
             Ok(Over::Stays) => (None, None),
+            Ok(Over::Cut(Cut::Stopped)) if !last && run.lets_go(engine).await => (Some(Ok(Cut::Stopped)), None),
             Ok(Over::ByItself(fate)) => (None, Some(fate)),
             Ok(Over::Cut(why)) => (Some(Ok(why)), Some(run.end_now(engine).await?)),
             Err(error) => (Some(Err(error)), Some(run.end_now(engine).await?)),
@@ -282,6 +285,24 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Asks the script to end what runs, and says whether the container waits for another commit now.
+    async fn lets_go(&mut self, engine: &Engine) -> bool {
+        let asked = async {
+            if !self.control.stays() {
+                self.say("stop\n").await?;
+            }
+            while !(self.control.stays() && self.printed.is_done()) {
+                match self.container.output.next().await {
+                    Some(Ok(frame)) => self.take(frame),
+                    Some(Err(error)) => return Err(engine::failed(DOING, error)),
+                    None => return Ok(None),
+                }
+            }
+            self.check_in(engine).await
+        };
+        matches!(tokio::time::timeout(LETTING_GO, asked).await, Ok(Ok(Some(Over::Stays))))
     }
 
     /// Kills the container, waits until it is gone, and passes on what it had printed before.

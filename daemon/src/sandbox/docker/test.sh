@@ -12,8 +12,9 @@
 # another commit is tested. What the command is to find in its environment is in the arguments, and goes to setup and
 # command alone.
 #
-# Standard input: `go NONCE` runs setup and command, `last NONCE` does and ends this afterwards; meanwhile any further line,
-# or the input's end (the server is gone), kills everything. Where `end` says that this stays, `stay` waits for another `go`.
+# Standard input: `go NONCE` runs setup and command, `last NONCE` does and ends this afterwards. Meanwhile `stop` ends them; any
+# other line, or the input's end (the server is gone), ends this as well. Where `end` says that this stays, `stay` waits for
+# another `go`.
 # Standard error: `NONCE begin`, then `NONCE end setup|command CODE GUARDED FULL STAYS`: the command never holds this
 # stream, so that it cannot make it non-blocking. It may open it in /proc, though, so each word is on a line of its own.
 # Standard output: what setup and command print, between a `begin` and a `done` of the same NONCE. Exit code: 0, or 75 when
@@ -33,11 +34,6 @@ exec 3<&0 </dev/null
 trap : HUP INT QUIT PIPE ALRM TERM
 lost=0
 trap 'lost=75' USR2
-
-end_all() {
-  kill -USR1 1
-  kill -KILL -1
-}
 
 seconds() {
   read -r now _ </proc/uptime
@@ -185,7 +181,7 @@ while :; do
   seconds
   (
     exec 3<&- >/dev/null 2>&1
-    sleep "$((deadline > now ? deadline - now : 0))" && end_all
+    sleep "$((deadline > now ? deadline - now : 0))" && kill -USR1 1 && kill -KILL -1
   ) &
 
   read -r word nonce <&3 || exit 0
@@ -194,8 +190,10 @@ while :; do
   trap 'guarded=1' USR1
   (
     exec >/dev/null 2>&1
-    read -r _ <&3 || kill -USR2 1
-    end_all
+    word=
+    read -r word <&3 || kill -USR2 1
+    [ "$word" = stop ] || kill -USR1 1
+    kill -KILL -1
   ) &
   [ "$home" = venv ] && (exec 3<&- >/dev/null 2>&1; make_venv)
 
