@@ -203,25 +203,25 @@ pub async fn set_verdicts(db: &Database, lease: &Lease, verdicts: &[(ProbeId, Ve
     Ok(tx.commit().await?)
 }
 
-/// Records that a probe was stopped because its answer was no longer needed. May be said twice.
+/// Records that these probes were stopped because their answers were no longer needed. May be said twice.
 ///
 /// # Errors
-/// [`LeaseError::Lost`]; [`DbError::Missing`] for a probe that this claim has not running.
-pub async fn stop_probe(db: &Database, lease: &Lease, probe: ProbeId) -> Result<(), LeaseError> {
-    let mut tx = lease::hold(db, lease, "stop_probe").await?;
+/// [`LeaseError::Lost`]; [`DbError::Missing`] where this claim has one of them not running.
+pub async fn stop_probes(db: &Database, lease: &Lease, probes: &[ProbeId]) -> Result<(), LeaseError> {
+    let mut tx = lease::hold(db, lease, "stop_probes").await?;
     let rows = tx
         .execute(
             sqlx::query(
                 "UPDATE probes SET ending = 'stopped', finished_at = coalesce(finished_at, now()), \
                  seconds = coalesce(seconds, extract(epoch FROM now() - started_at)) \
-                 WHERE id = $1 AND job_id = $2 AND epoch = $3 AND (ending IS NULL OR ending = 'stopped')",
+                 WHERE id = ANY($1) AND job_id = $2 AND epoch = $3 AND (ending IS NULL OR ending = 'stopped')",
             )
-            .bind(probe.0)
+            .bind(probes.iter().map(|probe| probe.0).collect::<Vec<_>>())
             .bind(lease.job().0)
             .bind(lease.epoch().0),
         )
         .await?;
-    expect_rows(rows, 1, || format!("probe {probe} running under this claim"))?;
+    expect_rows(rows, probes.len(), || "one of the probes running under this claim".to_owned())?;
     Ok(tx.commit().await?)
 }
 

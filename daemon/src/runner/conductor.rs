@@ -79,15 +79,15 @@ impl Conductor<'_> {
     /// Takes one answer and every other that is there by then, so that nothing is started which one
     /// of them makes useless.
     async fn take_answers(&mut self, first: Result<Answer, JoinError>) -> Result<(), Finding> {
-        let mut next = Some(first);
+        let (mut next, mut stopped) = (Some(first), Vec::new());
         while let Some(answer) = next {
             let failed = |error| Finding::Infrastructure(format!("a probe's task failed: {error}"));
-            if let Some(reason) = self.take_answer(answer.map_err(failed)?).await? {
+            if let Some(reason) = self.take_answer(answer.map_err(failed)?, &mut stopped).await? {
                 return Err(Finding::Infrastructure(reason));
             }
             next = self.tasks.try_join_next();
         }
-        Ok(())
+        Ok(self.record_stopped(&stopped).await?)
     }
 
     /// Asks the search for its next step and takes it.
@@ -223,8 +223,9 @@ impl Conductor<'_> {
         }
     }
 
-    /// Records what a probe answered. The answer is a reason to give up, where there is one.
-    async fn take_answer(&mut self, answer: Answer) -> Result<Option<String>, Unwritten> {
+    /// Records what a probe answered, or adds it to those that were `stopped`. The answer is a reason to give up, where
+    /// there is one.
+    async fn take_answer(&mut self, answer: Answer, stopped: &mut Vec<ProbeId>) -> Result<Option<String>, Unwritten> {
         let Some(flight) = self.in_flight.remove(&answer.probe) else { return Ok(None) };
         // Before anything is written, which may be given up: a lane that nobody has is never closed.
         match (answer.lane, &answer.end) {
@@ -243,12 +244,17 @@ impl Conductor<'_> {
                 self.runs.push(RecordedRun { probe: answer.probe, run, verdict: None, took });
                 self.record().await?;
             }
-            Ok(RunEnd::Stopped) => {
-                persist(&self.interrupts, || db::probes::stop_probe(&self.runner.db, self.lease, answer.probe)).await?;
-            }
+            Ok(RunEnd::Stopped) => stopped.push(answer.probe),
             Err(error) => return self.take_failure(answer.probe, error).await,
         }
         Ok(None)
+    }
+
+    async fn record_stopped(&self, stopped: &[ProbeId]) -> Result<(), Unwritten> {
+        if stopped.is_empty() {
+            return Ok(());
+        }
+        persist(&self.interrupts, || db::probes::stop_probes(&self.runner.db, self.lease, stopped)).await
     }
 
     /// Writes the newest run, and the verdicts of earlier ones that it decides.
@@ -280,7 +286,7 @@ impl Conductor<'_> {
     /// A sandbox that failed says nothing about the commit: its lane is given up, and the search
     /// asks for the commit again after a wait.
     async fn take_failure(&mut self, probe: ProbeId, error: SandboxError) -> Result<Option<String>, Unwritten> {
-        persist(&self.interrupts, || db::probes::stop_probe(&self.runner.db, self.lease, probe)).await?;
+        self.record_stopped(&[probe]).await?;
         if matches!(error, SandboxError::Unusable(_)) {
             return Ok(Some(error.to_string()));
         }

@@ -10,7 +10,7 @@ use bisectd::{
         job_events::{self, JobEventKind, JobEventRow},
         jobs,
         log_chunks::{append_log, log},
-        probes::{NewProbe, ProbeState, probes, record_probe, set_verdicts, start_probes, stop_probe},
+        probes::{NewProbe, ProbeState, probes, record_probe, set_verdicts, start_probes, stop_probes},
     },
     queue::{Claim, Clocks, End, JobRow, Lease, LeaseError, NewJob, Origin, Outcome, Queue, ReleaseReason},
 };
@@ -284,14 +284,14 @@ async fn write(name: &str, queue: &Queue, lease: &Lease, probe: ProbeId) -> Resu
         "start_probes" => start_probes(db, lease, &[new], PROGRESS).await.map(drop),
         "record_probe" => record_probe(db, lease, probe, Ending::Exited(0), Some(Verdict::Good), Duration::ZERO).await,
         "set_verdicts" => set_verdicts(db, lease, &[(probe, Verdict::Bad)]).await,
-        "stop_probe" => stop_probe(db, lease, probe).await,
+        "stop_probes" => stop_probes(db, lease, &[probe]).await,
         "append_log" => append_log(db, lease, probe, 0, b"late").await,
         _ => unreachable!("{name}"),
     }
 }
 
 const WRITES: [&str; 8] =
-    ["renew", "release", "finish", "start_probes", "record_probe", "set_verdicts", "stop_probe", "append_log"];
+    ["renew", "release", "finish", "start_probes", "record_probe", "set_verdicts", "stop_probes", "append_log"];
 
 /// Everything that a worker could have changed.
 async fn state(world: &TestDb, id: JobId) -> String {
@@ -530,14 +530,14 @@ async fn probes_are_recorded_and_found_again_by_the_next_owner() {
     record_probe(&world.db, &lease, ids[0], Ending::Exited(1), Some(Verdict::Bad), second).await.unwrap();
     record_probe(&world.db, &lease, ids[1], Ending::TimedOut, None, second).await.unwrap();
     set_verdicts(&world.db, &lease, &[(ids[1], Verdict::Skip)]).await.unwrap();
-    stop_probe(&world.db, &lease, ids[2]).await.unwrap();
+    stop_probes(&world.db, &lease, &[ids[2]]).await.unwrap();
     append_log(&world.db, &lease, ids[0], 0, b"\0\xff one").await.unwrap();
     append_log(&world.db, &lease, ids[0], 1, b"two").await.unwrap();
     append_log(&world.db, &lease, ids[0], 1, b"again").await.unwrap();
 
     // An answer that was lost is asked for again: the same words are taken, and change nothing.
     record_probe(&world.db, &lease, ids[0], Ending::Exited(1), Some(Verdict::Bad), second).await.unwrap();
-    stop_probe(&world.db, &lease, ids[2]).await.unwrap();
+    stop_probes(&world.db, &lease, &[ids[2]]).await.unwrap();
 
     // What has ended stays as it is, and what is not there is not written.
     let twice = record_probe(&world.db, &lease, ids[0], Ending::Exited(0), Some(Verdict::Good), second).await;

@@ -29,6 +29,8 @@ const DYING: Duration = Duration::from_secs(60);
 const BEGINNING: Duration = Duration::from_secs(120);
 /// The same for one that has run another commit; after that a new one is taken.
 const BEGINNING_AGAIN: Duration = Duration::from_secs(20);
+/// How long a process that is not the command's may be in its container.
+const LOOKING_IN: Duration = Duration::from_secs(1);
 /// How long a stopped command may take to be gone before its container is killed.
 const LETTING_GO: Duration = Duration::from_secs(2);
 /// How long a container may be there after its last word.
@@ -187,16 +189,14 @@ impl Run {
     /// Whether the container that says it is as new is so, as far as the engine can see, and may wait. Where the engine
     /// cannot tell, it ends now, as after any other probe.
     async fn check_in(&mut self, engine: &Engine) -> Result<Option<Over>, SandboxError> {
-        let alone = match engine.processes(&self.container.id).await {
-            Ok(count) => count == 1 && !self.control.is_contradicted(),
+        match self.is_alone(engine).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(Over::Cut(Cut::NotAlone))),
             Err(error) => {
                 tracing::debug!(%error, "a test container is not used again");
                 self.say("end\n").await?;
                 return Ok(None);
             }
-        };
-        if !alone {
-            return Ok(Some(Over::Cut(Cut::NotAlone)));
         }
         if self.fate.so_far() != Fate::default() {
             // Its end tells the rest.
@@ -205,6 +205,18 @@ impl Run {
         }
         self.say("stay\n").await?;
         Ok(Some(Over::Stays))
+    }
+
+    /// Whether process 1 is alone. Somebody who looks into the container from outside may be there for a moment.
+    async fn is_alone(&mut self, engine: &Engine) -> Result<bool, SandboxError> {
+        let seen = Instant::now();
+        while seen.elapsed() < LOOKING_IN && !self.control.is_contradicted() {
+            if engine.processes(&self.container.id).await? == 1 {
+                return Ok(true);
+            }
+            tokio::time::sleep(LOOKING_IN / 20).await;
+        }
+        Ok(false)
     }
 
     async fn say(&mut self, line: &str) -> Result<(), SandboxError> {
