@@ -109,3 +109,19 @@ async fn what_needs_the_token_of_a_quiet_installation_waits_until_it_may_be_aske
     world.raw().await.execute("UPDATE installations SET quiet_until = now()").await.unwrap();
     assert_eq!(lease(&world, "one").await.unwrap().id, "asked");
 }
+
+#[tokio::test]
+async fn what_was_given_up_is_taken_up_again_when_it_is_sent_again_and_nothing_else_is() {
+    let world = database().await;
+    insert(&world, &[new("given up", 1), new("refused", 2)]).await;
+    for end in [Completion::Failed("GitHub was away for a day".into()), Completion::Rejected("no permission".into())] {
+        let delivery = lease(&world, "one").await.unwrap();
+        assert!(complete(&world, &delivery, &end).await);
+    }
+    // By its own id, and by the comment under another id.
+    assert_eq!(insert(&world, &[new("refused", 2), new("again", 2)]).await, [Taken::Duplicate; 2]);
+    assert_eq!(lease(&world, "one").await, None);
+    assert_eq!(insert(&world, &[new("again", 1)]).await, [Taken::Inserted]);
+    let again = lease(&world, "one").await.unwrap();
+    assert_eq!((again.id.as_str(), again.attempts), ("given up", 1));
+}

@@ -68,3 +68,16 @@ async fn what_was_killed_is_not_used_again() {
     assert_ne!(born[1], born[2]);
     world.end(lane).await;
 }
+
+/// The command got over it; the next one must not answer for it.
+#[tokio::test]
+async fn memory_that_ran_out_before_is_not_what_the_next_commit_failed_for() {
+    let world = World::new();
+    let hostile = "python3 -c 'x = bytearray(1 << 30)'; exit 0";
+    let mut lane = world.lane(world.attack(hostile, "exit 1")).await;
+    for (name, ending) in [("evil-0", Ending::Exited(0)), ("quiet", Ending::Exited(1))] {
+        let probed = probe(&mut *lane, commit(name)).await;
+        assert_eq!(probed.ending(), ending, "{}", probed.text());
+    }
+    world.end(lane).await;
+}
