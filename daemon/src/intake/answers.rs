@@ -2,10 +2,12 @@
 
 use super::{Done, Intake, IntakeError, bisect::Accepted, comment::Asking, comment::Heard, processed};
 use crate::{
-    db::{asked, audit_events, jobs},
+    db::{DbError, Tx, asked, audit_events, jobs},
     github::Permission,
     report::replies::{self as say, Rejection},
 };
+use bisect_shared::JobId;
+use serde_json::json;
 
 impl Intake {
     /// The last ended job of this issue once more, exactly as it was asked for.
@@ -41,7 +43,9 @@ impl Intake {
             return self.reject(asking, &nothing).await;
         }
         for &job in &unfinished {
-            self.queue.request_cancel_in(&mut tx, job, &comment.author.login).await?;
+            if self.queue.request_cancel_in(&mut tx, job, &comment.author.login).await? {
+                self.audit(&mut tx, asking, "job.cancel", job).await?;
+            }
         }
         self.react(&mut tx, asking).await?;
         self.note_further(&mut tx, asking).await?;
@@ -79,15 +83,27 @@ impl Intake {
             tx.commit().await?;
             return self.reject(asking, &refused.unwrap_or(Rejection::NothingToRetry)).await;
         };
+        self.audit(&mut tx, asking, "answer.disputed", job.id).await?;
+        self.reply(&mut tx, asking, &say::disputed(job.id)).await?;
+        self.commit(tx, asking, processed(Some(job.id))).await
+    }
+
+    /// Keeps who did what for the operators.
+    pub(super) async fn audit(
+        &self,
+        tx: &mut Tx,
+        asking: &Asking<'_>,
+        action: &str,
+        job: JobId,
+    ) -> Result<(), DbError> {
         let event = audit_events::NewAuditEvent {
             actor: &asking.comment.author.login,
             channel: "github",
-            action: "answer.disputed",
-            job: Some(job.id),
+            action,
+            job: Some(job),
             installation: Some(asking.comment.installation),
+            detail: json!({}),
         };
-        audit_events::append(&mut tx, &event).await?;
-        self.reply(&mut tx, asking, &say::disputed(job.id)).await?;
-        self.commit(tx, asking, processed(Some(job.id))).await
+        audit_events::append(tx, &event).await
     }
 }
