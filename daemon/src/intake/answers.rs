@@ -3,12 +3,14 @@
 use super::{Done, Intake, IntakeError, bisect::Accepted, comment::Asking, comment::Heard, processed};
 use crate::{
     db::{
-        Tx, asked, audit_events,
+        DbError, Tx, asked, audit_events,
         jobs::{self, JobRow},
     },
     github::Permission,
     report::replies::{self as say, Rejection},
 };
+use bisect_shared::JobId;
+use serde_json::json;
 
 impl Intake {
     /// The last ended job of this issue once more, exactly as it was asked for.
@@ -39,7 +41,9 @@ impl Intake {
             return self.reject(asking, &nothing).await;
         }
         for &job in &unfinished {
-            self.queue.request_cancel_in(&mut tx, job, &comment.author.login).await?;
+            if self.queue.request_cancel_in(&mut tx, job, &comment.author.login).await? {
+                self.audit(&mut tx, asking, "job.cancel", job).await?;
+            }
         }
         self.react(&mut tx, asking).await?;
         self.note_further(&mut tx, asking).await?;
@@ -69,14 +73,7 @@ impl Intake {
                 return self.reject(asking, &rejection).await;
             }
         };
-        let event = audit_events::NewAuditEvent {
-            actor: &asking.comment.author.login,
-            channel: "github",
-            action: "answer.disputed",
-            job: Some(job.id),
-            installation: Some(asking.comment.installation),
-        };
-        audit_events::append(&mut tx, &event).await?;
+        self.audit(&mut tx, asking, "answer.disputed", job.id).await?;
         self.reply(&mut tx, asking, &say::disputed(job.id)).await?;
         self.commit(tx, asking, processed(Some(job.id))).await
     }
@@ -99,5 +96,24 @@ impl Intake {
             Some(job) if !job.status.is_final() => Err(Rejection::StillRunning { job: job.id }),
             Some(job) => Ok(job),
         })
+    }
+
+    /// Keeps who did what for the operators.
+    pub(super) async fn audit(
+        &self,
+        tx: &mut Tx,
+        asking: &Asking<'_>,
+        action: &str,
+        job: JobId,
+    ) -> Result<(), DbError> {
+        let event = audit_events::NewAuditEvent {
+            actor: &asking.comment.author.login,
+            channel: "github",
+            action,
+            job: Some(job),
+            installation: Some(asking.comment.installation),
+            detail: json!({}),
+        };
+        audit_events::append(tx, &event).await
     }
 }

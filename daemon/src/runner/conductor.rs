@@ -11,12 +11,13 @@ use super::{
     log,
     patience::Patience,
     persist::{Unwritten, persist},
+    subjects::Subjects,
 };
 use crate::{
     db::{self, jobs, probes::NewProbe},
     queue::Lease,
     sandbox::{RunEnd, SandboxError},
-    search::{Conclusion, InFlight, Progress, Question, Run, Step, judge, next},
+    search::{Conclusion, InFlight, Progress, Question, Run, Step, judge, next, strip},
 };
 use bisect_shared::{ProbeId, Purpose, Verdict};
 use std::{
@@ -52,6 +53,8 @@ pub(super) struct Conductor<'a> {
     pub(super) took: Vec<Duration>,
     /// Before this no run of the search starts: an answer is due.
     pub(super) held: Option<Instant>,
+    /// What the commits under way are called.
+    pub(super) subjects: Subjects,
 }
 
 impl Conductor<'_> {
@@ -177,17 +180,17 @@ impl Conductor<'_> {
             self.held = None;
         }
         let slots: Vec<Slot> = wanted.iter().map(|probe| self.lanes.take(probe.purpose)).collect();
-        let told = jobs::Progress {
-            candidates_left: progress.candidates_left as u64,
-            expected_probes: progress.expected_probes,
+        let standing = self.standing(progress);
+        let row = |(probe, slot): (&InFlight, &Slot)| NewProbe {
+            commit: probe.commit,
+            purpose: probe.purpose,
+            lane: slot.number(),
+            position: self.question.position(&probe.commit),
         };
-        let rows: Vec<NewProbe> = wanted
-            .iter()
-            .zip(&slots)
-            .map(|(probe, slot)| NewProbe { commit: probe.commit, purpose: probe.purpose, lane: slot.number() })
-            .collect();
-        let probes =
-            persist(&self.interrupts, || db::probes::start_probes(&self.runner.db, self.lease, &rows, told)).await?;
+        let rows: Vec<NewProbe> = wanted.iter().zip(&slots).map(row).collect();
+        let (db, lease) = (&self.runner.db, self.lease);
+        let probes = persist(&self.interrupts, || db::probes::start_probes(db, lease, &rows, &standing)).await?;
+        self.subjects.note(db, lease, wanted.iter().map(|probe| probe.commit));
         for (((probe, wanted), slot), permit) in probes.into_iter().zip(wanted).zip(slots).zip(permits) {
             let stop = CancellationToken::new();
             let began = Arc::new(OnceLock::new());
@@ -207,6 +210,19 @@ impl Conductor<'_> {
             });
         }
         Ok(wanted.len())
+    }
+
+    /// What is told of the search with the next start.
+    fn standing(&self, progress: Progress) -> jobs::Standing {
+        let runs: Vec<Run> = self.runs.iter().map(|recorded| recorded.run).collect();
+        jobs::Standing {
+            progress: jobs::Progress {
+                candidates_left: progress.candidates_left as u64,
+                expected_probes: progress.expected_probes,
+            },
+            candidates: self.question.graph.len() as u64,
+            strip: strip(self.question, &runs),
+        }
     }
 
     /// A slot of this process. Without any probe under way the job waits for one; more are taken

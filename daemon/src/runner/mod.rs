@@ -19,9 +19,11 @@ mod patience;
 mod persist;
 pub mod question;
 pub mod spec;
+mod subjects;
 mod words;
 
 use crate::{
+    changes::Changes,
     db::{self, jobs::JobRow},
     queue::{self, Clocks, Lease, LeaseError, Outcome, Queue, ReleaseReason},
     report::Report,
@@ -45,6 +47,8 @@ pub struct Runner {
     pub db: db::Database,
     /// The queue on it.
     pub queue: Queue,
+    /// What other processes do: who asks for a running job to be stopped is heard at once.
+    pub changes: Changes,
     /// The queue's clocks.
     pub clocks: Clocks,
     /// How long a job bears with a Docker that is away.
@@ -106,7 +110,7 @@ impl Runner {
     /// queue. Whatever happens, no container of this claim is left.
     pub async fn run(&self, lease: Lease, job: JobRow, stopping: CancellationToken) {
         let lease = Arc::new(lease);
-        let keeper = Keeper::start(self.queue.clone(), Arc::clone(&lease), self.clocks);
+        let keeper = Keeper::start(self.queue.clone(), Arc::clone(&lease), self.clocks, self.changes.subscribe());
         let (end, mut leftovers) = job::run(self, &lease, &job, &keeper, &stopping).await;
         if matches!(end, End::LeaseLost | End::Stopping) {
             // The next owner starts at once: nothing of this claim may run beside it.
