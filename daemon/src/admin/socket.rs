@@ -12,6 +12,9 @@ const MODE: u32 = 0o660;
 /// A folder that is made for it: everybody may pass through, as in `/run`; the socket's own mode keeps them out.
 const FOLDER_MODE: u32 = 0o755;
 
+/// The longest path of a socket, by unix(7); it would be made under a shorter name, and nobody could reach it.
+const LONGEST: usize = 107;
+
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -59,6 +62,10 @@ impl Socket {
                 Ok(_) => return Err(SocketError::Live(path.to_owned())),
                 Err(error) => return Err(unwritable(error)),
             }
+        }
+        if path.as_os_str().len() > LONGEST {
+            let why = format!("its path is longer than the {LONGEST} bytes that a socket's may have");
+            return Err(SocketError::Unwritable { path: path.to_owned(), why });
         }
         let folder = path.parent().ok_or_else(|| unwritable(io::ErrorKind::NotFound.into()))?;
         if !folder.exists() {

@@ -204,7 +204,10 @@ fn what_pings_is_known_to_this_test() {
 #[test]
 fn a_job_that_repeats_another_says_who_asked() {
     let again = Some(Again { of: 5, by: "ada@ops".into() });
-    let told = |state| status(&StatusView { again: again.clone(), ..view(state) }).replace('\u{200b}', "");
+    let told = |state| {
+        let text = status(&StatusView { again: again.clone(), ..view(state) });
+        text.replace('\u{200b}', "").replace("&#64;", "@")
+    };
     let queued = told(State::Queued { position: 1, of: 1 });
     assert!(queued.contains("which repeats job 5 as ada@ops asked, starts as soon as a server is free"), "{queued}");
     assert!(told(State::Cancelled { by: None }).contains("which repeats job 5 as ada@ops asked\n"));

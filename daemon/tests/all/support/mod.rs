@@ -1,6 +1,7 @@
 //! What the tests share.
 
 mod browser;
+mod console;
 mod counted_link;
 mod database_link;
 mod docker_link;
@@ -17,6 +18,7 @@ mod service;
 mod world;
 
 pub use browser::Browser;
+pub use console::{Console, Http, Lines, read};
 pub use counted_link::CountedLink;
 pub use database_link::DatabaseLink;
 pub use docker_link::DockerLink;
