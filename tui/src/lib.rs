@@ -3,4 +3,10 @@
 //! `connection` reaches a daemon, `client` speaks HTTP to it, `feed` keeps everything coming; `run` joins that with the
 //! terminal and the state. See `message` for the seam between the two halves.
 
+pub mod client;
+pub mod connection;
+pub mod feed;
 pub mod message;
+pub mod plain;
+pub mod settings;
+pub mod target;
