@@ -17,6 +17,7 @@ mod session;
 mod snapshot;
 
 pub use session::Session;
+pub(crate) use snapshot::{MOST_JOBS, audit, page};
 
 use crate::{
     message::{Action, Message, Wanted},
