@@ -1,47 +1,65 @@
-//! The `bisect-tui` program: its command line. The console itself comes with its own issue.
+//! The `bisect-tui` program: reads its command line, connects, and runs the console, or asks once.
 
+use bisect_tui::{
+    cli::Cli,
+    feed::{Clocks, Session},
+    once::{self, OnceError},
+    plan::{self, Plan},
+    terminal,
+};
 use clap::Parser;
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
-/// The operator's console of Bisect Bot: watch jobs live, retry and cancel them, drain servers.
-#[derive(Debug, Parser)]
-#[command(name = "bisect-tui", version, about, max_term_width = 100)]
-struct Cli {
-    /// The server: `[ssh://][user@]host[:port]`, reached by the system's own ssh.
-    #[arg(value_name = "HOST", conflicts_with = "socket")]
-    host: Option<String>,
-    /// The admin socket of a daemon on this machine, instead of a host.
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-}
+const USAGE: u8 = 2;
+const NO_CONNECTION: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let target = match (&cli.host, &cli.socket) {
-        (Some(host), _) => host.clone(),
-        (None, Some(socket)) => socket.display().to_string(),
-        (None, None) => {
-            eprintln!("error: name a host or --socket PATH; `bisect-tui --help` shows how");
-            return ExitCode::from(2);
-        }
+    let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let plan = match plan::read(&cli, &variable) {
+        Ok(plan) => plan,
+        Err(error) => return fail(USAGE, &error),
     };
-    eprintln!("error: cannot watch {target}: this version of the console has its command line only");
-    ExitCode::from(2)
+    if cli.once.is_some() && cli.hosts.len() > 1 {
+        return fail(USAGE, &OnceError::Several(cli.hosts.len()));
+    }
+    if cli.once.is_none() && !terminal::is_there() {
+        return fail(USAGE, &"standard output is no terminal; scripts use --once (`--help` has an example)");
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &error),
+    };
+    let code = runtime.block_on(async {
+        match cli.once {
+            Some(what) => match once::run(&plan, what, cli.json).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error @ OnceError::Output(_)) => fail(1, &error),
+                Err(error) => fail(NO_CONNECTION, &error),
+            },
+            None => console(plan).await,
+        }
+    });
+    // A key that is never pressed is still waited for by a thread.
+    runtime.shutdown_background();
+    code
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
+/// Connects while ssh can still ask at the terminal, and then takes the terminal.
+async fn console(plan: Plan) -> ExitCode {
+    let Some(server) = plan.servers.first() else { return fail(USAGE, &"no server") };
+    let session = match Session::open(server, true, &Clocks::default()).await {
+        Ok(session) => session,
+        Err(mistake) => return fail(NO_CONNECTION, &mistake),
+    };
+    // The views are of the other branch: `run::run(plan, session, state)` with its `State` as a `run::Screen`.
+    session.close();
+    fail(1, &"connected; this build has no views yet")
+}
 
-    #[test]
-    fn the_definitions_are_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_host_and_a_socket_exclude_one_another() {
-        assert!(Cli::try_parse_from(["bisect-tui", "host", "--socket", "/run/x"]).is_err());
-        assert_eq!(Cli::parse_from(["bisect-tui", "deploy@host:22"]).host.as_deref(), Some("deploy@host:22"));
-    }
+/// Says why on standard error.
+fn fail(code: u8, why: &dyn std::fmt::Display) -> ExitCode {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "error: {}", bisect_tui::plain::line(&why.to_string()));
+    ExitCode::from(code)
 }
