@@ -190,9 +190,9 @@ while :; do
   trap 'guarded=1' USR1
   (
     exec >/dev/null 2>&1
-    word=
-    read -r word <&3 || kill -USR2 1
-    [ "$word" = stop ] || kill -USR1 1
+    order=
+    read -r order <&3 || kill -USR2 1
+    [ "$order" = stop ] || kill -USR1 1
     kill -KILL -1
   ) &
   [ "$home" = venv ] && (exec 3<&- >/dev/null 2>&1; make_venv)
