@@ -73,8 +73,8 @@ impl Tail {
     /// `follow` what comes then, as it comes, until the job has ended.
     #[must_use]
     pub fn read(&self, job: JobId, probe: Option<ProbeId>, position: Position, follow: bool) -> Reader {
-        let then = if follow { Then::Join } else { Then::Stop };
-        Reader { tail: self.clone(), job, probe, position, follow, ready: VecDeque::new(), state: State::Stored(then) }
+        let (tail, ready) = (self.clone(), VecDeque::new());
+        Reader { tail, job, probe, position, follow, ready, hub: None, state: State::Stored }
     }
 
     /// Looks for what is new, as long as anybody follows anything.
@@ -173,31 +173,26 @@ pub struct Reader {
     job: JobId,
     probe: Option<ProbeId>,
     position: Position,
+    /// Whether more may come than is stored.
     follow: bool,
     ready: VecDeque<Piece>,
+    hub: Option<broadcast::Receiver<Told>>,
     state: State,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum State {
     /// Reads what is stored.
-    Stored(Then),
+    Stored,
     /// Waits for what comes.
-    Coming(broadcast::Receiver<Told>),
+    Coming,
     /// Has read everything.
     Done,
 }
 
-/// What comes after what is stored.
-#[derive(Debug)]
-enum Then {
-    Stop,
-    Join,
-    Follow(broadcast::Receiver<Told>),
-}
-
 impl Reader {
-    /// The next piece; `None` when there is nothing more and nothing more will come.
+    /// The next piece; `None` when there is nothing more and nothing more will come. May be dropped while it waits: the
+    /// next call goes on where it was.
     ///
     /// # Errors
     /// [`DbError`]: the database refused, or was away for so long that a reader who does not follow gives up.
@@ -207,27 +202,28 @@ impl Reader {
                 self.position.insert(piece.probe, piece.seq);
                 return Ok(Some(piece));
             }
-            self.state = match std::mem::replace(&mut self.state, State::Done) {
+            match self.state {
                 State::Done => return Ok(None),
-                State::Stored(then) => self.stored(then).await?,
-                State::Coming(receiver) => self.coming(receiver).await,
-            };
+                State::Stored => self.stored().await?,
+                State::Coming => self.coming().await,
+            }
         }
     }
 
-    async fn stored(&mut self, then: Then) -> Result<State, DbError> {
+    async fn stored(&mut self) -> Result<(), DbError> {
         let patience = if self.follow { Duration::MAX } else { PATIENCE };
         let page = until_reached(patience, || self.page()).await?;
         if !page.is_empty() {
             self.ready = page.into();
-            return Ok(State::Stored(then));
+        } else if !self.follow {
+            self.state = State::Done;
+        } else if self.hub.is_some() {
+            self.state = State::Coming;
+        } else {
+            // What came between that page and the hub's first look is found by another page.
+            self.hub = Some(until_reached(patience, || self.tail.join(self.job)).await?);
         }
-        Ok(match then {
-            Then::Stop => State::Done,
-            Then::Follow(receiver) => State::Coming(receiver),
-            // What came between this page and the hub's first look is found by another page.
-            Then::Join => State::Stored(Then::Follow(until_reached(patience, || self.tail.join(self.job)).await?)),
-        })
+        Ok(())
     }
 
     async fn page(&self) -> Result<Vec<Piece>, DbError> {
@@ -237,21 +233,25 @@ impl Reader {
         Ok(page)
     }
 
-    async fn coming(&mut self, mut receiver: broadcast::Receiver<Told>) -> State {
-        match receiver.recv().await {
-            Ok(Told::Piece(piece)) if self.probe.is_some_and(|probe| probe != piece.probe) => State::Coming(receiver),
+    async fn coming(&mut self) {
+        let told = match &mut self.hub {
+            Some(hub) => hub.recv().await,
+            None => Err(RecvError::Closed),
+        };
+        match told {
+            Ok(Told::Piece(piece)) if self.probe.is_some_and(|probe| probe != piece.probe) => {}
             Ok(Told::Piece(piece)) => {
                 let known = self.position.get(&piece.probe).copied().unwrap_or(-1);
-                if piece.seq > known + 1 {
-                    return State::Stored(Then::Follow(receiver));
-                }
                 if piece.seq == known + 1 {
                     self.ready.push_back(Piece::clone(&piece));
+                } else if piece.seq > known {
+                    self.state = State::Stored;
                 }
-                State::Coming(receiver)
             }
-            Ok(Told::Look) | Err(RecvError::Lagged(_)) => State::Stored(Then::Follow(receiver)),
-            Ok(Told::Ended) | Err(RecvError::Closed) => State::Stored(Then::Stop),
+            Ok(Told::Look) | Err(RecvError::Lagged(_)) => self.state = State::Stored,
+            Ok(Told::Ended) | Err(RecvError::Closed) => {
+                (self.state, self.follow, self.hub) = (State::Stored, false, None);
+            }
         }
     }
 }

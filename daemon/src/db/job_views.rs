@@ -83,11 +83,13 @@ pub async fn page(
             let sql = views!("(SELECT * FROM bisect_jobs WHERE id < $1 ORDER BY id DESC LIMIT $2) j");
             tx.all(sqlx::query_as(sql).bind(before).bind(most)).await?
         }
-        // Of each state by its index: few jobs of one may lie among many of another.
+        // Of each state by its index: few jobs of one may lie among many of another. As a range, for after an equation
+        // PostgreSQL takes the order for that of the primary key, and reads all the others.
         Some(states) => {
             let sql = views!(
                 "(SELECT job.* FROM unnest($3::text[]) AS s (status) CROSS JOIN LATERAL \
-                  (SELECT * FROM bisect_jobs WHERE status = s.status AND id < $1 ORDER BY id DESC LIMIT $2) AS job \
+                  (SELECT * FROM bisect_jobs WHERE status BETWEEN s.status AND s.status AND id < $1 \
+                   ORDER BY status, id DESC LIMIT $2) AS job \
                   ORDER BY job.id DESC LIMIT $2) j"
             );
             let names: Vec<&str> = states.iter().map(|state| state.name()).collect();

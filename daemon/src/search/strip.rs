@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_range_that_alternates_is_told_in_few_pieces_and_hides_no_candidate() {
-        let alternating = |n: u32| (if n % 2 == 0 { Good } else { Bad }, 1 + n % 3);
+        let alternating = |n: u32| (if n.is_multiple_of(2) { Good } else { Bad }, 1 + n % 3);
         let mut many: Vec<_> = (0..50_000).map(alternating).collect();
         many.extend([(Candidate, 1), (Good, 1), (Candidate, 2)]);
         let total: u32 = many.iter().map(|(_, count)| count).sum();
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(few.iter().map(|(_, count)| count).sum::<u32>(), total);
         let candidates: u32 = few.iter().filter(|(mark, _)| *mark == Candidate).map(|(_, count)| count).sum();
         assert!(candidates >= 3, "{few:?}");
-        let only: Vec<_> = (0..2000).map(|n| (if n % 2 == 0 { Candidate } else { Skipped }, 1)).collect();
+        let only: Vec<_> = (0..2000_u32).map(|n| (if n.is_multiple_of(2) { Candidate } else { Skipped }, 1)).collect();
         assert_eq!(fewer(only, MOST_PIECES), [(Candidate, 2000)]);
     }
 

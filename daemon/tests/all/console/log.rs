@@ -1,14 +1,27 @@
 //! Logs: everything that was stored, then what comes, with nothing missing and nothing twice.
 
-use crate::support::{Console, Lines, Project, Service, World, eventually};
+use crate::support::{Console, Lines, Project, Service, TestDb, World, database, eventually, sample};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bisect_shared::{JobId, ProbeId, admin::LogPiece};
+use bisect_shared::{
+    InstanceId, JobId, ProbeId, Purpose,
+    admin::{LogPiece, Strip},
+};
+use bisectd::{
+    db::{
+        jobs::{Progress, Standing},
+        log_chunks::{Position, append_log},
+        probes::{NewProbe, start_probes},
+    },
+    queue::{Claim, Clocks, Queue},
+    tail::{Reader, Tail},
+};
 use http_body_util::BodyExt;
 use hyper::Method;
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 type Pieces = Vec<LogPiece>;
 
@@ -161,4 +174,76 @@ async fn a_follower_who_does_not_read_holds_nobody_up() {
     assert!(stored.values().map(Vec::len).sum::<usize>() > 6_000_000);
     assert!(printed(&pieces) == stored, "all of it, late as it was");
     service.stop().await;
+}
+
+/// A worker's output, which a test stores by hand.
+struct Printing {
+    world: TestDb,
+    lease: bisectd::db::Lease,
+    probe: ProbeId,
+    printed: i64,
+}
+
+impl Printing {
+    async fn begin() -> Self {
+        let world = database().await;
+        let queue = Queue::new(world.db.clone(), InstanceId("a".into()), Clocks::default(), "here".into());
+        sample::enqueue(&queue).await.unwrap();
+        let (lease, _) = queue.claim(Claim::Any).await.unwrap().unwrap();
+        let new = NewProbe { commit: sample::sha(4), purpose: Purpose::Search, lane: 0, position: None };
+        let standing = Standing {
+            progress: Progress { candidates_left: 2, expected_probes: 1.0 },
+            candidates: 2,
+            strip: Strip::default(),
+        };
+        let probe = start_probes(&world.db, &lease, &[new], &standing).await.unwrap()[0];
+        Self { world, lease, probe, printed: 0 }
+    }
+
+    async fn print(&mut self, pieces: i64) {
+        for _ in 0..pieces {
+            append_log(&self.world.db, &self.lease, self.probe, self.printed, b"x").await.unwrap();
+            self.printed += 1;
+        }
+    }
+}
+
+/// The numbers of the next pieces.
+async fn numbers(reader: &mut Reader, count: usize) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    for _ in 0..count {
+        let next = tokio::time::timeout(Duration::from_secs(60), reader.next()).await.expect("a piece");
+        numbers.push(next.unwrap().unwrap().seq);
+    }
+    numbers
+}
+
+#[tokio::test]
+async fn what_is_stored_and_told_at_once_comes_once() {
+    let mut printing = Printing::begin().await;
+    let tail = Tail::new(printing.world.db.clone());
+    let follow = || tail.read(printing.lease.job(), None, Position::new(), true);
+    let (mut early, mut late) = (follow(), follow());
+    printing.print(1).await;
+    assert_eq!(numbers(&mut early, 1).await, [0]);
+    // It waits for more, and so the hub knows from where on it is to tell; but it does not look yet.
+    assert!(tokio::time::timeout(Duration::from_millis(300), early.next()).await.is_err(), "nothing came");
+    // What comes now both read by themselves, or hear of from the hub.
+    printing.print(3).await;
+    assert_eq!(numbers(&mut late, 4).await, [0, 1, 2, 3]);
+    let stopping = CancellationToken::new();
+    let hub = tokio::spawn(tail.clone().run(stopping.clone()));
+    assert_eq!(numbers(&mut early, 3).await, [1, 2, 3]);
+    printing.print(1).await;
+    assert_eq!(numbers(&mut late, 1).await, [4], "not once more what it read");
+    assert_eq!(numbers(&mut early, 1).await, [4]);
+    // More than the hub keeps for whoever does not read.
+    printing.print(100).await;
+    let mut third = tail.read(printing.lease.job(), None, [(printing.probe, 103)].into(), true);
+    assert_eq!(numbers(&mut third, 1).await, [104]);
+    let wanted: Vec<i64> = (5..105).collect();
+    assert_eq!(numbers(&mut late, 100).await, wanted);
+    assert_eq!(numbers(&mut early, 100).await, wanted);
+    stopping.cancel();
+    hub.await.unwrap();
 }
