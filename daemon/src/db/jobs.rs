@@ -47,6 +47,18 @@ pub(super) async fn set_progress(tx: &mut Tx, job: JobId, standing: &Standing) -
     tx.execute(query.bind(sqlx::types::Json(&standing.strip))).await.map(drop)
 }
 
+/// Notes what is known of a job's range at the end of its search. Written only while the lease holds; a lost one is no
+/// matter here.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn note_range(db: &Database, lease: &Lease, strip: &Strip) -> Result<(), DbError> {
+    let Some(mut tx) = lease::try_hold(db, lease).await? else { return Ok(()) };
+    let query = sqlx::query("UPDATE bisect_jobs SET strip = $2 WHERE id = $1").bind(lease.job().0);
+    tx.execute(query.bind(sqlx::types::Json(strip))).await?;
+    tx.commit().await
+}
+
 /// What is known of the range of a job; `None` before its worker has read it.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use super::{
     lanes::{Lanes, Slot},
     log,
     patience::Patience,
-    persist::{Unwritten, persist},
+    persist::{LAST_TRY, Unwritten, persist},
     subjects::Subjects,
 };
 use crate::{
@@ -103,7 +103,10 @@ impl Conductor<'_> {
             .map(|flight| InFlight { commit: flight.commit, purpose: flight.purpose })
             .collect();
         match next(self.question, &runs, &going, self.wanted) {
-            Step::Done(conclusion) => Ok(Some(conclusion)),
+            Step::Done(conclusion) => {
+                self.note_range(&runs).await;
+                Ok(Some(conclusion))
+            }
             Step::Go { start, stop, progress, prepare_proof, only_proof } => {
                 for useless in stop {
                     self.stop(&useless);
@@ -210,6 +213,15 @@ impl Conductor<'_> {
             });
         }
         Ok(wanted.len())
+    }
+
+    /// What the last answers made of the range, for people: no reason to keep a result back.
+    async fn note_range(&self, runs: &[Run]) {
+        let strip = strip(self.question, runs);
+        let told = db::jobs::note_range(&self.runner.db, self.lease, &strip);
+        if !matches!(tokio::time::timeout(LAST_TRY, told).await, Ok(Ok(()))) {
+            tracing::debug!(job.id = %self.lease.job(), "what is left of the range was not noted");
+        }
     }
 
     /// What is told of the search with the next start.

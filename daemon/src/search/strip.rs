@@ -19,14 +19,19 @@ pub const MOST_PIECES: usize = 400;
 pub fn strip(question: &Question, runs: &[Run]) -> Strip {
     let record = Record::new(question, runs);
     let candidates = narrow::candidates(&question.graph, &record);
-    let mark = |node: usize| {
-        let commit = question.graph.commits()[node];
-        match (candidates.inside[node], candidates.cleared[node]) {
-            (true, _) if question.skips(commit) || record.verdict(commit) == Some(Verdict::Skip) => StripMark::Skipped,
-            (true, _) => StripMark::Candidate,
-            (false, true) => StripMark::Good,
-            (false, false) => StripMark::Bad,
+    let mut skipped = vec![false; question.graph.len()];
+    let never = question.skip.iter().filter(|commit| question.skips(**commit)).filter_map(|it| question.graph.node(it));
+    for node in narrow::with_verdict(&question.graph, &record, Verdict::Skip).into_iter().chain(never) {
+        // A range to be skipped may go beyond the one that is searched.
+        if let Some(skipped) = skipped.get_mut(node as usize) {
+            *skipped = true;
         }
+    }
+    let mark = |node: usize| match (candidates.inside[node], candidates.cleared[node]) {
+        (true, _) if skipped[node] => StripMark::Skipped,
+        (true, _) => StripMark::Candidate,
+        (false, true) => StripMark::Good,
+        (false, false) => StripMark::Bad,
     };
     let marks = (0..question.graph.len()).rev().map(|node| (mark(node), 1));
     Strip { pieces: fewer(joined(marks), MOST_PIECES) }

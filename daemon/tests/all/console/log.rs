@@ -231,6 +231,7 @@ async fn what_is_stored_and_told_at_once_comes_once() {
     // What comes now both read by themselves, or hear of from the hub.
     printing.print(3).await;
     assert_eq!(numbers(&mut late, 4).await, [0, 1, 2, 3]);
+    assert!(tokio::time::timeout(Duration::from_millis(300), late.next()).await.is_err(), "nothing more came");
     let stopping = CancellationToken::new();
     let hub = tokio::spawn(tail.clone().run(stopping.clone()));
     assert_eq!(numbers(&mut early, 3).await, [1, 2, 3]);
