@@ -4,7 +4,7 @@ use bisect_tui::{
     cli::Cli,
     feed::{Clocks, Session},
     once::{self, OnceError},
-    plan::{self, Plan},
+    plan::{self, Colours, Plan},
     terminal,
 };
 use clap::Parser;
@@ -26,6 +26,8 @@ fn main() -> ExitCode {
     if cli.once.is_none() && !terminal::is_there() {
         return fail(USAGE, &"standard output is no terminal; scripts use --once (`--help` has an example)");
     }
+    // crossterm heeds NO_COLOR by itself, also where --color says otherwise.
+    crossterm::style::force_color_output(plan.look.colours != Colours::None);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &error),

@@ -81,11 +81,6 @@ fn make(cli: &Cli, settings: Settings, variable: Variable<'_>) -> Result<Plan, P
         look: look(cli, settings.utc, variable),
     };
     if let Some(path) = &cli.socket {
-        if path.as_os_str().is_empty() {
-            return Err(PlanError::Host(
-                "--socket: the path is empty; bisectd's is /run/bisectd/admin.sock".to_owned(),
-            ));
-        }
         plan.put_first(Server {
             name: path.display().to_string(),
             address: Address::Socket(path.clone()),
@@ -200,7 +195,7 @@ mod tests {
     #[test]
     fn there_must_be_a_server() {
         assert!(plan(&[], Settings::default()).unwrap_err().contains("name a server"));
-        assert!(plan(&["--socket", ""], Settings::default()).unwrap_err().contains("the path is empty"));
+        assert!(Cli::try_parse_from(["bisect-tui", "--socket", ""]).is_err());
         assert!(plan(&["--", "-oProxyCommand=x"], Settings::default()).unwrap_err().contains("option of ssh"));
     }
 

@@ -201,6 +201,24 @@ fn not_found(evidence: &Evidence<'_>, said: &str) -> Mistake {
     ))
 }
 
+// What `bisectd dial-stdio` ends with (sysexits.h).
+const DIAL_NOT_A_SOCKET: i32 = 65;
+const DIAL_NO_SOCKET: i32 = 66;
+const DIAL_NOT_RUNNING: i32 = 69;
+const DIAL_FORBIDDEN: i32 = 77;
+
+fn forbidden(name: &str, line: &str) -> Mistake {
+    Mistake::for_good(format!("the admin socket on {name} is closed to your login there: {line}"))
+}
+
+fn not_running(name: &str, line: &str) -> Mistake {
+    Mistake::passing(format!("bisectd is not running on {name}: {line}"))
+}
+
+fn no_socket(name: &str, line: &str) -> Mistake {
+    Mistake::passing(format!("there is no admin socket on {name} (is bisectd running?): {line}"))
+}
+
 /// What the remote command said; most of all `bisectd dial-stdio`.
 fn of_remote(evidence: &Evidence<'_>, said: &str) -> Option<Mistake> {
     let name = &evidence.server.name;
@@ -209,16 +227,23 @@ fn of_remote(evidence: &Evidence<'_>, said: &str) -> Option<Mistake> {
     if small.contains("command not found") || small.contains("executable file not found") {
         return Some(not_found(evidence, said));
     }
+    match evidence.code {
+        Some(DIAL_FORBIDDEN) => return Some(forbidden(name, line)),
+        Some(DIAL_NOT_RUNNING) => return Some(not_running(name, line)),
+        Some(DIAL_NO_SOCKET) => return Some(no_socket(name, line)),
+        Some(DIAL_NOT_A_SOCKET) => return Some(Mistake::for_good(format!("on {name}: {line}"))),
+        _ => {}
+    }
     let socket = small.contains("socket") || small.contains(".sock");
     if socket && (small.contains("permission denied") || small.contains("may not") || small.contains("forbidden")) {
-        return Some(Mistake::for_good(format!("the admin socket on {name} is closed to your login there: {line}")));
+        return Some(forbidden(name, line));
     }
     if socket && small.contains("refused") {
-        return Some(Mistake::passing(format!("bisectd is not running on {name}: {line}")));
+        return Some(not_running(name, line));
     }
     if socket && ["no such file", "there is no", "not there", "does not exist"].iter().any(|word| small.contains(word))
     {
-        return Some(Mistake::passing(format!("there is no admin socket on {name} (is bisectd running?): {line}")));
+        return Some(no_socket(name, line));
     }
     if small.contains("unrecognized subcommand") || small.contains("unexpected argument") {
         return Some(Mistake::for_good(format!("bisectd on {name} is too old for this console, upgrade it: {line}")));
@@ -254,10 +279,10 @@ fn sample(first: &[u8]) -> String {
 
 /// The last line that says something: not ssh's farewell, and not the second half of a longer message.
 fn last_line(said: &str) -> Option<&str> {
-    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let telling =
         |line: &&str| !line.starts_with("Shared connection to") && !line.starts_with("Warning: Permanently added");
-    lines.filter(telling).next_back().map(|line| line.strip_prefix("error: ").unwrap_or(line))
+    lines.rfind(telling).map(|line| line.strip_prefix("error: ").unwrap_or(line))
 }
 
 /// As `known_hosts` and `ssh-keygen -R` have it.

@@ -81,11 +81,10 @@ pub(super) async fn run(client: Client, teller: Teller, place: Place) {
             Err(error) => {
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 // A lost connection is told as such, by the link.
-                let text = Some(format!("the log of job {}: {error}", place.of.job));
-                if !matches!(error, Error::Lost { .. }) && text != complaint {
-                    complaint.clone_from(&text);
-                    let said = Message::Said(Err(text.unwrap_or_default()));
-                    if teller.send(Some(place.subscription), said).await.is_err() {
+                let text = format!("the log of job {}: {error}", place.of.job);
+                if !matches!(error, Error::Lost { .. }) && complaint.as_ref() != Some(&text) {
+                    complaint = Some(text.clone());
+                    if teller.send(Some(place.subscription), Message::Said(Err(text))).await.is_err() {
                         return;
                     }
                 }

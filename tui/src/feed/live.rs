@@ -38,7 +38,7 @@ pub(super) async fn run(feeder: &mut Feeder, mut session: Session) -> Result<End
     let silence = feeder.clocks.silence;
     let mut heard = Instant::now();
     let ended = loop {
-        let due = live.next_due().unwrap_or(heard + silence);
+        let due = live.next_due();
         tokio::select! {
             biased;
             order = feeder.orders.recv() => match order.ok_or(Gone)? {
@@ -65,7 +65,7 @@ pub(super) async fn run(feeder: &mut Feeder, mut session: Session) -> Result<End
                 Ok(fetched) => live.fetched(fetched).await?,
                 Err(error) => live.failed_task(&error).await?,
             },
-            () = sleep_until(due) => live.start_due(),
+            () = at(due) => live.start_due(),
             () = sleep_until(heard + silence) => match timeout(GRACE, session.events.next()).await {
                 Ok(Ok(Some(event))) => {
                     heard = Instant::now();
@@ -76,6 +76,13 @@ pub(super) async fn run(feeder: &mut Feeder, mut session: Session) -> Result<End
         }
     };
     live.end(ended, session).await
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 enum Ended {

@@ -78,6 +78,30 @@ const CHANGED: &str = "@@@@@@@@@@@@\r\n@    WARNING: REMOTE HOST IDENTIFICATION 
 )]
 #[case(3, "error: /run/bisectd/admin.sock: Connection refused\n", "bisectd is not running on bot", false)]
 #[case(3, "error: there is no socket /run/bisectd/admin.sock\n", "there is no admin socket on bot", false)]
+#[case(
+    77,
+    "error: /run/bisectd/admin.sock may not be used by this user: it belongs to group bisect\n",
+    "closed to your login there: /run",
+    true
+)]
+#[case(
+    69,
+    "error: nobody answers on /run/bisectd/admin.sock: the daemon is not running\n",
+    "bisectd is not running on bot: nobody",
+    false
+)]
+#[case(
+    66,
+    "error: there is no socket at /run/bisectd/admin.sock: `bisectd serve` has never run here\n",
+    "no admin socket on bot",
+    false
+)]
+#[case(
+    65,
+    "error: /etc/passwd is not a socket; name the one of `bisectd serve`\n",
+    "on bot: /etc/passwd is not a socket",
+    true
+)]
 #[case(2, "error: unrecognized subcommand 'dial-stdio'\n", "too old", true)]
 #[case(
     1,
