@@ -123,8 +123,8 @@ async fn a_server_lets_go_of_commits_that_an_ended_job_left_pinned() {
     one.stop().await;
     // What a worker leaves that lost its job, or was killed. The other one waits for a machine that is not here.
     let mirrors = world.path("one").join("mirrors");
-    let entries = std::fs::read_dir(mirrors).unwrap().map(|entry| entry.unwrap().path());
-    let mirror = entries.filter(|path| path.extension().is_some_and(|end| end == "git")).next().unwrap();
+    let mut entries = std::fs::read_dir(mirrors).unwrap().map(|entry| entry.unwrap().path());
+    let mirror = entries.find(|path| path.extension().is_some_and(|end| end == "git")).unwrap();
     let git = |args: &[&str]| {
         let output = std::process::Command::new("git").arg("-C").arg(&mirror).args(args).output().unwrap();
         assert!(output.status.success(), "{output:?}");

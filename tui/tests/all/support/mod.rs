@@ -4,5 +4,4 @@ pub mod daemon;
 pub mod listener;
 pub mod samples;
 pub mod sshd;
-pub mod tmux;
 pub mod wire;
