@@ -269,11 +269,13 @@ fn is_http2(first: &[u8]) -> bool {
     first.len() >= 9 && first[0] == 0 && first[3] == 4 && first[5..9] == [0; 4]
 }
 
+/// The first line that says something.
 fn sample(first: &[u8]) -> String {
-    let text = plain::line(&String::from_utf8_lossy(first).replace('\u{fffd}', ""));
-    match text.char_indices().nth(80) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
+    let text = plain::text(&String::from_utf8_lossy(first).replace('\u{fffd}', ""));
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("(nothing that can be shown)");
+    match line.char_indices().nth(80) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
     }
 }
 
