@@ -99,7 +99,8 @@ impl<S: Screen> Console<S> {
         }
         self.give_terminal().await;
         let farewell = writeln!(io::stdout(), "Connecting to {}; Ctrl-C goes back.", self.server.name);
-        let opened = tokio::select! {
+        let mut opened = tokio::select! {
+            biased;
             opened = Session::open(&self.server, true, &self.clocks) => Some(opened),
             heard = self.signals.ending() => {
                 // Ctrl-C is for ssh; anything else is for us.
@@ -109,6 +110,10 @@ impl<S: Screen> Console<S> {
                 None
             }
         };
+        // The same Ctrl-C that ended ssh is told to us a little later.
+        if self.signals.was_interrupted() {
+            opened = None;
+        }
         self.take_terminal();
         if farewell.is_err() {
             self.end = Some(super::End::TerminalLost);

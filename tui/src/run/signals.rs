@@ -1,5 +1,6 @@
 //! Signals, as events of the main loop.
 
+use futures::FutureExt;
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -41,6 +42,15 @@ impl Signals {
                 return number;
             }
         }
+    }
+
+    /// Whether somebody pressed Ctrl-C since this was asked last.
+    pub(super) fn was_interrupted(&mut self) -> bool {
+        let mut found = false;
+        while self.interrupt.recv().now_or_never().flatten().is_some() {
+            found = true;
+        }
+        found
     }
 
     /// Safe to cancel.

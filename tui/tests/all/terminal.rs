@@ -96,7 +96,10 @@ async fn a_terminal_that_goes_away_ends_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_terminal_that_goes_away_without_a_signal_ends_it_too() {
     let daemon = Daemon::start(World::new());
-    let pty = nix::pty::openpty(None, None).unwrap();
+    let size = nix::pty::Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = nix::pty::openpty(Some(&size), None).unwrap();
+    // The console itself must not hold the other end.
+    nix::fcntl::fcntl(&pty.master, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).unwrap();
     let mut console = Command::new(std::env::current_exe().unwrap())
         .args(fake::ARGUMENTS)
         .env(fake::SOCKET, &daemon.socket)

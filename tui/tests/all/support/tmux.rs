@@ -75,9 +75,9 @@ impl Tmux {
     /// The terminal is as a shell has it.
     pub fn is_restored(&self) {
         assert_eq!(self.flags(), "001", "{}", self.screen());
-        self.line("stty -a | tr ' ' '\\n' | grep -xE -- '-?(icanon|echo|isig|opost)' | tr '\\n' ' '; echo CHECKED");
-        let screen = self.wait_for("opost CHECKED");
-        assert!(screen.contains("isig icanon echo opost CHECKED"), "{screen}");
+        self.line("stty -a | tr ' ' '\\n' | grep -xE -- '-?(icanon|echo|isig|opost)' | tr '\\n' ' '; echo CHECK''ED");
+        let screen = self.wait_for(" CHECKED");
+        assert!(screen.contains("opost isig icanon echo CHECKED"), "{screen}");
     }
 
     /// The terminal goes away.
