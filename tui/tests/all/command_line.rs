@@ -75,7 +75,11 @@ fn configurations() {
     };
     let wrong = with("utc = true\n\n[hosts.bot]\nadress = \"bot\"\n");
     assert_eq!(wrong.code, 2);
-    assert!(wrong.err.contains("config.toml:4: `hosts.bot.adress`: no such key; did you mean `hosts.bot.address`?"), "{}", wrong.err);
+    assert!(
+        wrong.err.contains("config.toml:4: `hosts.bot.adress`: no such key; did you mean `hosts.bot.address`?"),
+        "{}",
+        wrong.err
+    );
     let none = with("[hosts.here]\nsocket = \"/nonexistent/admin.sock\"\n");
     assert_eq!(none.code, 3, "{}", none.err);
     assert!(none.err.contains("there is no socket /nonexistent/admin.sock"), "{}", none.err);
@@ -100,7 +104,8 @@ async fn a_socket_of_another_group() {
     }
     let daemon = Daemon::start(World::new());
     let folder = daemon.socket.parent().unwrap();
-    let mode = |path: &Path, mode| std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    let mode =
+        |path: &Path, mode| std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     mode(folder, 0o755);
     mode(&daemon.socket, 0o660);
     // The program is below root's home: somebody else may not even look there.
@@ -109,14 +114,17 @@ async fn a_socket_of_another_group() {
     let mut command = Command::new(program);
     std::os::unix::process::CommandExt::uid(&mut command, 65_534);
     std::os::unix::process::CommandExt::gid(&mut command, 65_534);
-    let ran = command.current_dir("/").env("HOME", "/").arg("--socket").arg(&daemon.socket).args(["--once", "jobs"]).output();
+    let ran =
+        command.current_dir("/").env("HOME", "/").arg("--socket").arg(&daemon.socket).args(["--once", "jobs"]).output();
     let ran = ran.unwrap();
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(said.contains("it is for members of group `root`"), "{said}");
     assert_eq!(ran.status.code(), Some(3));
     mode(folder, 0o700);
     let ran = command.output();
-    assert!(ran.is_err() || String::from_utf8_lossy(&ran.unwrap().stderr).contains("a folder above it is closed to you"));
+    assert!(
+        ran.is_err() || String::from_utf8_lossy(&ran.unwrap().stderr).contains("a folder above it is closed to you")
+    );
 }
 
 #[test]

@@ -57,10 +57,15 @@ impl Tmux {
 
     /// Waits until it is shown.
     pub fn wait_for(&self, text: &str) -> String {
+        self.wait_for_times(text, 1)
+    }
+
+    /// Waits until it is shown so often.
+    pub fn wait_for_times(&self, text: &str, times: usize) -> String {
         let until = Instant::now() + LIMIT;
         loop {
             let screen = self.screen();
-            if screen.contains(text) {
+            if screen.matches(text).count() >= times {
                 return screen;
             }
             assert!(Instant::now() < until, "`{text}` is not shown:\n{screen}");
