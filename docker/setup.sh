@@ -101,6 +101,9 @@ wanted_for_tests() {
   command -v pgbouncer >/dev/null || printf 'pgbouncer\tthe pooler that the tests put before PostgreSQL\n'
   command -v chromium >/dev/null || printf "chromium\tthe browser in which the tests use the playground's pages\n"
   command -v chromedriver >/dev/null || printf 'chromium-driver\tthrough which the tests steer that browser\n'
+  [[ -x /usr/sbin/sshd ]] || printf 'openssh-server\tthrough which the tests reach the admin socket, on ports of their own\n'
+  command -v ssh >/dev/null || printf "openssh-client\tthe console's way to a server\n"
+  command -v tmux >/dev/null || printf 'tmux\tthe terminal in which the tests use the console\n'
 }
 
 install_packages() {
@@ -113,6 +116,10 @@ install_packages() {
   done <<<"$wanted"
   [[ $check_only == no ]] || return 0
   install_for "for the reasons above" "${packages[@]}"
+  if [[ $wanted == *openssh-server* && -d /run/systemd/system ]]; then
+    say "turning off the SSH service on port 22 that came with openssh-server: nobody asked for it"
+    systemctl disable --now ssh.service ssh.socket >/dev/null 2>&1 || true
+  fi
   # From Debian 13 on, the client is a package of its own.
   command -v docker >/dev/null || install_for "the client of Docker" docker-cli
 }

@@ -41,6 +41,8 @@ pub enum Change {
     Inbox,
     /// Replies wait, or will be due after this long.
     Outbox(Duration),
+    /// An instance was asked for something.
+    Instances,
     /// Changes may have been missed: look at everything once.
     Resync,
 }
@@ -146,6 +148,7 @@ fn understand(notification: &Notification) -> Option<Change> {
     let channel = Channel::ALL.into_iter().find(|channel| channel.name() == notification.channel)?;
     match channel {
         Channel::Inbox => Some(Change::Inbox),
+        Channel::Instances => Some(Change::Instances),
         Channel::Outbox => {
             let due = if notification.payload.is_empty() { 0 } else { notification.payload.parse().ok()? };
             Some(Change::Outbox(Duration::from_millis(due)))
@@ -171,6 +174,7 @@ mod tests {
         let change = Change::Job { id: JobId(17), seq: 3, kind: JobEventKind::Released };
         assert_eq!(heard("bisect_jobs", "17 3 released"), Some(change));
         assert_eq!(heard("bisect_inbox", ""), Some(Change::Inbox));
+        assert_eq!(heard("bisect_instances", ""), Some(Change::Instances));
         assert_eq!(heard("bisect_outbox", ""), Some(Change::Outbox(Duration::ZERO)));
         assert_eq!(heard("bisect_outbox", "1500"), Some(Change::Outbox(Duration::from_millis(1500))));
         let odd =

@@ -9,9 +9,11 @@
 //! messages and `.env.example` are made from it. Secrets are never printed.
 
 mod names;
+mod place;
 mod value;
 mod variables;
 
+pub use place::sockets_to_dial;
 pub use value::ConfigError;
 pub use variables::{VARIABLES, Variable, render_env_example};
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Where mirrors, lanes and the private database live.
     pub data_dir: PathBuf,
+    /// Where the console's socket is, or will be.
+    pub admin_socket: PathBuf,
     /// The image of the checkout containers, and of the command where none is named.
     pub runner_image: String,
     /// How many jobs this process runs at once.
@@ -127,6 +131,7 @@ impl Config {
     fn check(values: &Values) -> Result<Self, ConfigError> {
         let database_url = values.postgres_url("DATABASE_URL")?;
         let database_direct_url = values.postgres_url("DATABASE_DIRECT_URL")?.or_else(|| database_url.clone());
+        let data_dir = absolute(values.text("DATA_DIR").map_or_else(place::default_data_dir, PathBuf::from));
         Ok(Self {
             database_url,
             database_direct_url,
@@ -138,7 +143,10 @@ impl Config {
             base_url: values.text("BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
             webhook_secret: values.text("GITHUB_WEBHOOK_SECRET").map(SecretString::from),
             trusted_proxies: values.networks("TRUSTED_PROXIES")?,
-            data_dir: absolute(values.text("DATA_DIR").map_or_else(default_data_dir, PathBuf::from)),
+            admin_socket: values
+                .text("ADMIN_SOCKET")
+                .map_or_else(|| place::socket_to_serve(&data_dir), |path| absolute(path.into())),
+            data_dir,
             runner_image: values.text_or_default("DOCKER_RUNNER_IMAGE"),
             max_concurrent_jobs: values.count("MAX_CONCURRENT_JOBS", 4)?,
             max_concurrent_probes: values.count("MAX_CONCURRENT_PROBES", processors())?,
@@ -203,17 +211,6 @@ fn warn_of_slips(environment: &BTreeMap<String, String>) {
             tracing::warn!(variable.name = %name, variable.meant = %known, "a variable of the environment has no effect; was another one meant?");
         }
     }
-}
-
-/// `/var/lib/bisect-bot` for root and wherever it can be written, else the user's data folder.
-fn default_data_dir() -> PathBuf {
-    let system = PathBuf::from("/var/lib/bisect-bot");
-    let writable = nix::unistd::access(&system, nix::unistd::AccessFlags::W_OK).is_ok();
-    if writable || nix::unistd::geteuid().is_root() {
-        return system;
-    }
-    use etcetera::BaseStrategy;
-    etcetera::choose_base_strategy().map_or(system, |base| base.data_dir().join("bisect-bot"))
 }
 
 /// Git, Docker and PostgreSQL stand in folders of their own when they read a path below it.

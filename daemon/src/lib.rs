@@ -4,11 +4,14 @@
 //! `sandbox` do I/O and never know each other; `queue`, `runner`, `changes` and `worker` combine
 //! those; `webhook`, `web` and `cli` call them.
 
+pub mod actions;
+pub mod admin;
 pub mod changes;
 pub mod cli;
 pub mod command;
 pub mod config;
 pub mod db;
+pub mod feed;
 #[cfg(test)]
 mod fuzz;
 pub mod git;
@@ -21,6 +24,7 @@ pub mod report;
 pub mod runner;
 pub mod sandbox;
 pub mod search;
+pub mod tail;
 pub mod telemetry;
 pub mod web;
 pub mod webhook;

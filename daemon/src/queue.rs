@@ -15,7 +15,7 @@ pub use reclaim::Reclaimed;
 
 pub use crate::db::{
     Lease, LeaseError,
-    instances::InstanceRow,
+    instances::{InstanceRow, Means},
     jobs::{End, JobRow, NewJob, Origin, Outcome},
 };
 
@@ -90,6 +90,12 @@ impl Queue {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.db
+    }
+
+    /// This process, under whose name it works.
+    #[must_use]
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
     }
 
     /// The clocks it goes by.

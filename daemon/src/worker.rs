@@ -164,7 +164,7 @@ async fn woken(subscription: &mut Subscription) {
                 | JobEventKind::Failed
                 | JobEventKind::Cancelled => return,
             },
-            Change::Inbox | Change::Outbox(_) => {}
+            Change::Inbox | Change::Outbox(_) | Change::Instances => {}
         }
     }
 }

@@ -42,6 +42,16 @@ pub const VERSION_HEADER: &str = "bisect-admin-api";
 /// as the very first bytes only; HTTP follows.
 pub const OPERATOR_PREAMBLE: &str = "BISECT-OPERATOR ";
 
+/// Exit statuses of `bisectd dial-stdio`, after sysexits(3), for whoever starts it: ssh passes them on, and has 255 for
+/// itself. What is there is no socket (EX_DATAERR),
+pub const DIAL_NOT_A_SOCKET: u8 = 65;
+/// there is none (EX_NOINPUT),
+pub const DIAL_NO_SOCKET: u8 = 66;
+/// the daemon does not run (EX_UNAVAILABLE),
+pub const DIAL_NOT_RUNNING: u8 = 69;
+/// or the user may not use it (EX_NOPERM).
+pub const DIAL_FORBIDDEN: u8 = 77;
+
 /// The longest name of an operator, in bytes. It is made of letters, digits and `.`, `_`, `-`, `@`, `+`.
 pub const LONGEST_OPERATOR: usize = 64;
 

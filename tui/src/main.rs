@@ -54,9 +54,9 @@ async fn console(plan: Plan) -> ExitCode {
         Ok(session) => session,
         Err(mistake) => return fail(NO_CONNECTION, &mistake),
     };
-    // The views are of the other branch: `run::run(plan, session, state)` with its `State` as a `run::Screen`.
+    // `run::run(plan, session, screen)` goes on from here, once there is something to show.
     session.close();
-    fail(1, &"connected; this build has no views yet")
+    fail(1, &"connected, but this version has no views yet; `--once jobs` and its like print what there is")
 }
 
 /// Says why on standard error.

@@ -25,6 +25,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Look at the database schema, or change its version.
     Migrate(MigrateArgs),
+    /// Join standard input and output to the console's socket: what `bisect-tui` runs over ssh.
+    DialStdio(DialArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -159,6 +161,39 @@ pub struct ServeArgs {
     /// This is the only server: use the private PostgreSQL although GITHUB_APP_ID is set.
     #[arg(long)]
     pub local: bool,
+}
+
+const DIAL_HELP: &str = "\
+The console (`bisect-tui HOST`) runs this by `ssh -T HOST bisectd dial-stdio` and speaks HTTP through it,
+to the socket that `bisectd serve` makes (ADMIN_SOCKET). Who may use the socket may do everything the
+console can: its file belongs to the daemon's user and group, mode 0660.
+
+Examples:
+  A key that may do this and nothing else, whose actions stand under a name of its own in the audit,
+  also where operators share a login (one line of ~/.ssh/authorized_keys):
+      restrict,command=\"bisectd dial-stdio --as ada\" ssh-ed25519 AAAA… ada@laptop
+
+  Which jobs run? Without a console:
+      curl --unix-socket /run/bisectd/admin.sock 'http://bisectd/v1/jobs?status=running'
+
+Exit status:
+  0    either end is done
+  2    wrong usage
+  65   what is there is no socket
+  66   there is no socket
+  69   nobody answers on it: the daemon is not running
+  77   this user may not use it; the message says which group may";
+
+/// Arguments of `bisectd dial-stdio`.
+#[derive(Debug, Args)]
+#[command(after_long_help = DIAL_HELP, after_help = "`bisectd dial-stdio --help` shows examples and exit codes.")]
+pub struct DialArgs {
+    /// The operator's name for the audit [default: the user that runs this].
+    #[arg(long, value_name = "NAME")]
+    pub r#as: Option<String>,
+    /// The socket [default: ADMIN_SOCKET, else /run/bisectd/admin.sock or admin.sock in DATA_DIR].
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
 }
 
 /// Arguments of `bisectd migrate`.

@@ -39,7 +39,7 @@ pub(super) async fn run(args: BisectArgs, config: &Config) -> Result<Exit, Refus
         match exit {
             Exit::Infrastructure => print(&(json::bare(ResultKind::Infrastructure).to_string() + "\n"))?,
             Exit::Interrupted => print(&(json::bare(ResultKind::Cancelled).to_string() + "\n"))?,
-            Exit::Done | Exit::Without | Exit::Usage => {}
+            _ => {}
         }
     }
     answer
@@ -59,7 +59,7 @@ async fn bisect(args: &BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     };
     let early = || interrupted("stopped before the job was queued");
     let storage = storage.map_err(|refusal| if signals.asked.is_cancelled() { early() } else { refusal })?;
-    let services = Services::start(config, storage, docker, None).await?;
+    let services = Services::start(config, storage, docker, None, None).await?;
     let answer = if signals.asked.is_cancelled() {
         Err(early())
     } else {

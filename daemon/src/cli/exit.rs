@@ -1,6 +1,6 @@
 //! The exit codes of the contract (design.md 2.1), and errors that know theirs.
 
-use bisect_shared::ResultKind;
+use bisect_shared::{ResultKind, admin};
 use std::{fmt::Display, process::ExitCode};
 
 /// How the program ended.
@@ -14,6 +14,14 @@ pub enum Exit {
     Usage,
     /// 3: Docker, database or git.
     Infrastructure,
+    /// 65, of `dial-stdio`: what is there is no socket.
+    NotASocket,
+    /// 66, of `dial-stdio`: there is no socket.
+    NoSocket,
+    /// 69, of `dial-stdio`: the daemon does not run.
+    NotRunning,
+    /// 77, of `dial-stdio`: this user may not use the socket.
+    Forbidden,
     /// 130: cancelled or interrupted.
     Interrupted,
 }
@@ -25,6 +33,10 @@ impl From<Exit> for ExitCode {
             Exit::Without => 1,
             Exit::Usage => 2,
             Exit::Infrastructure => 3,
+            Exit::NotASocket => admin::DIAL_NOT_A_SOCKET,
+            Exit::NoSocket => admin::DIAL_NO_SOCKET,
+            Exit::NotRunning => admin::DIAL_NOT_RUNNING,
+            Exit::Forbidden => admin::DIAL_FORBIDDEN,
             Exit::Interrupted => 130,
         })
     }

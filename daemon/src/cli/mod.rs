@@ -2,10 +2,13 @@
 
 mod args;
 mod bisect;
+mod console;
+mod dial;
 mod exit;
 mod instance;
 mod leave;
 mod migrate;
+mod pulse;
 mod request;
 mod serve;
 mod services;
@@ -56,6 +59,7 @@ fn run(cli: Cli) -> Result<Exit, Refusal> {
         }
         Command::Bisect(args) => asynchronous(bisect::run(*args, &configuration(cli.env_file.as_deref())?)),
         Command::Serve(args) => asynchronous(serve::run(&args, configuration(cli.env_file.as_deref())?)),
+        Command::DialStdio(args) => dial::run(&args, cli.env_file.as_deref()),
         Command::Migrate(args) => asynchronous(migrate::run(&args, &configuration(cli.env_file.as_deref())?)),
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Exit, Refusal,
     args::ServeArgs,
+    console::Console,
     services,
     services::{Services, Storage},
     signals::Signals,
@@ -10,6 +11,7 @@ use super::{
     watch::Show,
 };
 use crate::{
+    admin::Socket,
     changes::{Change, Changes},
     config::Config,
     db::{
@@ -50,6 +52,8 @@ const UPKEEP: Duration = Duration::from_secs(60);
 const DEAF_POLL: Duration = Duration::from_secs(2);
 /// How often the counts of ended jobs are added up, by one server for all.
 const TOTALS: Duration = Duration::from_mins(10);
+/// How often the mirrors are looked through for commits of jobs that have ended elsewhere.
+const PINS: Duration = Duration::from_mins(10);
 /// How long the last words to the database may take, once the grace is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -69,6 +73,7 @@ pub(super) async fn run(args: &ServeArgs, config: Config) -> Result<Exit, Refusa
     let signals = Signals::listen().map_err(Refusal::infrastructure)?;
     check(args, &config)?;
     let _alone = ServeLock::acquire(&config.data_dir).map_err(Refusal::usage)?;
+    let socket = Socket::claim(&config.admin_socket).await.map_err(Refusal::usage)?;
     let docker = Arc::new(services::docker_for_any(&config)?);
     let (storage, settings) = tokio::select! {
         opened = Storage::open_for_serving(&config, Steps::new(Show::Lines)) => opened?,
@@ -91,8 +96,8 @@ pub(super) async fn run(args: &ServeArgs, config: Config) -> Result<Exit, Refusa
     };
     let credentials = github.as_ref().map(|(_, credentials)| credentials.clone());
     let sandbox = Some(Arc::clone(&docker) as Arc<dyn Sandbox>);
-    let services = Services::start(&config, storage, sandbox, credentials).await?;
-    let answer = serve(&config, &services, docker, changes, github, signals).await;
+    let services = Services::start(&config, storage, sandbox, credentials, Some(changes.clone())).await?;
+    let answer = serve(&config, &services, docker, changes, (github, socket), signals).await;
     if let Some(listening) = listening {
         listening.abort();
     }
@@ -163,7 +168,7 @@ async fn serve(
     services: &Services,
     docker: Arc<DockerSandbox>,
     changes: Changes,
-    github: OnGithub,
+    (github, socket): (OnGithub, Socket),
     signals: Signals,
 ) -> Result<Exit, Refusal> {
     let runner = services.runner.clone();
@@ -184,6 +189,13 @@ async fn serve(
     let rocket = rocket.ignite().await.map_err(|e| Refusal::usage(Problem(e)))?;
     let shutdown = rocket.shutdown();
     let mut http = tokio::spawn(rocket.launch());
+    let console = Console::start(
+        config,
+        &service.queue,
+        &service.changes,
+        github.as_ref().map(|(github, _)| github.clone()),
+        socket,
+    );
 
     let (mut tasks, mut replies) = (JoinSet::new(), JoinSet::new());
     spawn_tasks(&service, services, exporter, addresses, &mut tasks);
@@ -223,6 +235,8 @@ async fn serve(
         let _ = timeout(LAST_WORDS, services::give_back(&service.db, &services.runner.instance)).await;
     }
     tasks.shutdown().await;
+    // Until here the console saw how it went.
+    console.stop().await;
     match early {
         Some(ended) => Err(Refusal::infrastructure(match ended {
             Ok(Ok(_)) => "the HTTP server ended by itself".to_owned(),
@@ -255,6 +269,13 @@ fn spawn_tasks(
         }
     });
     tasks.spawn(add_up(service.db.clone(), services.runner.instance.clone()));
+    let runner = services.runner.clone();
+    tasks.spawn(async move {
+        loop {
+            runner.unpin_ended().await;
+            tokio::time::sleep(PINS).await;
+        }
+    });
 }
 
 async fn add_up(db: Database, instance: InstanceId) {
@@ -352,7 +373,7 @@ async fn wake(changes: Changes, inbox: Arc<Notify>, outbox: Arc<Notify>, stoppin
                     inbox.notify_one();
                     outbox.notify_one();
                 }
-                Change::Job { .. } => {}
+                Change::Job { .. } | Change::Instances => {}
             },
             () = timer => {
                 due = due.filter(|at| *at > Instant::now());

@@ -3,6 +3,7 @@
 use super::{
     Refusal,
     instance::{self, Instance, affinity},
+    pulse,
     request::unwritable,
     steps::Steps,
 };
@@ -109,17 +110,21 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Makes a runner on the database. From here on there are files of this process in `DATA_DIR`.
+    /// Makes a runner on the database. From here on there are files of this process in `DATA_DIR`. Without `changes` it
+    /// runs what it is told, and takes no jobs of others.
     pub(super) async fn start(
         config: &Config,
         storage: Storage,
         docker: Option<Arc<dyn Sandbox>>,
         github: Option<GithubCredentials>,
+        changes: Option<Changes>,
     ) -> Result<Self, Refusal> {
         match Self::files(config) {
             Ok((instance, mirrors)) => {
                 let Storage { db, postgres } = storage;
+                let means = pulse::means(config, changes.is_some());
                 let runner = Runner {
+                    changes: changes.unwrap_or_else(Changes::silent),
                     queue: Queue::new(db.clone(), instance.id.clone(), config.clocks, affinity(&config.data_dir)),
                     db,
                     clocks: config.clocks,
@@ -132,7 +137,7 @@ impl Services {
                     slots: Arc::new(Semaphore::new(config.max_concurrent_probes as usize)),
                 };
                 // Before it has any lane: of whom the database knows nothing, the lanes are swept.
-                let row = match runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
+                let row = match runner.queue.heartbeat_instance(means).await {
                     Ok(row) => row,
                     Err(error) => {
                         stop_postgres(postgres).await;
@@ -140,7 +145,7 @@ impl Services {
                     }
                 };
                 let (drain, draining) = watch::channel(row.drain_requested_by.is_some());
-                let beating = tokio::spawn(beat(runner.clone(), config.clone(), drain));
+                let beating = tokio::spawn(pulse::beat(runner.clone(), config.clone(), means, drain));
                 Ok(Self { runner, draining, instance, postgres, beating })
             }
             Err(error) => {
@@ -173,26 +178,11 @@ impl Services {
 
 /// Removes what dead processes left here, and forgets them. While one still has a job, that it is
 /// dead must be known: see [`instance::forget`].
-async fn sweep(runner: &Runner, config: &Config) {
+pub(super) async fn sweep(runner: &Runner, config: &Config) {
     runner.sweep(|id| instance::fate(&config.data_dir, id)).await;
     for dead in instance::dead(&config.data_dir) {
         if matches!(runner.queue.owns_jobs(&dead).await, Ok(false)) {
             instance::forget(&config.data_dir, &dead.0);
-        }
-    }
-}
-
-/// Tells the database that this process lives, and removes what dead ones left here.
-async fn beat(runner: Runner, config: Config, drain: watch::Sender<bool>) {
-    sweep(&runner, &config).await;
-    loop {
-        tokio::time::sleep(config.clocks.heartbeat).await;
-        match runner.queue.heartbeat_instance(config.max_concurrent_jobs).await {
-            Ok(row) => {
-                let asked = row.drain_requested_by.is_some();
-                drain.send_if_modified(|draining| std::mem::replace(draining, asked) != asked);
-            }
-            Err(error) => tracing::warn!(error = %error, "the database was not told that this process lives"),
         }
     }
 }

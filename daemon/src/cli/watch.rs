@@ -224,6 +224,8 @@ mod tests {
             commit: "fa1d84b47bad6d8f5f655070d261a1d0b9d605c6".parse::<Sha>().unwrap(),
             purpose: Purpose::Proof,
             lane: 0,
+            subject: None,
+            position: None,
             image: None,
             state,
             verdict: None,

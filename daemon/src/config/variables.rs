@@ -106,7 +106,12 @@ pub const VARIABLES: &[Variable] = &[
         "/var/lib/bisect-bot",
         "mirrors, lanes, private database (default: /var/lib/bisect-bot, or the user's data folder)",
     ),
-    variable("ADMIN_SOCKET", "", "/run/bisectd/admin.sock", "the console's socket"),
+    variable(
+        "ADMIN_SOCKET",
+        "",
+        "/run/bisectd/admin.sock",
+        "the console's socket (default: /run/bisectd/admin.sock where that folder can be written, else admin.sock in DATA_DIR)",
+    ),
     variable(
         "HEARTBEAT_SECONDS",
         "60",

@@ -1,10 +1,15 @@
 //! `audit_events`: who did what, append-only.
 
-use super::{DbError, Tx};
-use bisect_shared::JobId;
+use super::{DbError, Tx, job_events};
+use bisect_shared::{
+    JobId,
+    admin::{AuditEntry, AuditPage},
+};
+use serde_json::Value;
+use sqlx::{FromRow, Row, postgres::PgRow};
 
 /// What somebody did.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct NewAuditEvent<'a> {
     /// Login, operator's name, or `system`.
     pub actor: &'a str,
@@ -16,6 +21,24 @@ pub struct NewAuditEvent<'a> {
     pub job: Option<JobId>,
     /// GitHub's number of the installation.
     pub installation: Option<i64>,
+    /// What else there is to say: an object.
+    pub detail: Value,
+}
+
+struct Entry(AuditEntry);
+
+impl<'r> FromRow<'r, PgRow> for Entry {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(AuditEntry {
+            id: row.try_get("id")?,
+            at: row.try_get("created_at")?,
+            actor: row.try_get("actor")?,
+            channel: row.try_get("channel")?,
+            action: row.try_get("action")?,
+            job: row.try_get::<Option<i64>, _>("job_id")?.map(JobId),
+            detail: job_events::words(&row.try_get("detail")?),
+        }))
+    }
 }
 
 /// Appends one.
@@ -25,14 +48,32 @@ pub struct NewAuditEvent<'a> {
 pub async fn append(tx: &mut Tx, event: &NewAuditEvent<'_>) -> Result<(), DbError> {
     tx.execute(
         sqlx::query(
-            "INSERT INTO audit_events (actor, channel, action, job_id, installation_id) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO audit_events (actor, channel, action, job_id, installation_id, detail) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(event.actor)
         .bind(event.channel)
         .bind(event.action)
         .bind(event.job.map(|job| job.0))
-        .bind(event.installation),
+        .bind(event.installation)
+        .bind(&event.detail),
     )
     .await
     .map(drop)
+}
+
+/// The newest ones, at most `limit`; only those with a lower number than `before`, where one is given.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn page(tx: &mut Tx, before: Option<i64>, limit: u32) -> Result<AuditPage, DbError> {
+    let sql = "SELECT id, created_at, actor, channel, action, job_id, detail FROM audit_events \
+               WHERE id < $1 ORDER BY id DESC LIMIT $2";
+    let query = sqlx::query_as(sql).bind(before.unwrap_or(i64::MAX)).bind(i64::from(limit) + 1);
+    let rows: Vec<Entry> = tx.all(query).await?;
+    let mut entries: Vec<AuditEntry> = rows.into_iter().map(|Entry(entry)| entry).collect();
+    let more = entries.len() > limit as usize;
+    entries.truncate(limit as usize);
+    let next = entries.last().filter(|_| more).map(|last| last.id);
+    Ok(AuditPage { entries, next })
 }

@@ -44,6 +44,8 @@ pub struct LeasedDelivery {
     pub id: String,
     /// `X-GitHub-Event`.
     pub event: String,
+    /// GitHub's number of the installation, where the payload names one.
+    pub installation: Option<i64>,
     /// The body as received.
     pub payload: String,
     /// How often it was leased, this time included.
@@ -97,6 +99,7 @@ impl<'r> FromRow<'r, PgRow> for LeasedDelivery {
         Ok(Self {
             id: row.try_get("delivery_id")?,
             event: row.try_get("event")?,
+            installation: row.try_get("installation_id")?,
             payload: row.try_get("payload")?,
             attempts: super::row::count(row, "attempts")?,
             received_at: row.try_get("received_at")?,
@@ -172,7 +175,8 @@ const HOLDS_UP: i32 = 6;
 
 /// Leases the delivery that has waited longest, for `lease`: if it is neither completed nor
 /// postponed by then, another process may have it. One that comes after an unfinished one of the same key
-/// waits for it: comments in the order in which they were written.
+/// waits for it: comments in the order in which they were written. What needs the token of an installation
+/// waits while GitHub wants to hear nothing of it.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
@@ -184,8 +188,10 @@ pub async fn lease_next(tx: &mut Tx, worker: &InstanceId, lease: Duration) -> Re
                AND d.available_at <= now() AND NOT EXISTS (SELECT FROM webhook_deliveries e WHERE e.state = 'received' \
                  AND e.order_key = d.order_key AND e.attempts < $3 AND (coalesce(e.comment_id, 0), e.received_at, \
                  e.delivery_id) < (coalesce(d.comment_id, 0), d.received_at, d.delivery_id)) \
+               AND (d.event = 'installation' OR NOT EXISTS (SELECT FROM installations i \
+                 WHERE i.installation_id = d.installation_id AND i.quiet_until > now())) \
                ORDER BY d.available_at LIMIT 1 FOR UPDATE OF d SKIP LOCKED) \
-               RETURNING delivery_id, event, payload, attempts, received_at, leased_by";
+               RETURNING delivery_id, event, installation_id, payload, attempts, received_at, leased_by";
     tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(lease.as_secs_f64()).bind(HOLDS_UP)).await
 }
 
@@ -240,8 +246,9 @@ pub async fn give_back_stale(tx: &mut Tx, stale_after: Duration) -> Result<u64, 
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn next_due(tx: &mut Tx) -> Result<Option<Duration>, DbError> {
-    let sql = "SELECT extract(epoch FROM min(available_at) - now())::float8 FROM webhook_deliveries \
-               WHERE state = 'received'";
+    let sql = "SELECT extract(epoch FROM min(greatest(d.available_at, \
+               CASE WHEN d.event <> 'installation' THEN i.quiet_until END)) - now())::float8 FROM webhook_deliveries d \
+               LEFT JOIN installations i ON i.installation_id = d.installation_id WHERE d.state = 'received'";
     let (due,): (Option<f64>,) = tx.one(sqlx::query_as(sql)).await?;
     Ok(due.map(|due| Duration::from_secs_f64(due.clamp(0.0, 86_400.0))))
 }

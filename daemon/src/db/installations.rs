@@ -1,6 +1,7 @@
 //! `installations`, as far as the queue needs it: they take turns.
 
 use super::{DbError, Tx};
+use std::time::Duration;
 
 macro_rules! next {
     ($lock:literal) => {
@@ -173,4 +174,14 @@ pub async fn unfinished_jobs(tx: &mut Tx, installation: i64) -> Result<Vec<bisec
     let sql = "SELECT id FROM bisect_jobs WHERE installation_id = $1 AND status IN ('pending', 'running') ORDER BY id";
     let rows: Vec<(i64,)> = tx.all(sqlx::query_as(sql).bind(installation)).await?;
     Ok(rows.into_iter().map(|(id,)| bisect_shared::JobId(id)).collect())
+}
+
+/// GitHub wants to hear nothing of this installation for so long, from whatever server.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn keep_quiet(tx: &mut Tx, installation: i64, wait: Duration) -> Result<(), DbError> {
+    let sql = "UPDATE installations SET quiet_until = greatest(quiet_until, now() + make_interval(secs => $2)) \
+               WHERE installation_id = $1";
+    tx.execute(sqlx::query(sql).bind(installation).bind(wait.as_secs_f64())).await.map(drop)
 }

@@ -10,7 +10,7 @@ use bisect_shared::{Epoch, InstanceId, JobId, UnknownName};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::{FromRow, Row, postgres::PgRow};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 /// What happened to a job. The last three are its end, and happen once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -172,6 +172,21 @@ pub(crate) async fn append(
     Ok(())
 }
 
+/// What else there is to say of something, as words: `by ada`, `reason: shutdown`.
+#[must_use]
+pub fn words(detail: &Value) -> String {
+    let Some(fields) = detail.as_object() else { return String::new() };
+    let said = fields.iter().filter_map(|(name, value)| {
+        let value = match value {
+            Value::Null => return None,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some(if name == "by" { format!("by {value}") } else { format!("{}: {value}", name.replace('_', " ")) })
+    });
+    said.collect::<Vec<_>>().join(", ")
+}
+
 /// Appends that a write of an old claim was refused.
 pub(super) async fn record_refusal(db: &Database, lease: &Lease, write: &str) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
@@ -190,6 +205,17 @@ pub(super) async fn record_refusal(db: &Database, lease: &Lease, write: &str) ->
     tx.commit().await
 }
 
+/// The jobs of the events that were written within `within`, each with the number of its event. By the time at which
+/// their transactions began: in the order of their numbers they become visible at any time.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn recent(tx: &mut Tx, within: Duration) -> Result<Vec<(i64, JobId)>, DbError> {
+    let sql = "SELECT id, job_id FROM job_events WHERE created_at >= now() - make_interval(secs => $1)";
+    let rows: Vec<(i64, i64)> = tx.all(sqlx::query_as(sql).bind(within.as_secs_f64())).await?;
+    Ok(rows.into_iter().map(|(event, job)| (event, JobId(job))).collect())
+}
+
 /// The whole history of a job, in order.
 ///
 /// # Errors
@@ -197,4 +223,16 @@ pub(super) async fn record_refusal(db: &Database, lease: &Lease, write: &str) ->
 pub async fn history(tx: &mut Tx, job: JobId) -> Result<Vec<JobEventRow>, DbError> {
     let sql = concat!("SELECT ", columns!(), " FROM job_events WHERE job_id = $1 ORDER BY seq");
     tx.all(sqlx::query_as(sql).bind(job.0)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_told_in_words() {
+        let told = [json!({}), json!({ "by": "ada" }), json!({ "by": null }), json!({ "reason": "shutdown" })];
+        assert_eq!(told.map(|detail| words(&detail)), ["", "by ada", "", "reason: shutdown"]);
+        assert_eq!(words(&json!({ "by": "ada", "new_job": 7 })), "by ada, new job: 7");
+    }
 }

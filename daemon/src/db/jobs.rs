@@ -28,19 +28,45 @@ mod row;
 mod state;
 
 pub(crate) use claim::{take_local, take_of_installation, take_one};
-pub use row::{End, JobRow, NewJob, Origin, Outcome, Progress};
+pub use row::{End, JobRow, NewJob, Origin, Outcome, Progress, Standing};
 pub(crate) use state::{
     any_of_worker, beat, end, flag_cancel, lock_leased, lock_of_worker, lock_stale, lock_unfinished, put_back,
 };
 
 use super::{Database, DbError, Lease, LeaseError, Tx, lease};
-use bisect_shared::{JobId, Sha};
+use bisect_shared::{JobId, Sha, admin::Strip};
 
-/// Tells how far a job is, in the transaction of a write under its lease.
-pub(super) async fn set_progress(tx: &mut Tx, job: JobId, progress: Progress) -> Result<(), DbError> {
-    let sql = "UPDATE bisect_jobs SET candidates_left = $2, expected_probes = $3 WHERE id = $1";
-    let left = i64::try_from(progress.candidates_left).unwrap_or(i64::MAX);
-    tx.execute(sqlx::query(sql).bind(job.0).bind(left).bind(progress.expected_probes)).await.map(drop)
+/// Tells how far a job is, in the transaction of a write under its lease. How many candidates there were at
+/// first is told once.
+pub(super) async fn set_progress(tx: &mut Tx, job: JobId, standing: &Standing) -> Result<(), DbError> {
+    let sql = "UPDATE bisect_jobs SET candidates_left = $2, expected_probes = $3, \
+               candidates = coalesce(candidates, $4), strip = $5 WHERE id = $1";
+    let count = |commits: u64| i64::try_from(commits).unwrap_or(i64::MAX);
+    let query = sqlx::query(sql).bind(job.0).bind(count(standing.progress.candidates_left));
+    let query = query.bind(standing.progress.expected_probes).bind(count(standing.candidates));
+    tx.execute(query.bind(sqlx::types::Json(&standing.strip))).await.map(drop)
+}
+
+/// Notes what is known of a job's range at the end of its search. Written only while the lease holds; a lost one is no
+/// matter here.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn note_range(db: &Database, lease: &Lease, strip: &Strip) -> Result<(), DbError> {
+    let Some(mut tx) = lease::try_hold(db, lease).await? else { return Ok(()) };
+    let query = sqlx::query("UPDATE bisect_jobs SET strip = $2 WHERE id = $1").bind(lease.job().0);
+    tx.execute(query.bind(sqlx::types::Json(strip))).await?;
+    tx.commit().await
+}
+
+/// What is known of the range of a job; `None` before its worker has read it.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn strip(tx: &mut Tx, job: JobId) -> Result<Option<Strip>, DbError> {
+    let sql = "SELECT strip FROM bisect_jobs WHERE id = $1";
+    let row: Option<(Option<sqlx::types::Json<Strip>>,)> = tx.optional(sqlx::query_as(sql).bind(job.0)).await?;
+    Ok(row.and_then(|(strip,)| strip).map(|strip| strip.0))
 }
 
 /// How long ago the job was first claimed, in seconds by the database's clock.
@@ -60,6 +86,17 @@ pub async fn seconds_since_start(tx: &mut Tx, job: JobId) -> Result<f64, DbError
 pub async fn find(tx: &mut Tx, job: JobId) -> Result<Option<JobRow>, DbError> {
     let sql = concat!("SELECT ", columns!(), " FROM bisect_jobs WHERE id = $1");
     tx.optional(sqlx::query_as(sql).bind(job.0)).await
+}
+
+/// Those of these jobs that wait or run.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn unfinished(tx: &mut Tx, jobs: &[JobId]) -> Result<Vec<JobId>, DbError> {
+    let sql = "SELECT id FROM bisect_jobs WHERE id = ANY($1) AND status IN ('pending', 'running')";
+    let numbers: Vec<i64> = jobs.iter().map(|job| job.0).collect();
+    let rows: Vec<(i64,)> = tx.all(sqlx::query_as(sql).bind(numbers)).await?;
+    Ok(rows.into_iter().map(|(id,)| JobId(id)).collect())
 }
 
 /// The job as a viewer may know it ([`super::Database::begin_as_viewer`]), who may not read the values of `--env`: without

@@ -56,6 +56,14 @@ impl Lease {
 /// Opens a transaction in which the lease is good until it ends: the job's row is locked against
 /// a reclaim, and one that is being committed is waited for.
 pub(super) async fn hold(db: &Database, lease: &Lease, write: &'static str) -> Result<Tx, LeaseError> {
+    match try_hold(db, lease).await? {
+        Some(tx) => Ok(tx),
+        None => Err(refused(db, lease, write).await),
+    }
+}
+
+/// The same for a write that matters to nobody once the lease is lost: `None`, and no trace of it.
+pub(super) async fn try_hold(db: &Database, lease: &Lease) -> Result<Option<Tx>, DbError> {
     let mut tx = db.begin().await?;
     let held: Option<(i64,)> = tx
         .optional(
@@ -67,10 +75,10 @@ pub(super) async fn hold(db: &Database, lease: &Lease, write: &'static str) -> R
         )
         .await?;
     if held.is_some() {
-        return Ok(tx);
+        return Ok(Some(tx));
     }
     tx.rollback().await?;
-    Err(refused(db, lease, write).await)
+    Ok(None)
 }
 
 /// Leaves a trace of a refused write in the job's history. A trace that fails changes nothing

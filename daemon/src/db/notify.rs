@@ -13,11 +13,13 @@ pub enum Channel {
     Inbox,
     /// Replies wait in the outbox: nothing, or in how many milliseconds one is due.
     Outbox,
+    /// An instance was asked for something: to take no more jobs, or to take them again.
+    Instances,
 }
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Self; 3] = [Self::Jobs, Self::Inbox, Self::Outbox];
+    pub const ALL: [Self; 4] = [Self::Jobs, Self::Inbox, Self::Outbox, Self::Instances];
 
     /// Its name in the database.
     #[must_use]
@@ -26,6 +28,7 @@ impl Channel {
             Self::Jobs => "bisect_jobs",
             Self::Inbox => "bisect_inbox",
             Self::Outbox => "bisect_outbox",
+            Self::Instances => "bisect_instances",
         }
     }
 }

@@ -338,16 +338,6 @@ pub async fn give_back_stale(tx: &mut Tx, stale_after: Duration, settle: Duratio
     tx.execute(query.bind(Channel::Outbox.name())).await
 }
 
-/// GitHub wants to hear nothing of this installation for so long, from whatever server.
-///
-/// # Errors
-/// [`DbError`], as for every call.
-pub async fn keep_quiet(tx: &mut Tx, installation: i64, wait: Duration) -> Result<(), DbError> {
-    let sql = "UPDATE installations SET quiet_until = greatest(quiet_until, now() + make_interval(secs => $2)) \
-               WHERE installation_id = $1";
-    tx.execute(sqlx::query(sql).bind(installation).bind(wait.as_secs_f64())).await.map(drop)
-}
-
 /// Nothing more is told to an installation that wants to hear nothing, or is gone: not what waits, and not
 /// how the jobs end that run still.
 ///
@@ -359,25 +349,23 @@ pub async fn drop_all(tx: &mut Tx, installation: i64, reason: &str) -> Result<()
     tx.execute(sqlx::query(sql).bind(installation).bind(reason)).await.map(drop)
 }
 
-/// Counts an edit that tells progress. When the installation had its share of this hour, how long
-/// until the next one begins.
+/// Counts an edit that tells progress. When the installation had its share, how long until the next one.
+///
+/// At most `per_hour` in any hour: a bucket (ITU-T I.371) that holds a third of them leaks the others in an hour.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn take_edit(tx: &mut Tx, installation: i64, per_hour: u32) -> Result<Option<Duration>, DbError> {
-    let (edits, left): (i32, f64) = tx
-        .one(
-            sqlx::query_as(
-                "UPDATE installations SET \
-                 edits = CASE WHEN edits_since < now() - interval '1 hour' THEN 1 ELSE least(edits + 1, $2 + 1) END, \
-                 edits_since = CASE WHEN edits_since < now() - interval '1 hour' THEN now() ELSE edits_since END \
-                 WHERE installation_id = $1 \
-                 RETURNING edits, extract(epoch FROM edits_since + interval '1 hour' - now())::float8",
-            )
-            .bind(installation)
-            .bind(i32::try_from(per_hour).unwrap_or(i32::MAX - 1)),
-        )
-        .await?;
-    let over = u32::try_from(edits).is_ok_and(|edits| edits > per_hour);
+    let holds = per_hour.div_ceil(3);
+    let pause = 3600.0 / f64::from((per_hour - holds).max(1));
+    // `edits` is how full it was at `edits_since`, the moment at which the last one leaked out.
+    let sql = "WITH bucket AS (SELECT greatest(edits - leaked, 0)::int AS level, \
+               CASE WHEN leaked >= edits THEN now() ELSE edits_since + make_interval(secs => leaked * $3) END AS since \
+               FROM (SELECT edits, edits_since, floor(extract(epoch FROM now() - edits_since)::float8 / $3) AS leaked \
+                     FROM installations WHERE installation_id = $1 FOR UPDATE) before) \
+               UPDATE installations SET edits = least(level + 1, $2), edits_since = since FROM bucket \
+               WHERE installation_id = $1 RETURNING level >= $2, extract(epoch FROM since - now())::float8 + $3";
+    let query = sqlx::query_as(sql).bind(installation).bind(i32::try_from(holds).unwrap_or(i32::MAX)).bind(pause);
+    let (over, left): (bool, f64) = tx.one(query).await?;
     Ok(over.then(|| Duration::from_secs_f64(left.max(1.0))))
 }

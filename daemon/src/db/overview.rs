@@ -1,6 +1,7 @@
 //! What is counted over whole tables, for people and for Prometheus.
 
 use super::{DbError, Tx};
+use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use std::time::Duration;
 
@@ -92,4 +93,13 @@ pub async fn depths(tx: &mut Tx) -> Result<Depths, DbError> {
 /// [`DbError`], when it does not.
 pub async fn answers(tx: &mut Tx) -> Result<(), DbError> {
     tx.execute(sqlx::query("SELECT 1")).await.map(drop)
+}
+
+/// The database's clock.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn clock(tx: &mut Tx) -> Result<DateTime<Utc>, DbError> {
+    let (now,): (DateTime<Utc>,) = tx.one(sqlx::query_as("SELECT clock_timestamp()")).await?;
+    Ok(now)
 }

@@ -15,6 +15,8 @@ pub struct NewProbe {
     pub purpose: Purpose,
     /// The workspace it runs in.
     pub lane: u32,
+    /// The commit's place in the range, 0 being the oldest; `None` outside of it.
+    pub position: Option<u32>,
 }
 
 /// Where a probe stands.
@@ -43,6 +45,10 @@ pub struct ProbeRow {
     pub purpose: Purpose,
     /// The workspace it ran in.
     pub lane: u32,
+    /// The first line of the commit's message, where it was read.
+    pub subject: Option<String>,
+    /// The commit's place in the range, 0 being the oldest.
+    pub position: Option<u32>,
     /// The image it ran in, by its digest, where that is known.
     pub image: Option<String>,
     /// Where it stands.
@@ -61,7 +67,7 @@ pub struct ProbeRow {
 
 macro_rules! columns {
     () => {
-        "id, job_id, epoch, commit_sha, purpose, lane, image_id, ending, exit_code, verdict, seconds, cached, started_at, \
+        "id, job_id, epoch, commit_sha, purpose, lane, subject, position, image_id, ending, exit_code, verdict, seconds, cached, started_at, \
          finished_at"
     };
 }
@@ -75,6 +81,8 @@ impl<'r> FromRow<'r, PgRow> for ProbeRow {
             commit: row::parsed(row, "commit_sha")?,
             purpose: row::parsed(row, "purpose")?,
             lane: row::count(row, "lane")?,
+            subject: row.try_get("subject")?,
+            position: row::count_option(row, "position")?,
             image: row.try_get("image_id")?,
             state: state(row)?,
             verdict: row::parsed_option(row, "verdict")?,
@@ -106,11 +114,13 @@ pub async fn start_probes(
     db: &Database,
     lease: &Lease,
     probes: &[NewProbe],
-    progress: jobs::Progress,
+    standing: &jobs::Standing,
 ) -> Result<Vec<ProbeId>, LeaseError> {
     let commits: Vec<String> = probes.iter().map(|probe| probe.commit.to_string()).collect();
     let purposes: Vec<&str> = probes.iter().map(|probe| probe.purpose.name()).collect();
     let lanes: Vec<i32> = probes.iter().map(|probe| i32::try_from(probe.lane).unwrap_or(i32::MAX)).collect();
+    let positions: Vec<Option<i32>> =
+        probes.iter().map(|probe| probe.position.and_then(|place| i32::try_from(place).ok())).collect();
     let mut tx = lease::hold(db, lease, "start_probes").await?;
     tx.execute(
         sqlx::query(
@@ -125,25 +135,43 @@ pub async fn start_probes(
     let mut ids: Vec<(i64,)> = tx
         .all(
             sqlx::query_as(
-                "INSERT INTO probes (job_id, epoch, commit_sha, purpose, lane, image_id) \
-                 SELECT $1, $2, p.commit_sha, p.purpose, p.lane, \
-                 (SELECT image_id FROM bisect_jobs WHERE id = $1) \
-                 FROM unnest($3::text[], $4::text[], $5::int[]) WITH ORDINALITY AS p (commit_sha, purpose, lane, place) \
+                "INSERT INTO probes (job_id, epoch, commit_sha, purpose, lane, position, image_id, subject) \
+                 SELECT $1, $2, p.commit_sha, p.purpose, p.lane, p.position, \
+                 (SELECT image_id FROM bisect_jobs WHERE id = $1), \
+                 (SELECT min(o.subject) FROM probes o WHERE o.job_id = $1 AND o.commit_sha = p.commit_sha) \
+                 FROM unnest($3::text[], $4::text[], $5::int[], $6::int[]) \
+                   WITH ORDINALITY AS p (commit_sha, purpose, lane, position, place) \
                  ORDER BY p.place RETURNING id",
             )
             .bind(lease.job().0)
             .bind(lease.epoch().0)
             .bind(commits)
             .bind(purposes)
-            .bind(lanes),
+            .bind(lanes)
+            .bind(positions),
         )
         .await?;
-    jobs::set_progress(&mut tx, lease.job(), progress).await?;
+    jobs::set_progress(&mut tx, lease.job(), standing).await?;
     outbox::touch_status(&mut tx, lease.job(), false).await?;
     tx.commit().await?;
     // Numbers are given out in the order of insertion, which is that of `probes`.
     ids.sort_unstable();
     Ok(ids.into_iter().map(|(id,)| ProbeId(id)).collect())
+}
+
+/// Notes the first lines of commits' messages, for people. Written only while the lease holds; a lost one is no matter
+/// here, and leaves no trace.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn note_subjects(db: &Database, lease: &Lease, subjects: &[(Sha, String)]) -> Result<(), DbError> {
+    let (commits, lines): (Vec<String>, Vec<&str>) =
+        subjects.iter().map(|(commit, line)| (commit.to_string(), line.as_str())).unzip();
+    let Some(mut tx) = lease::try_hold(db, lease).await? else { return Ok(()) };
+    let sql = "UPDATE probes SET subject = s.subject FROM unnest($2::text[], $3::text[]) AS s (commit_sha, subject) \
+               WHERE probes.job_id = $1 AND probes.commit_sha = s.commit_sha AND probes.subject IS NULL";
+    tx.execute(sqlx::query(sql).bind(lease.job().0).bind(commits).bind(lines)).await?;
+    tx.commit().await
 }
 
 /// Records how a probe of this claim ended and, where that is decided, what it says. A probe that
@@ -203,25 +231,25 @@ pub async fn set_verdicts(db: &Database, lease: &Lease, verdicts: &[(ProbeId, Ve
     Ok(tx.commit().await?)
 }
 
-/// Records that a probe was stopped because its answer was no longer needed. May be said twice.
+/// Records that these probes were stopped because their answers were no longer needed. May be said twice.
 ///
 /// # Errors
-/// [`LeaseError::Lost`]; [`DbError::Missing`] for a probe that this claim has not running.
-pub async fn stop_probe(db: &Database, lease: &Lease, probe: ProbeId) -> Result<(), LeaseError> {
-    let mut tx = lease::hold(db, lease, "stop_probe").await?;
+/// [`LeaseError::Lost`]; [`DbError::Missing`] where this claim has one of them not running.
+pub async fn stop_probes(db: &Database, lease: &Lease, probes: &[ProbeId]) -> Result<(), LeaseError> {
+    let mut tx = lease::hold(db, lease, "stop_probes").await?;
     let rows = tx
         .execute(
             sqlx::query(
                 "UPDATE probes SET ending = 'stopped', finished_at = coalesce(finished_at, now()), \
                  seconds = coalesce(seconds, extract(epoch FROM now() - started_at)) \
-                 WHERE id = $1 AND job_id = $2 AND epoch = $3 AND (ending IS NULL OR ending = 'stopped')",
+                 WHERE id = ANY($1) AND job_id = $2 AND epoch = $3 AND (ending IS NULL OR ending = 'stopped')",
             )
-            .bind(probe.0)
+            .bind(probes.iter().map(|probe| probe.0).collect::<Vec<_>>())
             .bind(lease.job().0)
             .bind(lease.epoch().0),
         )
         .await?;
-    expect_rows(rows, 1, || format!("probe {probe} running under this claim"))?;
+    expect_rows(rows, probes.len(), || "one of the probes running under this claim".to_owned())?;
     Ok(tx.commit().await?)
 }
 
@@ -232,6 +260,16 @@ pub async fn stop_probe(db: &Database, lease: &Lease, probe: ProbeId) -> Result<
 pub async fn probes(tx: &mut Tx, job: JobId) -> Result<Vec<ProbeRow>, DbError> {
     let sql = concat!("SELECT ", columns!(), " FROM probes WHERE job_id = $1 ORDER BY id");
     tx.all(sqlx::query_as(sql).bind(job.0)).await
+}
+
+/// Whether a probe belongs to a job.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn is_of(tx: &mut Tx, job: JobId, probe: ProbeId) -> Result<bool, DbError> {
+    let sql = "SELECT EXISTS (SELECT FROM probes WHERE id = $1 AND job_id = $2)";
+    let (is,): (bool,) = tx.one(sqlx::query_as(sql).bind(probe.0).bind(job.0)).await?;
+    Ok(is)
 }
 
 /// Closes what the last owner of a job left open, in the transaction that takes the job from it.

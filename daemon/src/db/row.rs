@@ -35,6 +35,12 @@ pub(super) fn count(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
     u32::try_from(number).map_err(|error| undecodable(column, error))
 }
 
+/// The same for a column that may be null.
+pub(super) fn count_option(row: &PgRow, column: &str) -> Result<Option<u32>, sqlx::Error> {
+    let number: Option<i32> = row.try_get(column)?;
+    number.map(|number| u32::try_from(number).map_err(|error| undecodable(column, error))).transpose()
+}
+
 /// A column of seconds.
 pub(super) fn duration(row: &PgRow, column: &str) -> Result<Option<Duration>, sqlx::Error> {
     let seconds: Option<f64> = row.try_get(column)?;

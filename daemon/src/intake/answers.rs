@@ -2,26 +2,26 @@
 
 use super::{Done, Intake, IntakeError, bisect::Accepted, comment::Asking, comment::Heard, processed};
 use crate::{
-    db::{asked, audit_events, jobs},
+    db::{
+        DbError, Tx, asked, audit_events,
+        jobs::{self, JobRow},
+    },
     github::Permission,
     report::replies::{self as say, Rejection},
 };
+use bisect_shared::JobId;
+use serde_json::json;
 
 impl Intake {
     /// The last ended job of this issue once more, exactly as it was asked for.
     pub(super) async fn retry(&self, asking: &Asking<'_>, heard: &Heard) -> Result<Done, IntakeError> {
         let mut tx = self.db.begin().await?;
-        let row = self.row_of(&mut tx, asking, heard).await?;
-        let last = asked::jobs_of_issue(&mut tx, row.id, asking.comment.issue, false, None).await?.first().copied();
-        let job = match last {
-            Some(job) => jobs::find(&mut tx, job).await?,
-            None => None,
-        };
+        let last = self.last_ended(&mut tx, asking, heard).await?;
         tx.commit().await?;
-        let Some(job) = job else { return self.reject(asking, &Rejection::NothingToRetry).await };
-        if !job.status.is_final() {
-            return self.reject(asking, &Rejection::StillRunning { job: job.id }).await;
-        }
+        let job = match last {
+            Ok(job) => job,
+            Err(rejection) => return self.reject(asking, &rejection).await,
+        };
         match serde_json::from_value(job.spec.clone()) {
             Ok(spec) => self.queue_job(asking, heard, Accepted { spec, retry_of: Some(job.id) }).await,
             Err(_) => self.reject(asking, &Rejection::NothingToRetry).await,
@@ -41,7 +41,9 @@ impl Intake {
             return self.reject(asking, &nothing).await;
         }
         for &job in &unfinished {
-            self.queue.request_cancel_in(&mut tx, job, &comment.author.login).await?;
+            if self.queue.request_cancel_in(&mut tx, job, &comment.author.login).await? {
+                self.audit(&mut tx, asking, "job.cancel", job).await?;
+            }
         }
         self.react(&mut tx, asking).await?;
         self.note_further(&mut tx, asking).await?;
@@ -64,30 +66,54 @@ impl Intake {
     /// Somebody says that an answer is wrong: that is kept for the operators, and what can be done is said.
     pub(super) async fn wrong(&self, asking: &Asking<'_>, heard: &Heard) -> Result<Done, IntakeError> {
         let mut tx = self.db.begin().await?;
-        let row = self.row_of(&mut tx, asking, heard).await?;
-        let last = asked::jobs_of_issue(&mut tx, row.id, asking.comment.issue, false, None).await?.first().copied();
+        let job = match self.last_ended(&mut tx, asking, heard).await? {
+            Ok(job) => job,
+            Err(rejection) => {
+                tx.commit().await?;
+                return self.reject(asking, &rejection).await;
+            }
+        };
+        self.audit(&mut tx, asking, "answer.disputed", job.id).await?;
+        self.reply(&mut tx, asking, &say::disputed(job.id)).await?;
+        self.commit(tx, asking, processed(Some(job.id))).await
+    }
+
+    /// The last job of this issue, if it has ended.
+    async fn last_ended(
+        &self,
+        tx: &mut Tx,
+        asking: &Asking<'_>,
+        heard: &Heard,
+    ) -> Result<Result<JobRow, Rejection>, IntakeError> {
+        let row = self.row_of(tx, asking, heard).await?;
+        let last = asked::jobs_of_issue(tx, row.id, asking.comment.issue, false, None).await?.first().copied();
         let job = match last {
-            Some(job) => jobs::find(&mut tx, job).await?,
+            Some(job) => jobs::find(tx, job).await?,
             None => None,
         };
-        let refused = match &job {
-            None => Some(Rejection::NothingToRetry),
-            Some(job) if !job.status.is_final() => Some(Rejection::StillRunning { job: job.id }),
-            Some(_) => None,
-        };
-        let (Some(job), None) = (job, &refused) else {
-            tx.commit().await?;
-            return self.reject(asking, &refused.unwrap_or(Rejection::NothingToRetry)).await;
-        };
+        Ok(match job {
+            None => Err(Rejection::NothingToRetry),
+            Some(job) if !job.status.is_final() => Err(Rejection::StillRunning { job: job.id }),
+            Some(job) => Ok(job),
+        })
+    }
+
+    /// Keeps who did what for the operators.
+    pub(super) async fn audit(
+        &self,
+        tx: &mut Tx,
+        asking: &Asking<'_>,
+        action: &str,
+        job: JobId,
+    ) -> Result<(), DbError> {
         let event = audit_events::NewAuditEvent {
             actor: &asking.comment.author.login,
             channel: "github",
-            action: "answer.disputed",
-            job: Some(job.id),
+            action,
+            job: Some(job),
             installation: Some(asking.comment.installation),
+            detail: json!({}),
         };
-        audit_events::append(&mut tx, &event).await?;
-        self.reply(&mut tx, asking, &say::disputed(job.id)).await?;
-        self.commit(tx, asking, processed(Some(job.id))).await
+        audit_events::append(tx, &event).await
     }
 }

@@ -122,16 +122,6 @@ impl Intake {
         }
     }
 
-    /// What the operator forbids, no repository can allow, and no job from before it was forbidden.
-    fn bounded(&self, spec: JobSpec) -> JobSpec {
-        let network = match self.defaults.network {
-            Network::None => Network::None,
-            Network::Egress => spec.network(),
-        };
-        let lanes = spec.lanes.clamp(1, self.defaults.max_lanes.max(1) as usize);
-        JobSpec { network: network.to_string(), lanes, ..spec }
-    }
-
     /// Queues the job, or joins the same one that is unfinished, or says which limit is reached.
     pub(super) async fn queue_job(
         &self,
@@ -147,7 +137,8 @@ impl Intake {
         };
         let repository = self.row_of(&mut tx, asking, heard).await?;
         let user = users::upsert(&mut tx, comment.author.id, &comment.author.login).await?;
-        let mut spec = self.bounded(accepted.spec);
+        // What the operator forbids, no repository can allow.
+        let mut spec = accepted.spec.within(self.defaults.network, self.defaults.max_lanes);
         spec.job_timeout = f64::from(allowance.max_duration_minutes) * 60.0;
         let origin = Origin::GitHub {
             installation: comment.installation,
@@ -183,6 +174,9 @@ impl Intake {
             return self.reject(asking, &rejection).await;
         }
         usage::count_job(&mut tx, comment.installation).await?;
+        if accepted.retry_of.is_some() {
+            self.audit(&mut tx, asking, "job.retry", enqueued.job).await?;
+        }
         self.react(&mut tx, asking).await?;
         let key = format!("job:{}:status", enqueued.job);
         self.queue_reply(&mut tx, asking, &key, Some(enqueued.job), ReplyKind::Status, &ReplyBody::OfJob).await?;

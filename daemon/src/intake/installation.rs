@@ -68,15 +68,20 @@ impl Intake {
         if suspended == Some(false) {
             return Ok(Standing::Works);
         }
-        let now = match self.github.installation(installation).await {
-            Ok(now) => now,
-            Err(GithubError::NotFound { .. }) => return Ok(Standing::Gone),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(now) = self.installation_now(installation).await? else { return Ok(Standing::Gone) };
         let mut tx = self.db.begin().await?;
         store(&mut tx, &now, None).await?;
         tx.commit().await?;
         Ok(if now.suspended { Standing::Suspended } else { Standing::Works })
+    }
+
+    /// An installation as GitHub describes it now, if there is one.
+    async fn installation_now(&self, installation: i64) -> Result<Option<InstallationInfo>, GithubError> {
+        match self.github.installation(installation).await {
+            Ok(now) => Ok(Some(now)),
+            Err(GithubError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Stores an installation as GitHub describes it now. Of one that is gone by now nothing is stored.
@@ -86,11 +91,7 @@ impl Intake {
         told: Installation,
         repositories: Repositories,
     ) -> Result<Done, IntakeError> {
-        let now = match self.github.installation(told.id).await {
-            Ok(now) => now,
-            Err(GithubError::NotFound { .. }) => return self.uninstalled(delivery, told.id).await,
-            Err(error) => return Err(error.into()),
-        };
+        let Some(now) = self.installation_now(told.id).await? else { return self.uninstalled(delivery, told.id).await };
         let removed = self.really_removed(told.id, repositories.removed).await?;
         let mut tx = self.db.begin().await?;
         store(&mut tx, &now, told.sender.as_ref()).await?;
@@ -155,10 +156,8 @@ impl Intake {
     }
 
     async fn account_renamed(&self, delivery: &LeasedDelivery, installation: i64) -> Result<Done, IntakeError> {
-        let now = match self.github.installation(installation).await {
-            Ok(now) => now,
-            Err(GithubError::NotFound { .. }) => return self.uninstalled(delivery, installation).await,
-            Err(error) => return Err(error.into()),
+        let Some(now) = self.installation_now(installation).await? else {
+            return self.uninstalled(delivery, installation).await;
         };
         let mut tx = self.db.begin().await?;
         store(&mut tx, &now, None).await?;

@@ -17,6 +17,7 @@ use crate::{
         Database, DbError,
         again::until_reached,
         deliveries::{self, Completion, LeasedDelivery},
+        installations,
     },
     github::{Github, GithubError},
     queue::Queue,
@@ -199,6 +200,11 @@ impl Intake {
         let backoff = Duration::from_secs(1 << delivery.attempts.min(12)).min(LONGEST_PAUSE);
         tracing::info!(github.delivery = delivery.id, error = reason, "a delivery is tried again later");
         let mut tx = self.db.begin().await?;
+        if let (IntakeError::Github(GithubError::RateLimited { retry_after, .. }), Some(installation)) =
+            (error, delivery.installation)
+        {
+            installations::keep_quiet(&mut tx, installation, *retry_after).await?;
+        }
         deliveries::postpone(&mut tx, delivery, wait.max(backoff), &reason).await?;
         tx.commit().await
     }

@@ -6,7 +6,7 @@
 use super::{Outbox, SendError, count};
 use crate::{
     db::{
-        DbError,
+        DbError, installations,
         outbox::{self, OutboxRow},
     },
     github::GithubError,
@@ -100,7 +100,7 @@ impl Outbox {
         self.log(row, fate, &reason);
         let mut tx = self.db.begin().await?;
         if let SendError::Github(GithubError::RateLimited { retry_after, .. }) = error {
-            outbox::keep_quiet(&mut tx, row.installation, *retry_after).await?;
+            installations::keep_quiet(&mut tx, row.installation, *retry_after).await?;
         }
         let pause = match fate {
             Fate::Again(pause) => Some(pause),

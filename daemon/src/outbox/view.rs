@@ -10,7 +10,7 @@ use crate::{
     },
     report::{
         Report,
-        comment::{self as say, PullLink, State, StatusView},
+        comment::{self as say, Again, PullLink, State, StatusView},
         replies,
     },
 };
@@ -68,7 +68,8 @@ impl Outbox {
         let state = if is_end { self.end_of(&job, row, target).await? } else { state };
         let links = links(self.base_url.as_deref(), &self.github_url, &target.repository, id);
         let took = job.completed_at.zip(job.started_at).and_then(|(ended, started)| (ended - started).to_std().ok());
-        let view = StatusView { job: id.0, state, links };
+        let again = job.retry_of.zip(job.requested_by.clone()).map(|(of, by)| Again { of: of.0, by });
+        let view = StatusView { job: id.0, state, links, again };
         let notice = took.is_some_and(|took| took > self.pace.long).then(|| replies::notice(id, &view.links));
         Ok(View { text: say::status(&view), notice, is_end })
     }

@@ -2,7 +2,7 @@
 
 use super::{DbError, Enqueued, InstanceRow, NewJob, Queue, enqueue_in};
 use crate::db::{
-    instances::{self, Sign},
+    instances::{self, Means, Sign},
     jobs,
 };
 use bisect_shared::{InstanceId, JobId};
@@ -65,14 +65,25 @@ impl Queue {
     ///
     /// # Errors
     /// [`DbError`], as for every call.
-    pub async fn heartbeat_instance(&self, max_jobs: u32) -> Result<InstanceRow, DbError> {
+    pub async fn heartbeat_instance(&self, means: Means) -> Result<InstanceRow, DbError> {
         let host = gethostname::gethostname();
         let host = host.to_string_lossy();
-        let sign = Sign { id: &self.instance, host: &host, affinity: &self.affinity, max_jobs };
+        let sign = Sign { id: &self.instance, host: &host, affinity: &self.affinity, means };
         let mut tx = self.db.begin().await?;
         let row = instances::beat(&mut tx, sign).await?;
         tx.commit().await?;
         Ok(row)
+    }
+
+    /// Who asked this instance to take no more jobs, if anybody did.
+    ///
+    /// # Errors
+    /// [`DbError`], as for every call.
+    pub async fn drain_requested_by(&self) -> Result<Option<String>, DbError> {
+        let mut tx = self.db.begin().await?;
+        let by = instances::drain_of(&mut tx, &self.instance).await?;
+        tx.commit().await?;
+        Ok(by)
     }
 
     /// Tells that this instance ends in order.

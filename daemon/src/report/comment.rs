@@ -96,6 +96,17 @@ pub struct StatusView {
     pub state: State,
     /// Where its links lead.
     pub links: Links,
+    /// The job that it repeats.
+    pub again: Option<Again>,
+}
+
+/// That a job repeats another one: of an operator who asked for it the issue would say nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Again {
+    /// The other one's number.
+    pub of: i64,
+    /// Who asked.
+    pub by: String,
 }
 
 /// The hidden mark by which the bot knows its comment again. `tag` is what nobody else can make.
@@ -120,10 +131,16 @@ pub fn marked(text: &str, marker: &str) -> String {
 /// The status comment of a job.
 #[must_use]
 pub fn status(view: &StatusView) -> String {
-    let job = view.links.to_job(&format!("Job {}", view.job));
+    let again = view.again.as_ref().map_or_else(String::new, |again| {
+        format!(", which repeats job {} as {} asked", again.of, inline(&cut(&again.by, 100)))
+    });
+    let job = view.links.to_job(&format!("Job {}", view.job)) + &again;
     match &view.state {
         State::Queued { position, of } => {
-            format!("### Bisection queued\n\nPlace {position} of {of}. {job} starts as soon as a server is free.\n")
+            format!(
+                "### Bisection queued\n\nPlace {position} of {of}. {job}{} starts as soon as a server is free.\n",
+                if again.is_empty() { "" } else { "," }
+            )
         }
         State::Running { candidates_left, probes_done, probes_running, expected_probes, seconds_left } => {
             let left = seconds_left.map_or_else(String::new, |left| format!(" About {} left.", duration(left)));

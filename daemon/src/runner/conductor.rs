@@ -10,13 +10,14 @@ use super::{
     lanes::{Lanes, Slot},
     log,
     patience::Patience,
-    persist::{Unwritten, persist},
+    persist::{LAST_TRY, Unwritten, persist},
+    subjects::Subjects,
 };
 use crate::{
     db::{self, jobs, probes::NewProbe},
     queue::Lease,
     sandbox::{RunEnd, SandboxError},
-    search::{Conclusion, InFlight, Progress, Question, Run, Step, judge, next},
+    search::{Conclusion, InFlight, Progress, Question, Run, Step, judge, next, strip},
 };
 use bisect_shared::{ProbeId, Purpose, Verdict};
 use std::{
@@ -52,6 +53,8 @@ pub(super) struct Conductor<'a> {
     pub(super) took: Vec<Duration>,
     /// Before this no run of the search starts: an answer is due.
     pub(super) held: Option<Instant>,
+    /// What the commits under way are called.
+    pub(super) subjects: Subjects,
 }
 
 impl Conductor<'_> {
@@ -79,15 +82,15 @@ impl Conductor<'_> {
     /// Takes one answer and every other that is there by then, so that nothing is started which one
     /// of them makes useless.
     async fn take_answers(&mut self, first: Result<Answer, JoinError>) -> Result<(), Finding> {
-        let mut next = Some(first);
+        let (mut next, mut stopped) = (Some(first), Vec::new());
         while let Some(answer) = next {
             let failed = |error| Finding::Infrastructure(format!("a probe's task failed: {error}"));
-            if let Some(reason) = self.take_answer(answer.map_err(failed)?).await? {
+            if let Some(reason) = self.take_answer(answer.map_err(failed)?, &mut stopped).await? {
                 return Err(Finding::Infrastructure(reason));
             }
             next = self.tasks.try_join_next();
         }
-        Ok(())
+        Ok(self.record_stopped(&stopped).await?)
     }
 
     /// Asks the search for its next step and takes it.
@@ -100,7 +103,10 @@ impl Conductor<'_> {
             .map(|flight| InFlight { commit: flight.commit, purpose: flight.purpose })
             .collect();
         match next(self.question, &runs, &going, self.wanted) {
-            Step::Done(conclusion) => Ok(Some(conclusion)),
+            Step::Done(conclusion) => {
+                self.note_range(&runs).await;
+                Ok(Some(conclusion))
+            }
             Step::Go { start, stop, progress, prepare_proof, only_proof } => {
                 for useless in stop {
                     self.stop(&useless);
@@ -177,17 +183,17 @@ impl Conductor<'_> {
             self.held = None;
         }
         let slots: Vec<Slot> = wanted.iter().map(|probe| self.lanes.take(probe.purpose)).collect();
-        let told = jobs::Progress {
-            candidates_left: progress.candidates_left as u64,
-            expected_probes: progress.expected_probes,
+        let standing = self.standing(progress);
+        let row = |(probe, slot): (&InFlight, &Slot)| NewProbe {
+            commit: probe.commit,
+            purpose: probe.purpose,
+            lane: slot.number(),
+            position: self.question.position(&probe.commit),
         };
-        let rows: Vec<NewProbe> = wanted
-            .iter()
-            .zip(&slots)
-            .map(|(probe, slot)| NewProbe { commit: probe.commit, purpose: probe.purpose, lane: slot.number() })
-            .collect();
-        let probes =
-            persist(&self.interrupts, || db::probes::start_probes(&self.runner.db, self.lease, &rows, told)).await?;
+        let rows: Vec<NewProbe> = wanted.iter().zip(&slots).map(row).collect();
+        let (db, lease) = (&self.runner.db, self.lease);
+        let probes = persist(&self.interrupts, || db::probes::start_probes(db, lease, &rows, &standing)).await?;
+        self.subjects.note(db, lease, wanted.iter().map(|probe| probe.commit));
         for (((probe, wanted), slot), permit) in probes.into_iter().zip(wanted).zip(slots).zip(permits) {
             let stop = CancellationToken::new();
             let began = Arc::new(OnceLock::new());
@@ -209,6 +215,28 @@ impl Conductor<'_> {
         Ok(wanted.len())
     }
 
+    /// What the last answers made of the range, for people: no reason to keep a result back.
+    async fn note_range(&self, runs: &[Run]) {
+        let strip = strip(self.question, runs);
+        let told = db::jobs::note_range(&self.runner.db, self.lease, &strip);
+        if !matches!(tokio::time::timeout(LAST_TRY, told).await, Ok(Ok(()))) {
+            tracing::debug!(job.id = %self.lease.job(), "what is left of the range was not noted");
+        }
+    }
+
+    /// What is told of the search with the next start.
+    fn standing(&self, progress: Progress) -> jobs::Standing {
+        let runs: Vec<Run> = self.runs.iter().map(|recorded| recorded.run).collect();
+        jobs::Standing {
+            progress: jobs::Progress {
+                candidates_left: progress.candidates_left as u64,
+                expected_probes: progress.expected_probes,
+            },
+            candidates: self.question.graph.len() as u64,
+            strip: strip(self.question, &runs),
+        }
+    }
+
     /// A slot of this process. Without any probe under way the job waits for one; more are taken
     /// only if they are free.
     async fn permit(&self, first: bool) -> Option<OwnedSemaphorePermit> {
@@ -223,8 +251,9 @@ impl Conductor<'_> {
         }
     }
 
-    /// Records what a probe answered. The answer is a reason to give up, where there is one.
-    async fn take_answer(&mut self, answer: Answer) -> Result<Option<String>, Unwritten> {
+    /// Records what a probe answered, or adds it to those that were `stopped`. The answer is a reason to give up, where
+    /// there is one.
+    async fn take_answer(&mut self, answer: Answer, stopped: &mut Vec<ProbeId>) -> Result<Option<String>, Unwritten> {
         let Some(flight) = self.in_flight.remove(&answer.probe) else { return Ok(None) };
         // Before anything is written, which may be given up: a lane that nobody has is never closed.
         match (answer.lane, &answer.end) {
@@ -243,12 +272,17 @@ impl Conductor<'_> {
                 self.runs.push(RecordedRun { probe: answer.probe, run, verdict: None, took });
                 self.record().await?;
             }
-            Ok(RunEnd::Stopped) => {
-                persist(&self.interrupts, || db::probes::stop_probe(&self.runner.db, self.lease, answer.probe)).await?;
-            }
+            Ok(RunEnd::Stopped) => stopped.push(answer.probe),
             Err(error) => return self.take_failure(answer.probe, error).await,
         }
         Ok(None)
+    }
+
+    async fn record_stopped(&self, stopped: &[ProbeId]) -> Result<(), Unwritten> {
+        if stopped.is_empty() {
+            return Ok(());
+        }
+        persist(&self.interrupts, || db::probes::stop_probes(&self.runner.db, self.lease, stopped)).await
     }
 
     /// Writes the newest run, and the verdicts of earlier ones that it decides.
@@ -280,7 +314,7 @@ impl Conductor<'_> {
     /// A sandbox that failed says nothing about the commit: its lane is given up, and the search
     /// asks for the commit again after a wait.
     async fn take_failure(&mut self, probe: ProbeId, error: SandboxError) -> Result<Option<String>, Unwritten> {
-        persist(&self.interrupts, || db::probes::stop_probe(&self.runner.db, self.lease, probe)).await?;
+        self.record_stopped(&[probe]).await?;
         if matches!(error, SandboxError::Unusable(_)) {
             return Ok(Some(error.to_string()));
         }

@@ -14,6 +14,7 @@ use super::{
     question,
     spec::JobSpec,
     spec_of,
+    subjects::Subjects,
 };
 use crate::{
     db::{self, jobs::JobRow},
@@ -68,6 +69,7 @@ pub(super) async fn run(
         wait_until: None,
         took: Vec::new(),
         held: None,
+        subjects: Subjects::of(repository.clone()),
     };
     let finding = conductor.search().await;
     let (runs, leftovers) = conductor.leave();

@@ -1,6 +1,11 @@
 //! Keeps a lease alive while its job runs, and says at once when it is lost or somebody cancels.
 
-use crate::queue::{Clocks, Lease, LeaseError, Queue};
+use crate::{
+    changes::{Change, Subscription},
+    db::job_events::JobEventKind,
+    queue::{Clocks, Lease, LeaseError, Queue},
+};
+use bisect_shared::JobId;
 use std::sync::{Arc, OnceLock};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
@@ -22,9 +27,10 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts renewing `lease`, which was claimed just now.
+    /// Starts renewing `lease`, which was claimed just now; at once when `changes` say that somebody asks for the job
+    /// to be stopped.
     #[must_use]
-    pub fn start(queue: Queue, lease: Arc<Lease>, clocks: Clocks) -> Self {
+    pub fn start(queue: Queue, lease: Arc<Lease>, clocks: Clocks, changes: Subscription) -> Self {
         let (lost, cancelled) = (CancellationToken::new(), CancellationToken::new());
         let (cancelled_by, renewing) = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(())));
         let signs = Signs {
@@ -33,7 +39,7 @@ impl Keeper {
             cancelled_by: Arc::clone(&cancelled_by),
             renewing: Arc::clone(&renewing),
         };
-        let task = tokio::spawn(keep(queue, lease, clocks, signs));
+        let task = tokio::spawn(keep(queue, lease, clocks, signs, changes));
         Self { lost, cancelled, cancelled_by, renewing, task }
     }
 
@@ -64,7 +70,7 @@ struct Signs {
     renewing: Arc<Mutex<()>>,
 }
 
-async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs) {
+async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs, mut changes: Subscription) {
     let Signs { lost, cancelled, cancelled_by, renewing } = signs;
     let patience = clocks.give_up_after();
     // The lease is as old as the moment *before* the write that renewed it.
@@ -77,7 +83,10 @@ async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs) {
         let answer = tokio::select! {
             () = tokio::time::sleep_until(deadline) => break,
             answer = async {
-                ticks.tick().await;
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    () = asked_to_stop(&mut changes, lease.job()) => {}
+                }
                 let _turn = renewing.lock().await;
                 queue.renew(&lease).await
             } => answer,
@@ -100,6 +109,16 @@ async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs) {
     }
     tracing::warn!(job.id = %lease.job(), "the lease is lost: stopping its containers");
     lost.cancel();
+}
+
+/// Returns when somebody asked for the job to be stopped.
+async fn asked_to_stop(changes: &mut Subscription, job: JobId) {
+    loop {
+        match changes.next().await {
+            Change::Job { id, kind: JobEventKind::CancelRequested, .. } if id == job => return,
+            _ => {}
+        }
+    }
 }
 
 /// Cancellations are seen by renewing, so that is done at least this often.

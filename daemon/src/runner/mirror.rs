@@ -10,6 +10,7 @@ use bisect_shared::{JobId, Sha};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::{
+    collections::BTreeSet,
     fs::File,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -106,6 +107,23 @@ impl Mirrors {
             ids.extend(id);
         }
         Ok(ids)
+    }
+
+    /// Every mirror of this machine, to look into.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn all(&self) -> std::io::Result<Vec<Mirror>> {
+        let mut mirrors = Vec::new();
+        for entry in self.folder.read_dir()? {
+            let path = entry?.path();
+            let is_mirror = path.extension().is_some_and(|extension| extension == "git");
+            let mirror = Mirror { git: self.git.clone(), path, source: String::new() };
+            if is_mirror && mirror.is_made() {
+                mirrors.push(mirror);
+            }
+        }
+        Ok(mirrors)
     }
 
     /// Removes the mirror of a source that no job uses any more, and says whether there was one. A
@@ -234,6 +252,15 @@ impl Mirror {
             self.git.run(&self.path, ["update-ref", "-d", name]).await?;
         }
         Ok(())
+    }
+
+    /// The jobs of which [`Mirror::pin`] holds commits.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn pinned(&self) -> Result<BTreeSet<JobId>, GitError> {
+        let listed = self.git.run(&self.path, ["for-each-ref", "--format=%(refname:lstrip=2)", "refs/bisect/"]).await?;
+        Ok(listed.lines().filter_map(|name| name.split('/').next()?.parse().ok().map(JobId)).collect())
     }
 
     async fn missing(&self, commits: &[Sha]) -> Result<bool, GitError> {

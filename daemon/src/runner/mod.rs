@@ -19,9 +19,11 @@ mod patience;
 mod persist;
 pub mod question;
 pub mod spec;
+mod subjects;
 mod words;
 
 use crate::{
+    changes::Changes,
     db::{self, jobs::JobRow},
     queue::{self, Clocks, Lease, LeaseError, Outcome, Queue, ReleaseReason},
     report::Report,
@@ -45,6 +47,8 @@ pub struct Runner {
     pub db: db::Database,
     /// The queue on it.
     pub queue: Queue,
+    /// What other processes do: who asks for a running job to be stopped is heard at once.
+    pub changes: Changes,
     /// The queue's clocks.
     pub clocks: Clocks,
     /// How long a job bears with a Docker that is away.
@@ -106,7 +110,7 @@ impl Runner {
     /// queue. Whatever happens, no container of this claim is left.
     pub async fn run(&self, lease: Lease, job: JobRow, stopping: CancellationToken) {
         let lease = Arc::new(lease);
-        let keeper = Keeper::start(self.queue.clone(), Arc::clone(&lease), self.clocks);
+        let keeper = Keeper::start(self.queue.clone(), Arc::clone(&lease), self.clocks, self.changes.subscribe());
         let (end, mut leftovers) = job::run(self, &lease, &job, &keeper, &stopping).await;
         if matches!(end, End::LeaseLost | End::Stopping) {
             // The next owner starts at once: nothing of this claim may run beside it.
@@ -224,6 +228,33 @@ impl Runner {
         };
         dead.retain(|id| *id != self.instance && is_dead(id));
         sandbox.sweep_instances(&dead).await?;
+        Ok(())
+    }
+}
+
+impl Runner {
+    /// Lets go of the commits of jobs that have ended since: a worker that lost its job, or died, leaves them
+    /// pinned in its mirror. A failure is logged: it is done again now and then.
+    pub async fn unpin_ended(&self) {
+        if let Err(error) = self.try_unpin_ended().await {
+            tracing::warn!(error = %error, "refs of ended jobs were left in the mirrors");
+        }
+    }
+
+    async fn try_unpin_ended(&self) -> anyhow::Result<()> {
+        for mirror in self.mirrors.all()? {
+            // What is pinned is read first: a job that pins later is not meant.
+            let pinned: Vec<_> = mirror.pinned().await?.into_iter().collect();
+            if pinned.is_empty() {
+                continue;
+            }
+            let mut tx = self.db.begin().await?;
+            let unfinished = db::jobs::unfinished(&mut tx, &pinned).await?;
+            tx.commit().await?;
+            for job in pinned.into_iter().filter(|job| !unfinished.contains(job)) {
+                mirror.unpin(job).await?;
+            }
+        }
         Ok(())
     }
 }

@@ -112,6 +112,33 @@ impl JobSpec {
         }
     }
 
+    /// The same as far as this operator allows it: what is forbidden now, no job from before can have again.
+    #[must_use]
+    pub fn within(self, network: Network, max_lanes: u32) -> Self {
+        let network = match network {
+            Network::None => Network::None,
+            Network::Egress => self.network(),
+        };
+        let lanes = self.lanes.clamp(1, max_lanes.max(1) as usize);
+        Self { network: network.to_string(), lanes, ..self }
+    }
+
+    /// The options that change what is searched, as one would write them.
+    #[must_use]
+    pub fn options(&self) -> Vec<String> {
+        let flag = |is: bool, name: &str| is.then(|| name.to_owned());
+        let paths = self.paths.iter().map(|path| format!("--path {path}"));
+        let skipped = self.skip.iter().map(|commit| format!("--skip {}", commit.short()));
+        let ranges = self.skip_ranges.iter().map(|range| format!("--skip {range}"));
+        flag(self.first_parent, "--first-parent")
+            .into_iter()
+            .chain(flag(self.fixed, "--fixed"))
+            .chain(paths)
+            .chain(skipped)
+            .chain(ranges)
+            .collect()
+    }
+
     /// What may be reached; an unknown text is the safest.
     #[must_use]
     pub fn network(&self) -> Network {

@@ -14,6 +14,7 @@ mod labels;
 mod lane;
 mod probe;
 mod sweep;
+mod words;
 mod workshop;
 mod workspace;
 
@@ -25,6 +26,9 @@ use std::{sync::Arc, time::Duration};
 
 /// How long git may take over one checkout, and `rm` over one workspace.
 const PATIENCE: Duration = Duration::from_secs(900);
+
+/// How long the engine may take to say that it is there.
+const PING: Duration = Duration::from_millis(1500);
 
 /// How containers are made on this machine.
 #[derive(Debug, Clone)]
@@ -120,6 +124,10 @@ impl Sandbox for DockerSandbox {
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError> {
         let engine = self.link.engine().await?;
         sweep::job(&engine, job, below).await
+    }
+
+    async fn answers(&self) -> Option<bool> {
+        Some(matches!(tokio::time::timeout(PING, self.ping()).await, Ok(Ok(_))))
     }
 
     async fn instances(&self) -> Result<Vec<InstanceId>, SandboxError> {

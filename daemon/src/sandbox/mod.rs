@@ -126,6 +126,11 @@ pub trait Sandbox: Send + Sync {
     /// engine. The new owner of a job calls it before its first probe.
     async fn sweep_job(&self, job: JobId, below: Epoch) -> Result<(), SandboxError>;
 
+    /// Whether the engine answers; `None` where there is none that could be away.
+    async fn answers(&self) -> Option<bool> {
+        None
+    }
+
     /// The processes of which there is anything here, alive or dead.
     async fn instances(&self) -> Result<Vec<InstanceId>, SandboxError>;
 

@@ -10,11 +10,13 @@ mod narrow;
 mod pick;
 mod proof;
 mod step;
+mod strip;
 mod verdict;
 mod weigh;
 
 pub use conclusion::{AbortReason, Conclusion, Parent, ParentState, SuspectsWhy};
 pub use graph::{Graph, GraphError};
+pub use strip::{MOST_PIECES, strip};
 pub use verdict::judge;
 
 use bisect_shared::{Ending, Purpose, Sha};
@@ -51,6 +53,13 @@ impl Question {
     fn skips(&self, commit: Sha) -> bool {
         let is_end = commit == self.bad || self.good.contains(&commit);
         self.skip.contains(&commit) && !is_end
+    }
+
+    /// The commit's place among those under suspicion, 0 being the oldest; `None` outside of the range.
+    #[must_use]
+    pub fn position(&self, commit: &Sha) -> Option<u32> {
+        let last = u32::try_from(self.graph.len()).unwrap_or(u32::MAX) - 1;
+        self.graph.node(commit).filter(|node| *node <= last).map(|node| last - node)
     }
 }
 

@@ -56,7 +56,7 @@ async fn what_a_killed_process_left_is_removed_by_the_next_one_whatever_that_doe
     for (command, what) in commands.into_iter().zip(["process", "docker"]) {
         let running = command.args(SLEEP).start();
         eventually(what, async || {
-            let runs = if what == "docker" { world.containers().len() > 3 } else { !world.processes().is_empty() };
+            let runs = if what == "docker" { world.containers().len() > 2 } else { !world.processes().is_empty() };
             runs.then_some(())
         })
         .await;

@@ -88,3 +88,40 @@ async fn a_delivery_whose_worker_died_is_leased_again_when_its_lease_is_over() {
     assert!(!complete(&world, &dead, &Completion::Processed(None)).await);
     assert!(complete(&world, &one, &Completion::Failed("the payload cannot be read".into())).await);
 }
+
+#[tokio::test]
+async fn what_needs_the_token_of_a_quiet_installation_waits_until_it_may_be_asked_again() {
+    let world = database().await;
+    let quiet = "INSERT INTO installations (installation_id, account_id, account_login, account_type, quiet_until) \
+                 VALUES (5, 1, 'ada', 'User', now() + interval '1 hour')";
+    world.raw().await.execute(quiet).await.unwrap();
+    let removed = NewDelivery { event: "installation".into(), comment: None, order_key: None, ..new("removed", 0) };
+    let other = NewDelivery { installation: Some(6), ..new("other", 2) };
+    insert(&world, &[new("asked", 1), removed, other]).await;
+    let mut leased = vec![lease(&world, "one").await.unwrap().id, lease(&world, "one").await.unwrap().id];
+    leased.sort();
+    assert_eq!(leased, ["other", "removed"], "of other installations, and that it is gone, is heard at once");
+    assert_eq!(lease(&world, "one").await, None);
+    let mut tx = world.db.begin().await.unwrap();
+    let due = deliveries::next_due(&mut tx).await.unwrap().unwrap();
+    assert!(due > Duration::from_secs(500), "nobody looks for it every second: {due:?}");
+    tx.commit().await.unwrap();
+    world.raw().await.execute("UPDATE installations SET quiet_until = now()").await.unwrap();
+    assert_eq!(lease(&world, "one").await.unwrap().id, "asked");
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_taken_up_again_when_it_is_sent_again_and_nothing_else_is() {
+    let world = database().await;
+    insert(&world, &[new("given up", 1), new("refused", 2)]).await;
+    for end in [Completion::Failed("GitHub was away for a day".into()), Completion::Rejected("no permission".into())] {
+        let delivery = lease(&world, "one").await.unwrap();
+        assert!(complete(&world, &delivery, &end).await);
+    }
+    // By its own id, and by the comment under another id.
+    assert_eq!(insert(&world, &[new("refused", 2), new("again", 2)]).await, [Taken::Duplicate; 2]);
+    assert_eq!(lease(&world, "one").await, None);
+    assert_eq!(insert(&world, &[new("again", 1)]).await, [Taken::Inserted]);
+    let again = lease(&world, "one").await.unwrap();
+    assert_eq!((again.id.as_str(), again.attempts), ("given up", 1));
+}

@@ -16,7 +16,7 @@ const CULPRIT: &str = "c5";
 /// The first midpoint, c4, says that it is there and waits until it may go on; so does the proof
 /// of the culprit's parent, which is c4 again.
 const SCRIPT: &str = "n=$(cat n); \
-    if test $n = 4; then echo here; until test -e /tmp/go; do sleep 0.05; done; fi; \
+    if test $n = 4; then echo here; until test -e ~/go; do sleep 0.05; done; fi; \
     test $n -lt 5";
 
 async fn world() -> World {
@@ -64,7 +64,7 @@ async fn let_go(world: &World, running: Running) -> Ran {
 
 /// Whether a container could be told to go on.
 fn touch_go(container: &str) -> bool {
-    let told = Command::new("docker").args(["exec", container, "touch", "/tmp/go"]).output();
+    let told = Command::new("docker").args(["exec", container, "touch", "/bisect/home/go"]).output();
     told.is_ok_and(|told| told.status.success())
 }
 

@@ -8,6 +8,7 @@ mod cli_signals;
 mod cli_sources;
 mod cli_together;
 mod commands;
+mod console;
 mod crash;
 mod database;
 mod database_away;

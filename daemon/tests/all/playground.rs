@@ -1,7 +1,7 @@
 //! `make playground` as a new user tries it, in a real browser: a comment in the form, the proven culprit on the page,
 //! and nothing left at the end. `BISECT_SCREENSHOTS=docs` writes the README's picture into that folder.
 
-use crate::support::{Browser, eventually};
+use crate::support::{Browser, Helper, eventually};
 use github_lookalike::playground::{self, Daemon, Playground};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -104,6 +104,28 @@ async fn a_comment_on_the_page_becomes_a_proven_culprit_on_the_page() {
     links_lead_somewhere(&browser, &scene, &culprit).await;
     drop(browser);
     scene.ends_clean(&owner).await;
+}
+
+/// The other process of the test below.
+#[tokio::test]
+#[ignore = "started by a_killed_playground_takes_its_daemon_with_it"]
+async fn to_be_killed() {
+    let Some(folder) = Helper::folder() else { return };
+    let playground = playground::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None).await.unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_bisectd"));
+    let mut daemon = Daemon::start(program, &playground, &folder, |_| ()).unwrap();
+    daemon.serves().await.unwrap();
+    Helper::say("serving");
+}
+
+#[tokio::test]
+async fn a_killed_playground_takes_its_daemon_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut helper = Helper::start("playground::to_be_killed", folder.path());
+    helper.wait_for("serving");
+    assert!(processes(folder.path()).len() > 2, "the helper, its daemon, PostgreSQL");
+    helper.kill();
+    eventually("all of it has ended", async || processes(folder.path()).is_empty().then_some(())).await;
 }
 
 /// What the README shows.

@@ -4,15 +4,18 @@ use crate::support::{
     TestDb, database,
     sample::{local_job, sha},
 };
-use bisect_shared::{Ending, InstanceId, JobId, JobStatus, ProbeId, Purpose, ResultKind, Verdict};
+use bisect_shared::{
+    Ending, InstanceId, JobId, JobStatus, ProbeId, Purpose, ResultKind, Verdict,
+    admin::{Strip, StripMark},
+};
 use bisectd::{
     db::{
         job_events::{self, JobEventKind, JobEventRow},
         jobs,
         log_chunks::{append_log, log},
-        probes::{NewProbe, ProbeState, probes, record_probe, set_verdicts, start_probes, stop_probe},
+        probes::{NewProbe, ProbeState, probes, record_probe, set_verdicts, start_probes, stop_probes},
     },
-    queue::{Claim, Clocks, End, JobRow, Lease, LeaseError, NewJob, Origin, Outcome, Queue, ReleaseReason},
+    queue::{Claim, Clocks, End, JobRow, Lease, LeaseError, Means, NewJob, Origin, Outcome, Queue, ReleaseReason},
 };
 use serde_json::json;
 use sqlx::{Connection, Executor};
@@ -20,6 +23,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 const HERE: &str = "this machine:/data";
 const PROGRESS: jobs::Progress = jobs::Progress { candidates_left: 8, expected_probes: 3.0 };
+
+fn standing() -> jobs::Standing {
+    jobs::Standing { progress: PROGRESS, candidates: 9, strip: Strip { pieces: vec![(StripMark::Candidate, 9)] } }
+}
 
 fn job_of(installation: i64) -> NewJob {
     let repository = installation;
@@ -276,22 +283,22 @@ async fn several_recoveries_at_once_reclaim_each_job_once() {
 /// Every write of a worker, by its name in the refusal's event.
 async fn write(name: &str, queue: &Queue, lease: &Lease, probe: ProbeId) -> Result<(), LeaseError> {
     let db = queue.database();
-    let new = NewProbe { commit: sha(9), purpose: Purpose::Search, lane: 0 };
+    let new = NewProbe { commit: sha(9), purpose: Purpose::Search, lane: 0, position: None };
     match name {
         "renew" => queue.renew(lease).await.map(drop),
         "release" => queue.release(lease, ReleaseReason::Shutdown).await.map(drop),
         "finish" => queue.finish(lease, &completed()).await,
-        "start_probes" => start_probes(db, lease, &[new], PROGRESS).await.map(drop),
+        "start_probes" => start_probes(db, lease, &[new], &standing()).await.map(drop),
         "record_probe" => record_probe(db, lease, probe, Ending::Exited(0), Some(Verdict::Good), Duration::ZERO).await,
         "set_verdicts" => set_verdicts(db, lease, &[(probe, Verdict::Bad)]).await,
-        "stop_probe" => stop_probe(db, lease, probe).await,
+        "stop_probes" => stop_probes(db, lease, &[probe]).await,
         "append_log" => append_log(db, lease, probe, 0, b"late").await,
         _ => unreachable!("{name}"),
     }
 }
 
 const WRITES: [&str; 8] =
-    ["renew", "release", "finish", "start_probes", "record_probe", "set_verdicts", "stop_probe", "append_log"];
+    ["renew", "release", "finish", "start_probes", "record_probe", "set_verdicts", "stop_probes", "append_log"];
 
 /// Everything that a worker could have changed.
 async fn state(world: &TestDb, id: JobId) -> String {
@@ -312,8 +319,8 @@ async fn every_write_of_an_old_epoch_is_refused_and_leaves_a_trace() {
     let (old, new) = (queue(&world, "old"), queue(&world, "new"));
     let id = old.enqueue(&local_job()).await.unwrap().job;
     let (lost, _) = claim(&old).await;
-    let commit = NewProbe { commit: sha(4), purpose: Purpose::Search, lane: 0 };
-    let probe = start_probes(&world.db, &lost, &[commit], PROGRESS).await.unwrap()[0];
+    let commit = NewProbe { commit: sha(4), purpose: Purpose::Search, lane: 0, position: None };
+    let probe = start_probes(&world.db, &lost, &[commit], &standing()).await.unwrap()[0];
     let_time_pass(&world, id).await;
     new.reclaim_stale().await.unwrap();
     // Once while the job waits, once while another worker has it, once after it has ended.
@@ -343,8 +350,8 @@ async fn a_write_that_meets_an_uncommitted_reclaim_waits_and_is_refused() {
         let queue = queue(&world, "a");
         let id = queue.enqueue(&local_job()).await.unwrap().job;
         let (lease, _) = claim(&queue).await;
-        let commit = NewProbe { commit: sha(4), purpose: Purpose::Search, lane: 0 };
-        let probe = start_probes(&world.db, &lease, &[commit], PROGRESS).await.unwrap()[0];
+        let commit = NewProbe { commit: sha(4), purpose: Purpose::Search, lane: 0, position: None };
+        let probe = start_probes(&world.db, &lease, &[commit], &standing()).await.unwrap()[0];
 
         let mut raw = world.raw().await;
         let mut reclaim = raw.begin().await.unwrap();
@@ -523,21 +530,22 @@ async fn probes_are_recorded_and_found_again_by_the_next_owner() {
     let (one, other) = (queue(&world, "a"), queue(&world, "b"));
     let id = one.enqueue(&local_job()).await.unwrap().job;
     let (lease, _) = claim(&one).await;
-    let new: Vec<_> =
-        (0..5).map(|n| NewProbe { commit: sha(10 + n), purpose: Purpose::Search, lane: n.into() }).collect();
-    let ids = start_probes(&world.db, &lease, &new, PROGRESS).await.unwrap();
+    let new: Vec<_> = (0..5)
+        .map(|n| NewProbe { commit: sha(10 + n), purpose: Purpose::Search, lane: n.into(), position: None })
+        .collect();
+    let ids = start_probes(&world.db, &lease, &new, &standing()).await.unwrap();
     let second = Duration::from_secs(1);
     record_probe(&world.db, &lease, ids[0], Ending::Exited(1), Some(Verdict::Bad), second).await.unwrap();
     record_probe(&world.db, &lease, ids[1], Ending::TimedOut, None, second).await.unwrap();
     set_verdicts(&world.db, &lease, &[(ids[1], Verdict::Skip)]).await.unwrap();
-    stop_probe(&world.db, &lease, ids[2]).await.unwrap();
+    stop_probes(&world.db, &lease, &[ids[2]]).await.unwrap();
     append_log(&world.db, &lease, ids[0], 0, b"\0\xff one").await.unwrap();
     append_log(&world.db, &lease, ids[0], 1, b"two").await.unwrap();
     append_log(&world.db, &lease, ids[0], 1, b"again").await.unwrap();
 
     // An answer that was lost is asked for again: the same words are taken, and change nothing.
     record_probe(&world.db, &lease, ids[0], Ending::Exited(1), Some(Verdict::Bad), second).await.unwrap();
-    stop_probe(&world.db, &lease, ids[2]).await.unwrap();
+    stop_probes(&world.db, &lease, &[ids[2]]).await.unwrap();
 
     // What has ended stays as it is, and what is not there is not written.
     let twice = record_probe(&world.db, &lease, ids[0], Ending::Exited(0), Some(Verdict::Good), second).await;
@@ -571,13 +579,13 @@ async fn probes_are_recorded_and_found_again_by_the_next_owner() {
 async fn instances_live_until_they_retire_or_fall_silent() {
     let world = database().await;
     let (one, other) = (queue(&world, "a"), queue(&world, "b"));
-    let row = one.heartbeat_instance(4).await.unwrap();
+    let row = one.heartbeat_instance(Means { max_jobs: 4, ..Means::default() }).await.unwrap();
     assert_eq!((row.max_jobs, row.drain_requested_by, row.retired_at), (4, None, None));
-    other.heartbeat_instance(2).await.unwrap();
+    other.heartbeat_instance(Means { max_jobs: 2, ..Means::default() }).await.unwrap();
     let alive = |rows: Vec<bisectd::queue::InstanceRow>| rows.into_iter().map(|row| row.id.0).collect::<Vec<_>>();
     assert_eq!(alive(one.alive_instances().await.unwrap()), ["a", "b"]);
     one.retire_instance().await.unwrap();
-    one.heartbeat_instance(4).await.unwrap();
+    one.heartbeat_instance(Means { max_jobs: 4, ..Means::default() }).await.unwrap();
     assert_eq!(alive(other.alive_instances().await.unwrap()), ["b"], "retired for good");
     world.raw().await.execute("UPDATE instances SET heartbeat_at = now() - interval '1 minute'").await.unwrap();
     assert!(other.alive_instances().await.unwrap().is_empty());
@@ -602,8 +610,8 @@ async fn unruly_worker(queue: Queue, seed: u64) {
             (4, Some(lease)) => queue.finish(lease, &completed()).await,
             (5, Some(lease)) => queue.renew(lease).await.map(drop),
             (6, Some(lease)) => {
-                let commit = NewProbe { commit: sha(4), purpose: Purpose::Search, lane: 0 };
-                start_probes(queue.database(), lease, &[commit], PROGRESS).await.map(drop)
+                let commit = NewProbe { commit: sha(4), purpose: Purpose::Search, lane: 0, position: None };
+                start_probes(queue.database(), lease, &[commit], &standing()).await.map(drop)
             }
             _ => {
                 leases.extend(queue.claim(Claim::Any).await.unwrap().map(|(lease, _)| lease));
@@ -697,10 +705,10 @@ async fn a_start_whose_answer_was_lost_leaves_no_probe_running() {
     let queue = queue(&world, "a");
     let id = queue.enqueue(&local_job()).await.unwrap().job;
     let (lease, _) = claim(&queue).await;
-    let probe = |lane| NewProbe { commit: sha(10), purpose: Purpose::Search, lane };
-    let lost = start_probes(&world.db, &lease, &[probe(0)], PROGRESS).await.unwrap();
-    let other = start_probes(&world.db, &lease, &[probe(1)], PROGRESS).await.unwrap();
-    let again = start_probes(&world.db, &lease, &[probe(0)], PROGRESS).await.unwrap();
+    let probe = |lane| NewProbe { commit: sha(10), purpose: Purpose::Search, lane, position: None };
+    let lost = start_probes(&world.db, &lease, &[probe(0)], &standing()).await.unwrap();
+    let other = start_probes(&world.db, &lease, &[probe(1)], &standing()).await.unwrap();
+    let again = start_probes(&world.db, &lease, &[probe(0)], &standing()).await.unwrap();
     let mut tx = world.db.begin().await.unwrap();
     let rows = probes(&mut tx, id).await.unwrap();
     let states: Vec<_> = rows.iter().map(|row| (row.id, row.state)).collect();
@@ -714,8 +722,8 @@ async fn the_probes_of_a_dead_worker_ended_when_it_was_last_heard_of() {
     let (one, other) = (queue(&world, "a"), queue(&world, "b"));
     let id = one.enqueue(&local_job()).await.unwrap().job;
     let (lease, _) = claim(&one).await;
-    let new = NewProbe { commit: sha(10), purpose: Purpose::Search, lane: 0 };
-    start_probes(&world.db, &lease, &[new], PROGRESS).await.unwrap();
+    let new = NewProbe { commit: sha(10), purpose: Purpose::Search, lane: 0, position: None };
+    start_probes(&world.db, &lease, &[new], &standing()).await.unwrap();
     // Nobody gave the command again before the next day.
     let sql = "UPDATE probes SET started_at = now() - interval '25 hours'; \
                UPDATE bisect_jobs SET heartbeat_at = now() - interval '24 hours'";

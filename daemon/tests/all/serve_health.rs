@@ -135,3 +135,12 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_exported() {
     }
     service.stop().await;
 }
+
+#[tokio::test]
+async fn a_release_build_starts_without_a_secret_key() {
+    // Rocket refuses its own missing key under this profile, which is what a release build runs under.
+    let world = World::new(Project::linear(2)).await;
+    let service = Service::start(world.serve("one").env("ROCKET_PROFILE", "release")).await;
+    assert_eq!(service.get("/health").await.0, 200);
+    service.stop().await;
+}

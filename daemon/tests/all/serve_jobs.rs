@@ -1,9 +1,10 @@
 //! Jobs on several servers: how soon they start, and what becomes of them when one ends.
 
 use crate::support::{Project, Service, World, eventually};
-use bisect_shared::JobStatus;
+use bisect_shared::{JobId, JobStatus};
 use bisectd::db::job_events::JobEventKind;
 use nix::sys::signal::Signal;
+use sqlx::Executor;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -89,6 +90,10 @@ async fn a_killed_servers_job_goes_on_elsewhere_from_what_is_recorded() {
     assert!(world.recorded_runs(job).await.iter().all(|(_, runs)| *runs == 1), "nothing is run twice");
     println!("taken over {took:?} after kill -9 (stale after 3 s, looked for every 0.5 s)");
     other.stop().await;
+    let one = Service::start(serve("one")).await;
+    let left = world.path("one");
+    eventually("what the killed one left is gone", async || world.processes_of(&left).is_empty().then_some(())).await;
+    one.stop().await;
 }
 
 #[tokio::test]
@@ -107,4 +112,34 @@ async fn a_second_signal_ends_it_at_once_and_a_second_server_on_its_data_dir_is_
     assert_eq!(one.get("/health").await.1["status"], "draining");
     let ended = tokio::time::timeout(Duration::from_secs(9), one.stop()).await;
     assert!(ended.is_ok(), "the grace is 10 s, and was not waited for");
+}
+
+#[tokio::test]
+async fn a_server_lets_go_of_commits_that_an_ended_job_left_pinned() {
+    let world = World::new(Project::linear(3)).await;
+    let one = Service::start(world.serve("one")).await;
+    let ended = world.enqueue("test $(cat n) -lt 1").await;
+    eventually("it ends", async || world.job().await.status.is_final().then_some(())).await;
+    one.stop().await;
+    // What a worker leaves that lost its job, or was killed. The other one waits for a machine that is not here.
+    let mirrors = world.path("one").join("mirrors");
+    let mut entries = std::fs::read_dir(mirrors).unwrap().map(|entry| entry.unwrap().path());
+    let mirror = entries.find(|path| path.extension().is_some_and(|end| end == "git")).unwrap();
+    let git = |args: &[&str]| {
+        let output = std::process::Command::new("git").arg("-C").arg(&mirror).args(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let commit = world.project.sha("c0").to_string();
+    let pin = |job: JobId| git(&["update-ref", &format!("refs/bisect/{job}/x"), &commit]);
+    let waiting = world.enqueue("true").await;
+    let elsewhere = "UPDATE bisect_jobs SET affinity = 'elsewhere' WHERE status = 'pending'";
+    world.db.raw().await.execute(elsewhere).await.unwrap();
+    pin(ended);
+    pin(waiting);
+    let one = Service::start(world.serve("one")).await;
+    let pinned = || git(&["for-each-ref", "--format=%(refname)", "refs/bisect"]);
+    let kept = format!("refs/bisect/{waiting}/x\n");
+    eventually("it is let go of", async || (pinned() == kept).then_some(())).await;
+    one.stop().await;
 }

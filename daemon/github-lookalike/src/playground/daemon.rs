@@ -68,7 +68,7 @@ impl Daemon {
         // Links in its comments lead to it, so its port is chosen before it starts.
         let port =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).context("no port")?.port();
-        let mut command = Command::new(std::path::absolute(program)?);
+        let mut command = ends_with_us(&std::path::absolute(program)?);
         command.arg("serve").arg("--local").current_dir(folder).env_clear();
         command.envs(std::env::vars_os().filter(|(name, _)| INHERITED.iter().any(|known| name == known)));
         command.envs(playground.settings(&key)).env("DATA_DIR", folder.join("data"));
@@ -183,4 +183,16 @@ fn plainly(event: &Value) -> String {
         let _ = write!(text, " {name}={value}");
     }
     text
+}
+
+/// `program`, which is asked to end when this process does, however it does. Without `setpriv` (of util-linux) a killed
+/// playground leaves it running.
+fn ends_with_us(program: &Path) -> Command {
+    const SETPRIV: &str = "/usr/bin/setpriv";
+    if !Path::new(SETPRIV).exists() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(SETPRIV);
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command
 }

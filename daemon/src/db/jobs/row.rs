@@ -1,7 +1,7 @@
 //! What a job is made of: a new one, its row, and what it ends with. No statements.
 
 use super::super::row;
-use bisect_shared::{Epoch, InstanceId, JobId, JobStatus, ResultKind, Sha};
+use bisect_shared::{Epoch, InstanceId, JobId, JobStatus, ResultKind, Sha, admin::Strip};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow};
@@ -144,6 +144,17 @@ pub struct JobRow {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// Everything that a worker tells of a search with each start of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// How far it is.
+    pub progress: Progress,
+    /// Commits that were under suspicion at first.
+    pub candidates: u64,
+    /// What is known of the range.
+    pub strip: Strip,
 }
 
 /// How far a search is, as its worker saw it last.

@@ -7,7 +7,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag};
 
 fn view(state: State) -> StatusView {
     let links = Links { job: Some("https://bisect.example/job/7".into()), repository: "https://github.com/o/r".into() };
-    StatusView { job: 7, state, links }
+    StatusView { job: 7, state, links, again: None }
 }
 
 fn found(hostile: &str) -> State {
@@ -199,6 +199,21 @@ fn what_pings_is_known_to_this_test() {
     assert_eq!(inline("20.0 of a well-known/path! (yes: 3, 4)"), "20.0 of a well-known/path! (yes&#58; 3, 4)");
     assert_eq!(inline("- no item"), "&#45; no item");
     assert_eq!(inline("1. no item"), "1&#46; no item");
+}
+
+#[test]
+fn a_job_that_repeats_another_says_who_asked() {
+    let again = Some(Again { of: 5, by: "ada@ops".into() });
+    let told = |state| {
+        let text = status(&StatusView { again: again.clone(), ..view(state) });
+        text.replace('\u{200b}', "").replace("&#64;", "@")
+    };
+    let queued = told(State::Queued { position: 1, of: 1 });
+    assert!(queued.contains("which repeats job 5 as ada@ops asked, starts as soon as a server is free"), "{queued}");
+    assert!(told(State::Cancelled { by: None }).contains("which repeats job 5 as ada@ops asked\n"));
+    assert!(told(found("x")).contains("which repeats job 5 as ada@ops asked"));
+    let shown = structure(&status(&StatusView { again, ..view(State::Cancelled { by: None }) })).1;
+    assert_eq!(references(&shown), Vec::<String>::new(), "it pings nobody");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bollard::{
     models::{ContainerCreateBody, VolumeCreateRequest},
     query_parameters::{
         AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
-        RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, TopOptionsBuilder,
     },
 };
 use futures::{Stream, StreamExt};
@@ -170,6 +170,18 @@ impl Engine {
         Ok(Attached { id, input: pipes.input, output: pipes.output, presence })
     }
 
+    /// How many processes are alive in a container, whatever name space of their own they made: by the kernel's own
+    /// list, where this process can see it, else by the engine, which starts `ps` for it.
+    pub(super) async fn processes(&self, container: &str) -> Result<usize, SandboxError> {
+        if let Some(count) = listed_by_the_kernel(container) {
+            return Ok(count);
+        }
+        let options = TopOptionsBuilder::new().ps_args("-opid").build();
+        let top = self.docker.top_processes(container, Some(options));
+        let top = self.call("counting the processes of a test container", top).await?;
+        Ok(top.processes.unwrap_or_default().len())
+    }
+
     /// Kills a container at once. One that is already gone is fine; a refusal is tried again.
     pub(super) async fn kill(&self, container: &str) -> Result<(), SandboxError> {
         let mut pause = Duration::from_millis(50);
@@ -257,6 +269,16 @@ pub(super) struct Attached {
 
 /// What a container prints: [`LogOutput::StdOut`] and [`LogOutput::StdErr`] frames.
 pub(super) type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, DockerError>> + Send>>;
+
+/// The processes of a container of this machine, by its control group: version 1 or 2, with or without systemd.
+fn listed_by_the_kernel(container: &str) -> Option<usize> {
+    ["pids/", ""].iter().find_map(|tree| {
+        [format!("docker/{container}"), format!("system.slice/docker-{container}.scope")].iter().find_map(|group| {
+            let list = std::fs::read_to_string(format!("/sys/fs/cgroup/{tree}{group}/cgroup.procs")).ok()?;
+            Some(list.lines().count())
+        })
+    })
+}
 
 /// Everything that is left to read, for containers that print a few lines.
 pub(super) async fn read_all(output: &mut Output) -> String {

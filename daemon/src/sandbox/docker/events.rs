@@ -99,6 +99,11 @@ pub(super) struct FateWatch {
 }
 
 impl FateWatch {
+    /// What is known of it by now; of what happened this moment nothing may be known yet.
+    pub(super) fn so_far(&self) -> Fate {
+        self.seen.borrow().fates.get(&self.container).copied().unwrap_or_default()
+    }
+
     /// Its fate, once it ended; or why that will never be known.
     pub(super) async fn ended(&mut self) -> Result<Fate, Arc<str>> {
         let lost = || Arc::from("the list of Docker's events is no longer followed");

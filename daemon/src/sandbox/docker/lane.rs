@@ -8,7 +8,7 @@ use super::{
     engine::{self, Engine},
     events::Events,
     image::Image,
-    probe::{Prepared, tell},
+    probe::{Prepared, Ran, tell},
     sweep,
     workshop::{self, Seat, Workshop},
     workspace::Workspace,
@@ -17,7 +17,7 @@ use crate::sandbox::{Lane, ProbeSpec, RunEnd, SandboxError};
 use async_trait::async_trait;
 use bisect_shared::{Ending, Purpose, Sha};
 use bytes::Bytes;
-use std::{sync::Arc, time::Instant};
+use std::{future, sync::Arc, time::Instant};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -133,6 +133,8 @@ struct Parts {
     events: Arc<Events>,
     /// The next probe's container. Never aborted: what is half-made could not be removed.
     next: Option<JoinHandle<Result<Prepared, SandboxError>>>,
+    /// The last probe left its container so that the next one needs another: then that starts while a probe runs.
+    ahead: bool,
     /// Nothing has run in the workspace since it was made or emptied.
     empty: bool,
     ended: bool,
@@ -149,7 +151,8 @@ impl Parts {
         let workshop = plan.workshop.clone();
         let place = workshop.place(plan.number).await?;
         let workspace = Workspace::new(workshop.clone(), place);
-        let mut parts = Self { events: workshop.events(), plan, workspace, next: None, empty: true, ended: false };
+        let mut parts =
+            Self { events: workshop.events(), plan, workspace, next: None, ahead: false, empty: true, ended: false };
         // Both containers start side by side; the test container touches nothing before its `go`.
         let prepared = parts.start_next();
         let (checkout, prepared) = tokio::join!(workshop.checkout(), prepared);
@@ -171,15 +174,12 @@ impl Parts {
         })
     }
 
-    /// The container that waits; another one starts while it runs, where another run is likely.
+    /// The container that waits. Another one starts while it runs where that one will be needed.
     async fn take_prepared(&mut self) -> Result<Prepared, SandboxError> {
         let next = self.next.take().unwrap_or_else(|| self.start_next());
         // Put back: this may be given up.
         let prepared = self.next.insert(next).await;
-        self.next = match self.plan.purpose {
-            Purpose::Search => Some(self.start_next()),
-            Purpose::Proof => None,
-        };
+        self.next = (self.is_for_more() && self.ahead).then(|| self.start_next());
         prepared.unwrap_or_else(|error| Err(failed_to_start(error)))
     }
 
@@ -195,14 +195,38 @@ impl Parts {
             if plan.opened.elapsed() >= plan.spec.deadline {
                 return Ok(RunEnd::Ended(Ending::TimedOut, 0.0));
             }
-            let run = prepared.run(&plan.workshop.engine, &plan.spec, &self.workspace, output.clone(), stop);
-            if let Some(end) = run.await? {
+            // What another runtime counts as the processes of a container is its own business.
+            let last = !self.is_for_more() || plan.workshop.engine.config.runtime.is_some();
+            let run = prepared.run(&plan.workshop.engine, &plan.spec, &self.workspace, output.clone(), (last, stop));
+            if let Some(Ran { end, again }) = run.await? {
+                self.ahead = again.is_none() && matches!(end, RunEnd::Ended(..));
+                self.keep(again);
                 return Ok(end);
             }
             prepared = self.take_prepared().await?;
         }
         let reason = "test containers end before they are told to begin";
         Err(engine::failed("running a probe", reason))
+    }
+
+    /// Whether another run is likely.
+    fn is_for_more(&self) -> bool {
+        self.plan.purpose == Purpose::Search
+    }
+
+    /// The container of the last run waits for the next one, else another is started.
+    fn keep(&mut self, again: Option<Prepared>) {
+        match (again, self.next.take()) {
+            (Some(again), other) => {
+                self.next = Some(tokio::spawn(future::ready(Ok(again))));
+                if let Some(other) = other {
+                    let engine = self.plan.workshop.engine.clone();
+                    tokio::spawn(async move { discard(&engine, other).await });
+                }
+            }
+            (None, Some(other)) => self.next = Some(other),
+            (None, None) => self.next = self.is_for_more().then(|| self.start_next()),
+        }
     }
 
     /// Ends what waits after a run that went well: then no other container is there.

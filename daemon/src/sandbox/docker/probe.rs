@@ -1,13 +1,13 @@
-//! One probe: a test container that waits, is told to go, is watched, and is gone when it is over.
+//! One probe: a test container that waits, is told to go, is watched, and then is gone, or waits for the next one.
 //!
-//! Decides what an end means. The command's own code comes from our script inside, with a number
-//! that only the script was told; whatever ends without that word is never an exit code. The command
-//! has the script's own user and can forge what it says: so a word lifts no limit, and counts only when
-//! the container ends on it.
+//! Decides what an end means. The command's own code comes from our script inside ([`super::words`]); whatever ends
+//! without its word is never an exit code. The command has the script's own user and can forge what it says: so a word
+//! lifts no limit, and counts only when the container ends on it, or when the engine finds nothing else alive in it.
 
 use super::{
     engine::{self, Attached, Engine},
     events::{Events, Fate, FateWatch},
+    words::{Control, Printed},
     workspace::Workspace,
 };
 use crate::sandbox::{Limits, ProbeSpec, RunEnd, SandboxError};
@@ -22,15 +22,19 @@ use std::{
 use tokio::{io::AsyncWriteExt, sync::mpsc, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
-const DOING: &str = "running a probe";
+pub(super) const DOING: &str = "running a probe";
 /// How long a killed container may take to be gone.
 const DYING: Duration = Duration::from_secs(60);
 /// How long a container may take from `go` to its setup, with a Python environment to be made.
 const BEGINNING: Duration = Duration::from_secs(120);
+/// The same for one that has run another commit; after that a new one is taken.
+const BEGINNING_AGAIN: Duration = Duration::from_secs(20);
+/// How long a process that is not the command's may be in its container.
+const LOOKING_IN: Duration = Duration::from_secs(1);
+/// How long a stopped command may take to be gone before its container is killed.
+const LETTING_GO: Duration = Duration::from_secs(2);
 /// How long a container may be there after its last word.
 const CLOSING: Duration = Duration::from_secs(5);
-/// What the script exits with when its input ended: then nobody heard its words.
-const UNHEARD: u8 = 75;
 const TAMPERED_NOTE: &str = "\nbisectd: the command interfered with the process that supervises it \
     (process 1 of its container), so its result counts for nothing\n";
 /// The shortest pause between two measurements of the disk.
@@ -44,6 +48,15 @@ const FILES_RESERVE: u64 = 20_000;
 pub(super) struct Prepared {
     container: Attached,
     fate: FateWatch,
+    /// It has run a commit before.
+    used: bool,
+}
+
+/// A probe that was run.
+pub(super) struct Ran {
+    pub(super) end: RunEnd,
+    /// The container, which is as new; `None` when it is gone.
+    pub(super) again: Option<Prepared>,
 }
 
 impl Prepared {
@@ -56,7 +69,7 @@ impl Prepared {
         let doing = "starting a test container";
         let container = engine.launch(doing, name, body).await?;
         let fate = events.of(&container.id);
-        Ok(Self { container, fate })
+        Ok(Self { container, fate, used: false })
     }
 
     /// Removes it, unused.
@@ -66,53 +79,50 @@ impl Prepared {
         Ok(())
     }
 
-    /// Runs the probe to its end. When this returns, nothing of it is alive any more. `None` when
-    /// the container had ended while it waited, so that nothing was run.
+    /// Runs the probe to its end. When this returns, nothing of it is alive any more. `last`: the container is not
+    /// needed afterwards. `None` when it had ended while it waited, so that nothing was run.
     pub(super) async fn run(
         self,
         engine: &Engine,
         spec: &ProbeSpec,
         workspace: &Workspace,
         output: mpsc::Sender<Bytes>,
-        stop: &CancellationToken,
-    ) -> Result<Option<RunEnd>, SandboxError> {
+        (last, stop): (bool, &CancellationToken),
+    ) -> Result<Option<Ran>, SandboxError> {
         let nonce = rand::random::<[u64; 2]>();
         let nonce = format!("{:016x}{:016x}", nonce[0], nonce[1]);
         let mut run = Run {
             container: self.container,
             fate: self.fate,
+            beginning: if self.used { BEGINNING_AGAIN } else { BEGINNING },
+            used: self.used,
             control: Control::new(&nonce),
+            printed: Printed::new(&nonce),
             forward: Some(output),
             unsent: None,
             begun: None,
             heard: Instant::now(),
             held_up: Duration::ZERO,
         };
-        if run.say(&format!("go {nonce}\n")).await.is_err() {
+        let word = if last { "last" } else { "go" };
+        if run.say(&format!("{word} {nonce}\n")).await.is_err() {
             return Ok(None);
         }
-        let watched = run.watch(spec, workspace, stop).await;
+        let watched = run.watch(engine, spec, workspace, stop).await;
         let (why, fate) = match watched {
-            Ok(Over::ByItself(fate)) => (None, fate),
-            Ok(Over::Cut(why)) => (Some(Ok(why)), run.end_now(engine).await?),
-            Err(error) => (Some(Err(error)), run.end_now(engine).await?),
+            Ok(Over::Stays) => (None, None),
+            Ok(Over::Cut(Cut::Stopped)) if !last && run.lets_go(engine).await => (Some(Ok(Cut::Stopped)), None),
+            Ok(Over::ByItself(fate)) => (None, Some(fate)),
+            Ok(Over::Cut(why)) => (Some(Ok(why)), Some(run.end_now(engine).await?)),
+            Err(error) => (Some(Err(error)), Some(run.end_now(engine).await?)),
         };
-        let seconds = run.control.ended_at.unwrap_or_else(Instant::now);
-        let seconds = run.begun.map_or(0.0, |begun| (seconds - begun).as_secs_f64());
-        let ending = match why {
-            Some(Err(error)) => return Err(error),
-            Some(Ok(Cut::Stopped)) => return Ok(Some(RunEnd::Stopped)),
-            Some(Ok(Cut::For(ending))) => ending,
-            // It may just have ended, and Docker be slow to say so.
-            Some(Ok(Cut::Lingering)) if fate.code != Some(0) => Ending::Tampered,
-            None if run.begun.is_none() => return Ok(None),
-            Some(Ok(Cut::Lingering)) => run.control.ending(Fate { signalled: false, ..fate })?,
-            None => run.control.ending(fate)?,
-        };
-        if ending == Ending::Tampered {
+        let stays = fate.is_none();
+        let Some(end) = run.end(why, fate.unwrap_or_default())? else { return Ok(None) };
+        if matches!(end, RunEnd::Ended(Ending::Tampered, _)) {
             tell(&run.forward, TAMPERED_NOTE, stop).await;
         }
-        Ok(Some(RunEnd::Ended(ending, seconds)))
+        let again = stays.then(|| Prepared { container: run.container, fate: run.fate, used: true });
+        Ok(Some(Ran { end, again }))
     }
 }
 
@@ -123,17 +133,27 @@ enum Cut {
     For(Ending),
     /// It said its last word, and went on.
     Lingering,
+    /// It said that nothing else is alive, and the engine sees otherwise.
+    NotAlone,
+    /// It had run another commit, and did not take up this one.
+    NeverBegan,
 }
 
 enum Over {
     ByItself(Fate),
+    /// The container waits for the next commit.
+    Stays,
     Cut(Cut),
 }
 
 struct Run {
     container: Attached,
     fate: FateWatch,
+    /// How long it may take to begin.
+    beginning: Duration,
+    used: bool,
     control: Control,
+    printed: Printed,
     /// Where output goes; `None` once nobody reads it.
     forward: Option<mpsc::Sender<Bytes>>,
     /// Read but not taken yet: nothing more is read before it is.
@@ -147,6 +167,58 @@ struct Run {
 }
 
 impl Run {
+    /// What the probe came to; `None` when it never began, so that nothing was run.
+    fn end(&self, why: Option<Result<Cut, SandboxError>>, fate: Fate) -> Result<Option<RunEnd>, SandboxError> {
+        let seconds = self.control.ended_at.unwrap_or_else(Instant::now);
+        let seconds = self.begun.map_or(0.0, |begun| (seconds - begun).as_secs_f64());
+        let ending = match why {
+            Some(Err(error)) => return Err(error),
+            Some(Ok(Cut::Stopped)) => return Ok(Some(RunEnd::Stopped)),
+            None if self.begun.is_none() => return Ok(None),
+            Some(Ok(Cut::NeverBegan)) => return Ok(None),
+            Some(Ok(Cut::For(ending))) => ending,
+            Some(Ok(Cut::NotAlone)) => Ending::Tampered,
+            // It may just have ended, and Docker be slow to say so.
+            Some(Ok(Cut::Lingering)) if fate.code != Some(0) => Ending::Tampered,
+            Some(Ok(Cut::Lingering)) => self.control.ending(Fate { signalled: false, ..fate })?,
+            None => self.control.ending(fate)?,
+        };
+        Ok(Some(RunEnd::Ended(ending, seconds)))
+    }
+
+    /// Whether the container that says it is as new is so, as far as the engine can see, and may wait. Where the engine
+    /// cannot tell, it ends now, as after any other probe.
+    async fn check_in(&mut self, engine: &Engine) -> Result<Option<Over>, SandboxError> {
+        match self.is_alone(engine).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(Over::Cut(Cut::NotAlone))),
+            Err(error) => {
+                tracing::debug!(%error, "a test container is not used again");
+                self.say("end\n").await?;
+                return Ok(None);
+            }
+        }
+        if self.fate.so_far() != Fate::default() {
+            // Its end tells the rest.
+            self.say("end\n").await?;
+            return Ok(None);
+        }
+        self.say("stay\n").await?;
+        Ok(Some(Over::Stays))
+    }
+
+    /// Whether process 1 is alone. Somebody who looks into the container from outside may be there for a moment.
+    async fn is_alone(&mut self, engine: &Engine) -> Result<bool, SandboxError> {
+        let seen = Instant::now();
+        while seen.elapsed() < LOOKING_IN && !self.control.is_contradicted() {
+            if engine.processes(&self.container.id).await? == 1 {
+                return Ok(true);
+            }
+            tokio::time::sleep(LOOKING_IN / 20).await;
+        }
+        Ok(false)
+    }
+
     async fn say(&mut self, line: &str) -> Result<(), SandboxError> {
         let input = &mut self.container.input;
         let said = async {
@@ -156,21 +228,28 @@ impl Run {
         said.await.map_err(|error| engine::failed(DOING, error))
     }
 
-    /// Passes output on until the container is gone, or until there is a reason to end it.
+    /// Passes output on until the container is gone, or waits for another commit, or until there is a reason to end it.
     async fn watch(
         &mut self,
+        engine: &Engine,
         spec: &ProbeSpec,
         workspace: &Workspace,
         stop: &CancellationToken,
     ) -> Result<Over, SandboxError> {
         let started = Instant::now();
         let mut disk = std::pin::pin!(outgrown(workspace, spec.limits));
-        let mut streaming = true;
+        let (mut streaming, mut leaves) = (true, false);
         loop {
+            if self.control.stays() && self.printed.is_done() && self.unsent.is_none() && !leaves {
+                match self.check_in(engine).await? {
+                    Some(over) => return Ok(over),
+                    None => leaves = true,
+                }
+            }
             let over = self.control.ended_at.is_some();
             let limit = match self.begun {
                 Some(begun) => begun + spec.timeout,
-                None => started + BEGINNING,
+                None => started + self.beginning,
             };
             // A slow reader may have its time, but no more than the probe had.
             let closing = self.control.ended_at.map(|at| (at + CLOSING + self.held_up).min(at.max(limit) + CLOSING));
@@ -180,7 +259,8 @@ impl Run {
                 () = stop.cancelled() => return Ok(Over::Cut(Cut::Stopped)),
                 () = sleep_until(limit.into()), if !over => {
                     if self.begun.is_none() {
-                        return Err(engine::failed(DOING, "the test container did not begin"));
+                        let never = engine::failed(DOING, "the test container did not begin");
+                        return if self.used { Ok(Over::Cut(Cut::NeverBegan)) } else { Err(never) };
                     }
                     return Ok(Over::Cut(Cut::For(Ending::TimedOut)));
                 }
@@ -205,7 +285,10 @@ impl Run {
                     match frame {
                         Some(Ok(frame)) => self.take(frame),
                         Some(Err(error)) => return Err(engine::failed(DOING, error)),
-                        None => streaming = false,
+                        None => {
+                            streaming = false;
+                            self.unsent = Some(self.printed.rest()).filter(|rest| !rest.is_empty());
+                        }
                     }
                 }
                 fate = gone(&mut self.fate), if !streaming && self.unsent.is_none() => {
@@ -216,17 +299,35 @@ impl Run {
         }
     }
 
+    /// Asks the script to end what runs, and says whether the container waits for another commit now.
+    async fn lets_go(&mut self, engine: &Engine) -> bool {
+        let asked = async {
+            if !self.control.stays() {
+                self.say("stop\n").await?;
+            }
+            while !(self.control.stays() && self.printed.is_done()) {
+                match self.container.output.next().await {
+                    Some(Ok(frame)) => self.take(frame),
+                    Some(Err(error)) => return Err(engine::failed(DOING, error)),
+                    None => return Ok(None),
+                }
+            }
+            self.check_in(engine).await
+        };
+        matches!(tokio::time::timeout(LETTING_GO, asked).await, Ok(Ok(Some(Over::Stays))))
+    }
+
     /// Kills the container, waits until it is gone, and passes on what it had printed before.
     async fn end_now(&mut self, engine: &Engine) -> Result<Fate, SandboxError> {
         if let Some(unsent) = self.unsent.take() {
             pass_on(&self.forward, unsent);
         }
-        let Self { container, fate, forward, control, .. } = self;
+        let Self { container, fate, forward, control, printed, .. } = self;
         let drain = async {
             while let Some(Ok(frame)) = container.output.next().await {
                 match frame {
                     LogOutput::StdErr { message } => drop(control.read(&message)),
-                    other => pass_on(forward, other.into_bytes()),
+                    other => pass_on(forward, printed.read(other.into_bytes())),
                 }
             }
         };
@@ -243,6 +344,7 @@ impl Run {
         let ((), fate) = tokio::time::timeout(DYING, killed)
             .await
             .map_err(|_| engine::failed("killing a probe", "its container is still there"))??;
+        pass_on(&self.forward, self.printed.rest());
         self.container.presence.ended();
         Ok(fate)
     }
@@ -257,7 +359,7 @@ impl Run {
                 }
                 rest
             }
-            other => other.into_bytes(),
+            other => self.printed.read(other.into_bytes()),
         };
         if !to_pass_on.is_empty() && self.forward.is_some() {
             self.unsent = Some(to_pass_on);
@@ -267,7 +369,9 @@ impl Run {
 
 /// Best effort, for what comes after the end was decided.
 fn pass_on(forward: &Option<mpsc::Sender<Bytes>>, bytes: Bytes) {
-    if let Some(forward) = forward {
+    if let Some(forward) = forward
+        && !bytes.is_empty()
+    {
         // A full channel means a reader that is far behind, and this is the very last of it.
         drop(forward.try_send(bytes));
     }
@@ -324,169 +428,5 @@ async fn outgrown(workspace: &Workspace, limits: Limits) -> Result<(), SandboxEr
             return Err(engine::failed(DOING, reason));
         }
         pause = DISK_PAUSE.max(begun.elapsed() * 10);
-    }
-}
-
-/// What the script inside said on its own stream.
-struct Control {
-    nonce: String,
-    line: Vec<u8>,
-    begun: bool,
-    ended_at: Option<Instant>,
-    word: Option<Word>,
-    /// There were several last words: one at least is forged.
-    contradicted: bool,
-}
-
-/// `end setup|command CODE GUARDED FULL`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Word {
-    of_setup: bool,
-    code: u8,
-    /// The container's own deadline ended the command.
-    guarded: bool,
-    /// The command failed and left `/tmp` full. One that tidied up first failed with its own code.
-    full: bool,
-}
-
-impl Control {
-    /// No word of the script is longer.
-    const LONGEST: usize = 128;
-
-    fn new(nonce: &str) -> Self {
-        Self {
-            nonce: nonce.to_owned(),
-            line: Vec::new(),
-            begun: false,
-            ended_at: None,
-            word: None,
-            contradicted: false,
-        }
-    }
-
-    /// Takes the script's words out of a piece of its stream. What is left is the shell's own
-    /// (`Segmentation fault`), and belongs to the output.
-    fn read(&mut self, bytes: &[u8]) -> Bytes {
-        let mut rest = Vec::new();
-        for byte in bytes {
-            self.line.push(*byte);
-            if *byte == b'\n' || self.line.len() >= Self::LONGEST {
-                let line = std::mem::take(&mut self.line);
-                // An empty one comes before each word.
-                if line != b"\n" && !self.understand(&line) {
-                    rest.extend(line);
-                }
-            }
-        }
-        rest.into()
-    }
-
-    fn understand(&mut self, line: &[u8]) -> bool {
-        let Ok(text) = str::from_utf8(line) else {
-            return false;
-        };
-        let Some(text) = text.strip_prefix(&self.nonce) else {
-            return false;
-        };
-        match text.split_ascii_whitespace().collect::<Vec<_>>()[..] {
-            ["begin"] => self.begun = true,
-            ["end", phase, code, guarded, full] if self.word.is_none() => {
-                self.word = code.parse().ok().map(|code| Word {
-                    of_setup: phase == "setup",
-                    code,
-                    guarded: guarded == "1",
-                    full: full == "1",
-                });
-                self.ended_at = Some(Instant::now());
-            }
-            ["end", ..] => self.contradicted = true,
-            _ => {}
-        }
-        true
-    }
-
-    /// What a probe that ended by itself came to.
-    fn ending(&self, fate: Fate) -> Result<Ending, SandboxError> {
-        if fate.signalled {
-            let reason = "somebody had Docker signal the container, or Docker stops";
-            return Err(engine::failed(DOING, reason));
-        }
-        if self.contradicted {
-            return Ok(Ending::Tampered);
-        }
-        match self.word {
-            Some(Word { code: 0, of_setup: false, .. }) => Ok(Ending::Exited(0)),
-            _ if fate.out_of_memory => Ok(Ending::OutOfMemory),
-            Some(word) if word.guarded => Ok(Ending::TimedOut),
-            Some(word) if word.full => Ok(Ending::OutOfDisk),
-            Some(Word { code, of_setup: true, .. }) => Ok(Ending::SetupFailed(code)),
-            Some(Word { code, .. }) => Ok(Ending::Exited(code)),
-            None if fate.code == Some(UNHEARD) => {
-                Err(engine::failed(DOING, "the connection to the test container ended before it did"))
-            }
-            // It always says one, and nothing else can kill process 1.
-            None => Ok(Ending::Tampered),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn control(pieces: &[&str]) -> (Control, Vec<u8>) {
-        let mut control = Control::new("5ec2e7");
-        let mut rest = Vec::new();
-        for piece in pieces {
-            rest.extend(control.read(piece.as_bytes()));
-        }
-        (control, rest)
-    }
-
-    #[test]
-    fn words_are_understood_however_they_are_split() {
-        let (control, rest) = control(&["5ec", "2e7 be", "gin\nSegmentation fault\n5ec2e7 end com", "mand 139 0 0\n"]);
-        assert!(control.begun);
-        assert_eq!(rest, b"Segmentation fault\n");
-        assert_eq!(control.ending(Fate::default()).unwrap(), Ending::Exited(139));
-    }
-
-    #[test]
-    fn nobody_else_can_say_them() {
-        let (control, rest) = control(&["0 end command 0 0 0\n", "5ec2e8 end command 0 0 0\n"]);
-        assert_eq!(control.word, None);
-        assert_eq!(rest.len(), 45);
-        assert_eq!(control.ending(Fate::default()).unwrap(), Ending::Tampered);
-    }
-
-    #[test]
-    fn what_others_write_between_them_hides_none() {
-        let (control, rest) = control(&["\n5ec2e7 begin\n", "junk", "\n5ec2e7 end command 3 0 0\n"]);
-        assert_eq!(rest, b"junk\n");
-        assert_eq!(control.ending(Fate { code: Some(0), ..Fate::default() }).unwrap(), Ending::Exited(3));
-    }
-
-    #[test]
-    fn a_container_that_ended_unheard_is_an_error_and_one_without_its_word_is_none() {
-        let ended = |code| control(&["\n5ec2e7 begin\n"]).0.ending(Fate { code: Some(code), ..Fate::default() });
-        assert!(ended(UNHEARD).is_err());
-        assert_eq!(ended(0).unwrap(), Ending::Tampered);
-        assert_eq!(ended(139).unwrap(), Ending::Tampered);
-    }
-
-    #[test]
-    fn memory_is_told_by_the_engine_and_only_when_the_command_failed() {
-        let oom = Fate { out_of_memory: true, ..Fate::default() };
-        let ended = |word: &str| control(&[&format!("5ec2e7 end {word}\n")]).0.ending(oom).unwrap();
-        assert_eq!(ended("command 0 0 0"), Ending::Exited(0));
-        assert_eq!(ended("command 1 0 0"), Ending::OutOfMemory);
-        assert_eq!(ended("setup 137 0 0"), Ending::OutOfMemory);
-        assert_eq!(control(&[]).0.ending(oom).unwrap(), Ending::OutOfMemory);
-    }
-
-    #[test]
-    fn a_code_that_arrives_while_docker_signals_the_container_is_discarded() {
-        let signalled = Fate { signalled: true, ..Fate::default() };
-        assert!(control(&["5ec2e7 end command 0 0 0\n"]).0.ending(signalled).is_err());
     }
 }

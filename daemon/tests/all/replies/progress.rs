@@ -1,7 +1,7 @@
 //! How often progress is told, and that a result waits for none of it.
 
 use super::scene::{drain, scene};
-use bisectd::{outbox::Pace, queue::ReleaseReason};
+use bisectd::{db::outbox, outbox::Pace, queue::ReleaseReason};
 use github_lookalike::{Fault, Trouble};
 use std::time::Duration;
 
@@ -49,6 +49,33 @@ async fn an_installation_has_so_many_edits_an_hour_and_results_do_not_count() {
     scene.finish(&lease).await;
     drain(&sender).await;
     assert!(scene.comments()[0].contains("Not reproducible"), "the result does not");
+    scene.ends_well().await;
+}
+
+#[tokio::test]
+async fn in_no_hour_are_there_more_edits_than_its_share_wherever_it_begins() {
+    const SHARE: u32 = 30;
+    let scene = scene().await;
+    let mut raw = scene.db.raw().await;
+    let take = async || {
+        let mut tx = scene.db.db.begin().await.unwrap();
+        let wait = outbox::take_edit(&mut tx, scene.installation, SHARE).await.unwrap();
+        tx.commit().await.unwrap();
+        wait
+    };
+    // Every ten seconds for two hours somebody wants to edit.
+    let mut edits = Vec::new();
+    for at in (0..7200).step_by(10) {
+        if take().await.is_none() {
+            edits.push(at);
+        }
+        let later = "UPDATE installations SET edits_since = edits_since - interval '10 s'";
+        sqlx::query(later).execute(&mut raw).await.unwrap();
+    }
+    let share = usize::try_from(SHARE).unwrap();
+    let most = edits.iter().map(|from| edits.iter().filter(|at| (*from..from + 3600).contains(*at)).count()).max();
+    assert!(most.unwrap() <= share, "{most:?}: {edits:?}");
+    assert!(edits.len() > share + share / 2, "and the share can be used: {edits:?}");
     scene.ends_well().await;
 }
 

@@ -9,5 +9,6 @@ mod exhaustion;
 mod neighbours;
 mod network;
 mod planted;
+mod reuse;
 mod tampering;
 mod world;

@@ -37,6 +37,15 @@ impl Hub {
     /// `octo/calc` with ada (write), tom (triage) and whoever else comments as a reader, for it is public. `files`
     /// are on its main branch besides those of the project.
     pub async fn new(project: Project, files: &[(&str, &str)]) -> Self {
+        Self::with(project, files, |repository| repository).await
+    }
+
+    /// The same with a private repository.
+    pub async fn private(project: Project) -> Self {
+        Self::with(project, &[], NewRepository::private).await
+    }
+
+    async fn with(project: Project, files: &[(&str, &str)], kind: impl FnOnce(NewRepository) -> NewRepository) -> Self {
         let world = World::new(project).await;
         let github = GitHub::new().unwrap();
         github.add_organization("octo");
@@ -44,7 +53,7 @@ impl Hub {
         for (name, content) in files {
             write(&world.project, name, content.as_bytes());
         }
-        github.add_repository(&NewRepository::new(CALC).copied_from(world.project.path())).unwrap();
+        github.add_repository(&kind(NewRepository::new(CALC).copied_from(world.project.path()))).unwrap();
         github.permission(CALC, "ada", Some(Role::Write)).unwrap();
         github.permission(CALC, "tom", Some(Role::Triage)).unwrap();
         let installation = github.install(app.id, "octo", None).unwrap();
@@ -212,17 +221,18 @@ impl Hub {
 
     /// The end: nothing secret was logged, GitHub understood everything, and the bot wrote what was expected
     /// and nothing else.
-    pub async fn end(self, service: Service) {
+    pub async fn end(self, service: Service) -> World {
         self.settled().await;
-        self.stop(service).await;
+        self.stop(service).await
     }
 
     /// The same where something waits still, by intention.
-    pub async fn stop(self, service: Service) {
+    pub async fn stop(self, service: Service) -> World {
         let log = service.stop().await.stderr;
         self.keeps_secrets(&log);
         self.github.finish().await.unwrap();
         self.running.stop().await;
+        self.world
     }
 
     /// Neither the App's key nor a secret of its webhooks nor a token is in the log.

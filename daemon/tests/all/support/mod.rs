@@ -1,6 +1,7 @@
 //! What the tests share.
 
 mod browser;
+mod console;
 mod counted_link;
 mod database_link;
 mod docker_link;
@@ -17,13 +18,14 @@ mod service;
 mod world;
 
 pub use browser::Browser;
+pub use console::{Console, Http, Lines, read};
 pub use counted_link::CountedLink;
 pub use database_link::DatabaseLink;
 pub use docker_link::DockerLink;
 pub use helper::Helper;
 pub use hub::{CALC, Hub};
 pub use image::TestImage;
-pub use poll::eventually;
+pub use poll::{PATIENCE, eventually};
 pub use pooler::Pooler;
 pub use postgres::{OwnPostgres, TestDb, database, empty_database};
 pub use program::{Program, Ran, Running};

@@ -48,7 +48,8 @@ pub async fn insert(raw: &mut PgConnection, version: i64) {
         20260101000003 => SERVICE,
         20260101000010 => UPKEEP,
         20261126011700 => TAMPERED,
-        20260101000004..=20260101000006 | 20261126010940 | 20261126011800 => return,
+        20261126081500 => CONSOLE,
+        20260101000004..=20260101000006 | 20261126010940 | 20261126011800 | 20261126083600 => return,
         _ => panic!("migration {version} has no sample rows"),
     };
     raw.execute(sql).await.unwrap();
@@ -99,6 +100,11 @@ const ENGINE: &str = "
 const TAMPERED: &str = "
     INSERT INTO probes (id, job_id, epoch, commit_sha, purpose, lane, ending, finished_at)
         VALUES (1001, 3, 1, repeat('d', 40), 'search', 0, 'tampered', now()) ON CONFLICT DO NOTHING;";
+
+const CONSOLE: &str = "
+    UPDATE bisect_jobs SET candidates = 9, strip = '{\"pieces\": [[\"good\", 4], [\"candidate\", 5]]}' WHERE id = 1;
+    UPDATE probes SET subject = 'Fix it', position = 3 WHERE id = 1;
+    UPDATE instances SET max_probes = 4, docker = true;";
 
 const SERVICE: &str = "
     INSERT INTO webhook_deliveries (delivery_id, event, action, installation_id, comment_id, payload, job_id)

@@ -30,6 +30,7 @@ impl World {
         self.program()
             .args(["serve"])
             .env("DATA_DIR", self.path(name))
+            .env("ADMIN_SOCKET", self.path(name).join("admin.sock"))
             .env("ROCKET_PORT", "0")
             .env("GITHUB_WEBHOOK_SECRET", SECRET)
             .env("SHUTDOWN_GRACE_SECONDS", "10")

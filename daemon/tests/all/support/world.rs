@@ -164,7 +164,12 @@ impl World {
 
     /// Processes that this world's lanes started and that still live.
     pub fn processes(&self) -> Vec<String> {
-        let marker = format!("BISECT_LANE={}", self.data_dir().display());
+        self.processes_of(&self.data_dir())
+    }
+
+    /// Those of the lanes of one `DATA_DIR`.
+    pub fn processes_of(&self, data_dir: &Path) -> Vec<String> {
+        let marker = format!("BISECT_LANE={}", data_dir.display());
         let started_here = |pid: &String| {
             let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environ.split(|byte| *byte == 0).any(|variable| variable.starts_with(marker.as_bytes()))
