@@ -68,6 +68,17 @@ impl From<&End> for ExitCode {
     }
 }
 
+impl End {
+    /// What its user has to know, once the terminal is restored.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Broken(why) => Some(why),
+            Self::Quit | Self::Signal(_) | Self::TerminalLost => None,
+        }
+    }
+}
+
 /// How long one drains the feed before a key is looked for again.
 const DRAIN: Duration = Duration::from_millis(8);
 
