@@ -47,7 +47,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "bisect-tui", version, about, max_term_width = 100, after_long_help = EXAMPLES, after_help = "`--help` has examples.")]
 pub struct Cli {
-    /// Servers: [ssh://][user@]host[:port], or names of the configuration; the first is shown, others can be switched to.
+    /// Servers: `[ssh://][user@]host[:port]`, or names of the configuration; the first is shown, others can be switched to.
     #[arg(value_name = "HOST", conflicts_with = "socket")]
     pub hosts: Vec<String>,
     /// The admin socket of a daemon on this machine, instead of a host.

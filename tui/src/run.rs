@@ -205,9 +205,11 @@ impl<S: Screen> Console<S> {
         }
     }
 
-    /// Takes the terminal after somebody else had it.
+    /// Takes the terminal after somebody else had it, and draws everything anew.
     fn retake(&mut self) {
-        if terminal::enter().is_err() || self.terminal.clear().is_err() {
+        // `Terminal::clear` would ask the terminal where its cursor is, and fail where the answer is late.
+        let size = terminal::enter().and_then(|()| self.terminal.size());
+        if size.and_then(|size| self.terminal.resize(size.into())).is_err() {
             self.end = Some(End::TerminalLost);
         }
         self.frames.soon(Instant::now());

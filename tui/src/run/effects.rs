@@ -15,7 +15,11 @@ use std::{
     io::{self, BufWriter, ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// Longer than one Ctrl-C takes to reach two processes of a busy machine.
+const A_LITTLE: Duration = Duration::from_millis(300);
 
 impl<S: Screen> Console<S> {
     /// Does it all; says what came of it.
@@ -110,8 +114,9 @@ impl<S: Screen> Console<S> {
                 None
             }
         };
-        // The same Ctrl-C that ended ssh is told to us a little later.
-        if self.signals.was_interrupted() {
+        // The Ctrl-C that ended ssh may be told to us a little later. Once the screen is back, Ctrl-C is a key.
+        let wait = if matches!(opened, Some(Err(_))) { A_LITTLE } else { Duration::ZERO };
+        if self.signals.was_interrupted(wait).await {
             opened = None;
         }
         self.take_terminal();

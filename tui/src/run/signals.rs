@@ -1,8 +1,10 @@
 //! Signals, as events of the main loop.
 
-use futures::FutureExt;
-use std::io;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use std::{io, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +46,9 @@ impl Signals {
         }
     }
 
-    /// Whether somebody pressed Ctrl-C since this was asked last.
-    pub(super) fn was_interrupted(&mut self) -> bool {
-        let mut found = false;
-        while self.interrupt.recv().now_or_never().flatten().is_some() {
-            found = true;
-        }
-        found
+    /// Whether somebody pressed Ctrl-C, or is told to have within `wait`.
+    pub(super) async fn was_interrupted(&mut self, wait: Duration) -> bool {
+        matches!(timeout(wait, self.interrupt.recv()).await, Ok(Some(())))
     }
 
     /// Safe to cancel.
