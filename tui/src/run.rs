@@ -68,6 +68,17 @@ impl From<&End> for ExitCode {
     }
 }
 
+impl End {
+    /// What its user has to know, once the terminal is restored.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Broken(why) => Some(why),
+            Self::Quit | Self::Signal(_) | Self::TerminalLost => None,
+        }
+    }
+}
+
 /// How long one drains the feed before a key is looked for again.
 const DRAIN: Duration = Duration::from_millis(8);
 
@@ -194,9 +205,11 @@ impl<S: Screen> Console<S> {
         }
     }
 
-    /// Takes the terminal after somebody else had it.
+    /// Takes the terminal after somebody else had it, and draws everything anew.
     fn retake(&mut self) {
-        if terminal::enter().is_err() || self.terminal.clear().is_err() {
+        // `Terminal::clear` would ask the terminal where its cursor is, and fail where the answer is late.
+        let size = terminal::enter().and_then(|()| self.terminal.size());
+        if size.and_then(|size| self.terminal.resize(size.into())).is_err() {
             self.end = Some(End::TerminalLost);
         }
         self.frames.soon(Instant::now());

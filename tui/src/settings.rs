@@ -251,6 +251,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_document_is_read() {
+        let document = include_str!("../../docs/console.md");
+        let example = document.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let names: Vec<_> = from(example).unwrap().servers.into_iter().map(|server| server.name).collect();
+        assert_eq!(names, ["bot", "spare", "here"]);
+    }
+
+    #[test]
     fn a_file_that_is_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("none.toml");

@@ -2,6 +2,7 @@
 //! to do. Pure. Wordings are OpenSSH's (`sshconnect.c`, `ssh.c`), which are not translated.
 
 use crate::{plain, target::Server};
+use bisect_shared::admin::{DIAL_FORBIDDEN, DIAL_NO_SOCKET, DIAL_NOT_A_SOCKET, DIAL_NOT_RUNNING};
 use std::fmt;
 
 /// Why there is no connection.
@@ -201,12 +202,6 @@ fn not_found(evidence: &Evidence<'_>, said: &str) -> Mistake {
     ))
 }
 
-// What `bisectd dial-stdio` ends with (sysexits.h).
-const DIAL_NOT_A_SOCKET: i32 = 65;
-const DIAL_NO_SOCKET: i32 = 66;
-const DIAL_NOT_RUNNING: i32 = 69;
-const DIAL_FORBIDDEN: i32 = 77;
-
 fn forbidden(name: &str, line: &str) -> Mistake {
     Mistake::for_good(format!("the admin socket on {name} is closed to your login there: {line}"))
 }
@@ -227,7 +222,7 @@ fn of_remote(evidence: &Evidence<'_>, said: &str) -> Option<Mistake> {
     if small.contains("command not found") || small.contains("executable file not found") {
         return Some(not_found(evidence, said));
     }
-    match evidence.code {
+    match evidence.code.and_then(|code| u8::try_from(code).ok()) {
         Some(DIAL_FORBIDDEN) => return Some(forbidden(name, line)),
         Some(DIAL_NOT_RUNNING) => return Some(not_running(name, line)),
         Some(DIAL_NO_SOCKET) => return Some(no_socket(name, line)),

@@ -52,7 +52,7 @@ impl Witness {
     /// The connection works: what ssh says from now on is kept, and no longer shown.
     pub fn settled(&self) {
         if let Some(ssh) = &self.ssh {
-            ssh.hush();
+            ssh.settled();
         }
     }
 

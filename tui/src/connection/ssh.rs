@@ -33,6 +33,7 @@ pub(super) struct Child {
     process: tokio::process::Child,
     said: Arc<Mutex<Vec<u8>>>,
     show: Arc<AtomicBool>,
+    settled: AtomicBool,
     reader: JoinHandle<()>,
 }
 
@@ -61,7 +62,7 @@ pub(super) async fn start(
     };
     let (said, show) = (Arc::default(), Arc::new(AtomicBool::new(asking)));
     let reader = tokio::spawn(listen(err, Arc::clone(&said), Arc::clone(&show)));
-    Ok((out, into, Child { process, said, show, reader }))
+    Ok((out, into, Child { process, said, show, settled: AtomicBool::new(false), reader }))
 }
 
 fn options(server: &Server, host: &Host) -> Vec<String> {
@@ -138,8 +139,10 @@ async fn listen(mut err: ChildStderr, said: Arc<Mutex<Vec<u8>>>, show: Arc<Atomi
 }
 
 impl Child {
-    pub(super) fn hush(&self) {
+    /// The connection works: what is said is no longer shown, and nobody waits at a prompt.
+    pub(super) fn settled(&self) {
         self.show.store(false, Ordering::Relaxed);
+        self.settled.store(true, Ordering::Relaxed);
     }
 
     /// Its exit status, if it ended by itself, and what it said.
@@ -177,6 +180,15 @@ impl Child {
         if let Some(id) = self.process.id().and_then(|id| i32::try_from(id).ok()) {
             // It has ended meanwhile, if this fails.
             let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+        }
+    }
+}
+
+impl Drop for Child {
+    /// One that is given up while it still connects may be asking at the terminal. One that works ends by itself.
+    fn drop(&mut self) {
+        if !self.settled.load(Ordering::Relaxed) {
+            self.terminate();
         }
     }
 }

@@ -8,7 +8,11 @@ use super::{
     poll::Poller,
     snapshot,
 };
-use crate::{client::Error, connection::Mistake, message::Message};
+use crate::{
+    client::{Client, Error},
+    connection::Mistake,
+    message::Message,
+};
 use bisect_shared::{
     JobId, JobStatus,
     admin::{AuditPage, Event, JobDetail, Overview},
@@ -42,7 +46,7 @@ pub(super) async fn run(feeder: &mut Feeder, mut session: Session) -> Result<End
         tokio::select! {
             biased;
             order = feeder.orders.recv() => match order.ok_or(Gone)? {
-                Order::Act(actions) => live.actions.start(&live.session, actions),
+                Order::Act(actions) => live.actions.start(&live.client, actions),
                 Order::OlderAudit(before) => live.older_audit(before),
                 // It is connected.
                 Order::Connect => {}
@@ -99,7 +103,7 @@ enum Fetched {
 }
 
 struct Live {
-    session: crate::client::Client,
+    client: Client,
     teller: Teller,
     clocks: super::Clocks,
     want: Want,
@@ -127,7 +131,7 @@ impl Live {
         let mut snapshot = Poller::new(calm * 3);
         snapshot.ask(Instant::now());
         Self {
-            session: session.client.clone(),
+            client: session.client.clone(),
             teller: feeder.teller.clone(),
             clocks: feeder.clocks.clone(),
             want: Want::default(),
@@ -174,7 +178,7 @@ impl Live {
         let known = place.take().filter(|known| known.of == of && known.subscription == want.subscription);
         let at = known.unwrap_or_else(|| Place::new(of, want.subscription, &want.cursors));
         *place = Some(at.clone());
-        let task = tokio::spawn(follow::run(self.session.clone(), self.teller.clone(), at));
+        let task = tokio::spawn(follow::run(self.client.clone(), self.teller.clone(), at));
         self.follower = Some(Stop(task.abort_handle()));
     }
 
@@ -229,7 +233,7 @@ impl Live {
 
     fn start_due(&mut self) {
         let now = Instant::now();
-        let client = self.session.clone();
+        let client = self.client.clone();
         if self.snapshot.start(now) {
             let (client, teller) = (client.clone(), self.teller.clone());
             self.fetches.spawn(async move { Fetched::Snapshot(snapshot::tell(&client, &teller).await) });
@@ -250,7 +254,7 @@ impl Live {
     }
 
     fn older_audit(&mut self, before: i64) {
-        let client = self.session.clone();
+        let client = self.client.clone();
         self.fetches.spawn(async move { Fetched::OlderAudit(snapshot::audit(&client, Some(before)).await) });
     }
 

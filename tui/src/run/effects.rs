@@ -15,7 +15,11 @@ use std::{
     io::{self, BufWriter, ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// Longer than one Ctrl-C takes to reach two processes of a busy machine.
+const A_LITTLE: Duration = Duration::from_millis(300);
 
 impl<S: Screen> Console<S> {
     /// Does it all; says what came of it.
@@ -99,7 +103,8 @@ impl<S: Screen> Console<S> {
         }
         self.give_terminal().await;
         let farewell = writeln!(io::stdout(), "Connecting to {}; Ctrl-C goes back.", self.server.name);
-        let opened = tokio::select! {
+        let mut opened = tokio::select! {
+            biased;
             opened = Session::open(&self.server, true, &self.clocks) => Some(opened),
             heard = self.signals.ending() => {
                 // Ctrl-C is for ssh; anything else is for us.
@@ -109,6 +114,11 @@ impl<S: Screen> Console<S> {
                 None
             }
         };
+        // The Ctrl-C that ended ssh may be told to us a little later. Once the screen is back, Ctrl-C is a key.
+        let wait = if matches!(opened, Some(Err(_))) { A_LITTLE } else { Duration::ZERO };
+        if self.signals.was_interrupted(wait).await {
+            opened = None;
+        }
         self.take_terminal();
         if farewell.is_err() {
             self.end = Some(super::End::TerminalLost);

@@ -1,7 +1,10 @@
 //! Signals, as events of the main loop.
 
-use std::io;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use std::{io, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,11 @@ impl Signals {
                 return number;
             }
         }
+    }
+
+    /// Whether somebody pressed Ctrl-C, or is told to have within `wait`.
+    pub(super) async fn was_interrupted(&mut self, wait: Duration) -> bool {
+        matches!(timeout(wait, self.interrupt.recv()).await, Ok(Some(())))
     }
 
     /// Safe to cancel.

@@ -4,4 +4,5 @@ pub mod daemon;
 pub mod listener;
 pub mod samples;
 pub mod sshd;
+pub mod tmux;
 pub mod wire;
