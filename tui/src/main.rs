@@ -3,10 +3,15 @@
 use bisect_tui::{
     cli::Cli,
     feed::{Clocks, Session},
+    layout,
     once::{self, OnceError},
-    plan::{self, Colours, Plan},
+    plan::{self, Plan},
+    run,
+    state::{Options, State},
     terminal,
+    theme::Colours,
 };
+use chrono::Utc;
 use clap::Parser;
 use std::{io::Write, process::ExitCode};
 
@@ -54,9 +59,26 @@ async fn console(plan: Plan) -> ExitCode {
         Ok(session) => session,
         Err(mistake) => return fail(NO_CONNECTION, &mistake),
     };
-    // `run::run(plan, session, screen)` goes on from here, once there is something to show.
-    session.close();
-    fail(1, &"connected, but this version has no views yet; `--once jobs` and its like print what there is")
+    let options = Options {
+        read_only: plan.read_only,
+        utc: plan.look.utc,
+        ascii: plan.look.ascii,
+        colours: plan.look.colours,
+        host: server.name.clone(),
+        hosts: plan.servers.iter().map(|server| server.name.clone()).collect(),
+        size: crossterm::terminal::size().unwrap_or(layout::LEAST),
+        ..Options::default()
+    };
+    let state = State::new(options, Utc::now());
+    match run::run(plan, session, state).await {
+        Ok(end) => {
+            if let Some(why) = end.message() {
+                return fail(1, &why);
+            }
+            ExitCode::from(&end)
+        }
+        Err(error) => fail(1, &error),
+    }
 }
 
 /// Says why on standard error.

@@ -4,6 +4,7 @@ use crate::{
     cli::{Cli, When},
     settings::{self, Settings},
     target::{Address, Host, REMOTE_COMMAND, Server},
+    theme::Colours,
 };
 
 /// All that the console goes by.
@@ -30,19 +31,6 @@ pub struct Look {
     pub ascii: bool,
     /// Times in UTC.
     pub utc: bool,
-}
-
-/// How many colours a terminal has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Colours {
-    /// None, or they are not wanted.
-    None,
-    /// The 16 of the user's own palette.
-    Sixteen,
-    /// 256.
-    Many,
-    /// 24 bits.
-    True,
 }
 
 /// Why there is nothing that could be done.

@@ -12,7 +12,8 @@ use crate::{
     input::Input,
     message::{Effect, Link, LogOf, Message, Wanted},
     plan::Plan,
-    terminal,
+    state::State,
+    terminal, view,
 };
 use bisect_shared::ProbeId;
 use chrono::Utc;
@@ -42,6 +43,28 @@ pub trait Screen {
     fn log_text_to(&mut self, out: &mut dyn Write) -> io::Result<()>;
     /// Draws everything.
     fn draw(&self, frame: &mut Frame<'_>);
+}
+
+impl Screen for State {
+    fn update(&mut self, message: Message) -> Vec<Effect> {
+        Self::update(self, message)
+    }
+
+    fn wanted(&self) -> Wanted {
+        Self::wanted(self)
+    }
+
+    fn log_cursors(&self, of: LogOf) -> Vec<(ProbeId, i64)> {
+        Self::log_cursors(self, of)
+    }
+
+    fn log_text_to(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        Self::log_text_to(self, out)
+    }
+
+    fn draw(&self, frame: &mut Frame<'_>) {
+        view::draw(frame, self);
+    }
 }
 
 /// How the console ended.

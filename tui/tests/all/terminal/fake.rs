@@ -5,9 +5,10 @@ use bisect_shared::{JobId, ProbeId};
 use bisect_tui::{
     feed::{Clocks, Session},
     message::{Action, Effect, Link, LogOf, Message, Wanted},
-    plan::{Colours, Look, Plan},
+    plan::{Look, Plan},
     run::{self, Screen},
     target::{Address, Host, Server},
+    theme::Colours,
 };
 use crossterm::event::{Event, KeyCode, KeyModifiers};
 use ratatui::{Frame, widgets::Paragraph};

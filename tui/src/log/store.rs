@@ -1,0 +1,374 @@
+//! Everything that was printed: the text in a file without a name, and in memory sixteen bytes a line.
+//!
+//! A line has its number from when it was begun, so nothing moves when several runs print at once. One that has not
+//! ended is read from its pen.
+
+use super::pen::{LONGEST, Pen, Piece};
+use crate::message::LogOf;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bisect_shared::{ProbeId, admin::LogPiece};
+use chrono::{DateTime, Utc};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Write},
+    os::unix::fs::FileExt,
+};
+
+/// Written to the file in pieces of at least this many bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// Lines of one part of the index: it grows without ever being copied.
+const PART: usize = 4096;
+
+/// A line in the index.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    /// Where it is in the file, in the upper 40 bits; whose it is, in the lower 24.
+    place: u64,
+    /// Seconds since 1970, until 2106.
+    at: u32,
+    length: u16,
+    flags: u16,
+}
+
+const RUN_BITS: u32 = 24;
+const OPEN: u16 = 1;
+const CONTINUED: u16 = 2;
+
+/// What is known of a line without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// Whose it is.
+    pub probe: ProbeId,
+    /// When it was begun.
+    pub at: DateTime<Utc>,
+    /// Whether it goes on from the line before of the same run, which is too long for one.
+    pub continued: bool,
+    /// Whether more of it may come.
+    pub open: bool,
+}
+
+struct Run {
+    probe: ProbeId,
+    seq: i64,
+    pen: Pen,
+    /// The number of the line that has not ended.
+    open: Option<usize>,
+}
+
+/// The output of one job, or of one of its runs.
+pub struct Store {
+    of: LogOf,
+    runs: Vec<Run>,
+    numbers: HashMap<ProbeId, usize>,
+    index: Vec<Vec<Record>>,
+    file: Option<File>,
+    /// How much of the text is in the file; what follows is in `buffer`.
+    written: u64,
+    buffer: Vec<u8>,
+    /// Lines that ended after later ones were begun, since [`Store::take_late`].
+    late: Vec<usize>,
+    failure: Option<String>,
+}
+
+impl Store {
+    /// An empty one.
+    #[must_use]
+    pub fn new(of: LogOf) -> Self {
+        Self {
+            of,
+            runs: Vec::new(),
+            numbers: HashMap::new(),
+            index: Vec::new(),
+            file: None,
+            written: 0,
+            buffer: Vec::new(),
+            late: Vec::new(),
+            failure: None,
+        }
+    }
+
+    /// Whose output it is.
+    #[must_use]
+    pub const fn of(&self) -> LogOf {
+        self.of
+    }
+
+    /// How many lines there are, those included that have not ended.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.last().map_or(0, |last| (self.index.len() - 1) * PART + last.len())
+    }
+
+    /// Whether nothing was printed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The runs that have printed something, in the order in which they began to.
+    pub fn probes(&self) -> impl Iterator<Item = ProbeId> {
+        self.runs.iter().map(|run| run.probe)
+    }
+
+    /// The last piece of each run.
+    #[must_use]
+    pub fn cursors(&self) -> Vec<(ProbeId, i64)> {
+        self.runs.iter().map(|run| (run.probe, run.seq)).collect()
+    }
+
+    /// Why nothing more is kept.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Lines below `len` that have ended since this was asked last.
+    pub fn take_late(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.late)
+    }
+
+    /// Takes a piece in. One that is known already changes nothing.
+    pub fn ingest(&mut self, piece: &LogPiece) {
+        if self.failure.is_some() {
+            return;
+        }
+        let number = self.run(piece.probe);
+        let run = &mut self.runs[number];
+        if piece.seq <= run.seq {
+            return;
+        }
+        run.seq = piece.seq;
+        let bytes = STANDARD.decode(&piece.bytes).unwrap_or_else(|_| b"[a piece that is no base64]".to_vec());
+        let at = u32::try_from(piece.at.timestamp()).unwrap_or(0);
+        let done = run.pen.write(&bytes);
+        let kept = done.into_iter().try_for_each(|piece| self.end(number, at, &piece));
+        if let Err(error) = kept {
+            self.failure = Some(format!("the log cannot be kept here any longer: {error}"));
+        }
+        let run = &self.runs[number];
+        if let (Some((_, continued)), None) = (run.pen.open(), run.open) {
+            let flags = OPEN | if continued { CONTINUED } else { 0 };
+            self.runs[number].open = Some(self.len());
+            self.push(Record { place: number as u64, at, length: 0, flags });
+        }
+    }
+
+    fn run(&mut self, probe: ProbeId) -> usize {
+        if let Some(number) = self.numbers.get(&probe) {
+            return *number;
+        }
+        let number = self.runs.len();
+        self.runs.push(Run { probe, seq: -1, pen: Pen::default(), open: None });
+        self.numbers.insert(probe, number);
+        number
+    }
+
+    fn end(&mut self, number: usize, at: u32, piece: &Piece) -> io::Result<()> {
+        let offset = self.written + self.buffer.len() as u64;
+        let record = Record {
+            place: offset << RUN_BITS | number as u64,
+            at,
+            length: u16::try_from(piece.text.len()).unwrap_or(u16::MAX),
+            flags: if piece.continued { CONTINUED } else { 0 },
+        };
+        match self.runs[number].open.take() {
+            Some(line) => {
+                let begun = self.index[line / PART][line % PART].at;
+                self.index[line / PART][line % PART] = Record { at: begun, ..record };
+                if line + 1 < self.len() {
+                    self.late.push(line);
+                }
+            }
+            None => self.push(record),
+        }
+        self.buffer.extend_from_slice(piece.text.as_bytes());
+        if self.buffer.len() < BUFFER { Ok(()) } else { self.flush() }
+    }
+
+    fn push(&mut self, record: Record) {
+        match self.index.last_mut() {
+            Some(last) if last.len() < PART => last.push(record),
+            _ => {
+                let mut part = Vec::with_capacity(PART);
+                part.push(record);
+                self.index.push(part);
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile()?),
+        };
+        file.write_all(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn record(&self, line: usize) -> Option<Record> {
+        self.index.get(line / PART)?.get(line % PART).copied()
+    }
+
+    /// What is known of a line.
+    #[must_use]
+    pub fn meta(&self, line: usize) -> Option<Meta> {
+        let record = self.record(line)?;
+        Some(Meta {
+            probe: self.runs[run_of(record)].probe,
+            at: DateTime::from_timestamp(i64::from(record.at), 0).unwrap_or_default(),
+            continued: record.flags & CONTINUED != 0,
+            open: record.flags & OPEN != 0,
+        })
+    }
+
+    /// Whether a line is of that run.
+    #[must_use]
+    pub fn is_of(&self, line: usize, probe: ProbeId) -> bool {
+        let number = self.numbers.get(&probe);
+        self.record(line).is_some_and(|record| Some(&run_of(record)) == number)
+    }
+
+    /// Reads a line; `near` makes it cheap to read those that follow.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn read<'a>(&'a self, line: usize, near: &'a mut Near) -> io::Result<&'a str> {
+        let Some(record) = self.record(line) else { return Ok("") };
+        if record.flags & OPEN != 0 {
+            return Ok(self.runs[run_of(record)].pen.open().map_or("", |(text, _)| text));
+        }
+        let (offset, length) = (record.place >> RUN_BITS, usize::from(record.length));
+        let bytes = match offset.checked_sub(self.written) {
+            Some(start) => {
+                let start = usize::try_from(start).map_err(io::Error::other)?;
+                &self.buffer[start..start + length]
+            }
+            None => near.bytes(self.file.as_ref(), self.written, offset, length)?,
+        };
+        std::str::from_utf8(bytes).map_err(io::Error::other)
+    }
+}
+
+const fn run_of(record: Record) -> usize {
+    (record.place & ((1 << RUN_BITS) - 1)) as usize
+}
+
+/// A part of the file that was read.
+#[derive(Debug)]
+pub struct Near {
+    start: u64,
+    bytes: Vec<u8>,
+    ahead: usize,
+}
+
+impl Near {
+    /// One that reads `ahead` bytes at once.
+    #[must_use]
+    pub fn new(ahead: usize) -> Self {
+        Self { start: 0, bytes: Vec::new(), ahead: ahead.max(2 * LONGEST) }
+    }
+
+    fn bytes(&mut self, file: Option<&File>, written: u64, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let end = offset + length as u64;
+        let known = self.start <= offset && end <= self.start + self.bytes.len() as u64;
+        if !known {
+            let file = file.ok_or(io::ErrorKind::NotFound)?;
+            let most = usize::try_from(written - offset).unwrap_or(usize::MAX);
+            self.bytes.resize(self.ahead.min(most), 0);
+            file.read_exact_at(&mut self.bytes, offset)?;
+            self.start = offset;
+        }
+        let start = usize::try_from(offset - self.start).map_err(io::Error::other)?;
+        Ok(&self.bytes[start..start + length])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bisect_shared::JobId;
+    use proptest::prelude::*;
+
+    fn piece(probe: i64, seq: i64, text: &[u8]) -> LogPiece {
+        let at = DateTime::from_timestamp(1_800_000_000 + seq, 0).unwrap();
+        LogPiece { probe: ProbeId(probe), seq, at, bytes: STANDARD.encode(text) }
+    }
+
+    fn store() -> Store {
+        Store::new(LogOf { job: JobId(1), probe: None })
+    }
+
+    fn lines(store: &Store) -> Vec<(i64, String)> {
+        let mut near = Near::new(0);
+        (0..store.len())
+            .map(|line| (store.meta(line).unwrap().probe.0, store.read(line, &mut near).unwrap().to_owned()))
+            .collect()
+    }
+
+    fn told(of: &[(i64, &str)]) -> Vec<(i64, String)> {
+        of.iter().map(|(probe, text)| (*probe, (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn runs_that_print_at_once_do_not_mix_within_a_line() {
+        let mut store = store();
+        store.ingest(&piece(1, 0, b"one "));
+        store.ingest(&piece(2, 0, b"two\nof two "));
+        assert_eq!(lines(&store), told(&[(1, "one "), (2, "two"), (2, "of two ")]), "seen before it ends");
+        store.ingest(&piece(1, 1, b"goes on\nnext"));
+        assert_eq!(store.take_late(), [0]);
+        store.ingest(&piece(2, 1, b"ends\n"));
+        assert_eq!(lines(&store), told(&[(1, "one goes on"), (2, "two"), (2, "of two ends"), (1, "next")]));
+        assert!(!store.meta(0).unwrap().open && store.meta(3).unwrap().open);
+        assert_eq!(store.meta(0).unwrap().at.timestamp(), 1_800_000_000, "when it was begun");
+        assert_eq!(store.cursors(), [(ProbeId(1), 1), (ProbeId(2), 1)]);
+    }
+
+    #[test]
+    fn what_is_told_twice_is_kept_once() {
+        let mut store = store();
+        for seq in [0, 1, 0, 1, 2, 1] {
+            store.ingest(&piece(7, seq, format!("{seq}\n").as_bytes()));
+        }
+        assert_eq!(lines(&store), told(&[(7, "0"), (7, "1"), (7, "2")]));
+    }
+
+    #[test]
+    fn what_went_into_the_file_is_read_back() {
+        let mut store = store();
+        for seq in 0..20_000 {
+            store.ingest(&piece(seq % 3, seq, format!("line {seq} é\n").as_bytes()));
+        }
+        assert!(store.file.is_some() && store.buffer.len() < 2 * BUFFER);
+        let mut near = Near::new(100_000);
+        for line in (0..20_000).rev().step_by(7).chain(0..20_000) {
+            assert_eq!(store.read(line, &mut near).unwrap(), format!("line {line} é"));
+        }
+        assert_eq!((store.len(), store.read(20_000, &mut near).unwrap()), (20_000, ""));
+    }
+
+    proptest! {
+        #[test]
+        fn each_run_reads_as_if_it_were_alone(
+            printed in proptest::collection::vec((0_i64..3, "[a-c\n\r\t\u{1b}\\[m;0-9]{0,20}"), 0..40)
+        ) {
+            let mut together = store();
+            let mut alone = [store(), store(), store()];
+            for (seq, (probe, text)) in printed.iter().enumerate() {
+                let piece = piece(*probe, seq as i64, text.as_bytes());
+                together.ingest(&piece);
+                together.ingest(&piece);
+                alone[*probe as usize].ingest(&piece);
+            }
+            let all = lines(&together);
+            for (probe, store) in alone.iter().enumerate() {
+                let own: Vec<_> = all.iter().filter(|(of, _)| *of == probe as i64).cloned().collect();
+                prop_assert_eq!(own, lines(store));
+            }
+        }
+    }
+}

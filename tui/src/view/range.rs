@@ -1,0 +1,95 @@
+//! The range of a job: as a whole, and the part in which the culprit must be, with what was tested there.
+
+use super::{
+    format,
+    paint::Paint,
+    strip::{Column, columns, open_part},
+};
+use crate::theme::Role;
+use bisect_shared::admin::{JobDetail, StripMark};
+use ratatui::layout::Rect;
+
+/// Columns of the words before the strips.
+const LABEL: u16 = 17;
+
+pub(super) fn draw(paint: &mut Paint<'_>, area: Rect, detail: &JobDetail) {
+    let rows = area.height.min(5);
+    let first = area.y + (area.height - rows) / 2;
+    let row = |number: u16| Rect { x: area.x + 1, y: first + number, width: area.width - 2, height: 1 };
+    let Some(strip) = detail.strip.as_ref().filter(|strip| strip.commits() > 0) else {
+        let why = match detail.job.status.is_final() {
+            true => "The range was not read.",
+            false => "The range is read when a worker begins with the job.",
+        };
+        paint.text(row(2), why, Role::Dim);
+        return;
+    };
+    let width = area.width.saturating_sub(LABEL + 2);
+    let whole = columns(strip, &[], &(0..strip.commits()), usize::from(width));
+    let commits = format!("{} commits", format::number(i64::try_from(strip.commits()).unwrap_or(i64::MAX)));
+    label(paint, row(0), &commits);
+    marks(paint, row(0), &whole);
+    if let Some(part) = open_part(strip) {
+        let open = columns(strip, &detail.probes, &part, usize::from(width));
+        let left = strip.pieces.iter().filter(|(mark, _)| matches!(mark, StripMark::Candidate | StripMark::Skipped));
+        let left: u64 = left.map(|(_, count)| u64::from(*count)).sum();
+        let left = format::number(i64::try_from(left).unwrap_or(i64::MAX));
+        label(paint, row(1), if detail.probes.iter().any(|probe| probe.running()) { "running" } else { "" });
+        label(paint, row(2), &if left == "1" { "1 is left".to_owned() } else { format!("{left} may be it") });
+        label(paint, row(3), "tested");
+        marks(paint, row(2), &open);
+        probes(paint, row(1), row(3), &open);
+    }
+    legend(paint, row(4));
+}
+
+fn label(paint: &mut Paint<'_>, row: Rect, text: &str) {
+    paint.text(Rect { width: LABEL - 1, ..row }, text, Role::Dim);
+}
+
+fn marks(paint: &mut Paint<'_>, row: Rect, columns: &[Column]) {
+    let signs = paint.signs();
+    for (x, column) in (row.x + LABEL..).zip(columns) {
+        let (sign, role) = match column.mark {
+            Some(StripMark::Good) => (signs.range_good, Role::Good),
+            Some(StripMark::Candidate) => (signs.range_open, Role::Live),
+            Some(StripMark::Skipped) => (signs.range_skip, Role::Warn),
+            Some(StripMark::Bad) => (signs.range_bad, Role::Bad),
+            None => (" ", Role::Plain),
+        };
+        paint.text(Rect { x, width: 1, ..row }, sign, role);
+    }
+}
+
+fn probes(paint: &mut Paint<'_>, above: Rect, below: Rect, columns: &[Column]) {
+    for (x, column) in (above.x + LABEL..).zip(columns) {
+        if column.running {
+            let sign = paint.signs().pointer;
+            paint.text(Rect { x, width: 1, ..above }, sign, Role::Live);
+        }
+        if let Some(verdict) = column.tested {
+            let (sign, role) = paint.theme.verdict(verdict);
+            paint.text(Rect { x, width: 1, ..below }, sign, role);
+        }
+    }
+}
+
+fn legend(paint: &mut Paint<'_>, row: Rect) {
+    let signs = paint.signs();
+    let row = Rect { x: row.x + LABEL, width: row.width.saturating_sub(LABEL), ..row };
+    paint.pieces(
+        row,
+        [
+            (signs.range_good, Role::Good),
+            (" good  ", Role::Dim),
+            (signs.range_open, Role::Live),
+            (" may be it  ", Role::Dim),
+            (signs.range_skip, Role::Warn),
+            (" skipped  ", Role::Dim),
+            (signs.range_bad, Role::Bad),
+            (" bad  ", Role::Dim),
+            (signs.pointer, Role::Live),
+            (" running", Role::Dim),
+        ],
+    );
+}
