@@ -29,6 +29,8 @@ const DYING: Duration = Duration::from_secs(60);
 const BEGINNING: Duration = Duration::from_secs(120);
 /// The same for one that has run another commit; after that a new one is taken.
 const BEGINNING_AGAIN: Duration = Duration::from_secs(20);
+/// By how much the engine's word of memory may be late.
+const LATE: Duration = Duration::from_millis(100);
 /// How long a process that is not the command's may be in its container.
 const LOOKING_IN: Duration = Duration::from_secs(1);
 /// How long a stopped command may take to be gone before its container is killed.
@@ -293,7 +295,13 @@ impl Run {
                 }
                 fate = gone(&mut self.fate), if !streaming && self.unsent.is_none() => {
                     self.container.presence.ended();
-                    return fate.map(Over::ByItself);
+                    let fate = fate?;
+                    if fate.out_of_memory || !self.control.failed() {
+                        return Ok(Over::ByItself(fate));
+                    }
+                    // On a busy machine the engine may tell of memory after it told of the end.
+                    tokio::time::sleep(LATE).await;
+                    return Ok(Over::ByItself(self.fate.so_far()));
                 }
             }
         }

@@ -98,6 +98,11 @@ impl Control {
         self.word.is_some_and(|word| word.stays)
     }
 
+    /// Whether it said that setup or command failed.
+    pub(super) fn failed(&self) -> bool {
+        self.word.is_some_and(|word| word.code != 0)
+    }
+
     /// Whether it said two different last words.
     pub(super) fn is_contradicted(&self) -> bool {
         self.contradicted
