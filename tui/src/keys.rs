@@ -340,14 +340,14 @@ pub static BINDINGS: &[Binding] = &[
     bind(Command::ShowOverview, VIEWS, &[key('3')], "overview", "", "the numbers: queue, results, mail to GitHub"),
     bind(Command::ShowAudit, VIEWS, &[key('4')], "audit", "", "who did what"),
     bind(Command::ShowJob, VIEWS, &[], "job", "", "one job by its number").takes(Takes::Job),
-    bind(Command::NextView, VIEWS, &[named(KeyCode::Tab)], "", "", "the next view (or click its name)"),
+    bind(Command::NextView, VIEWS, &[named(KeyCode::Tab)], "", "view", "the next view (or click its name)"),
     bind(Command::PreviousView, VIEWS, &[named(KeyCode::BackTab)], "", "", "the view before"),
     bind(Command::Messages, VIEWS, &[key('m')], "messages", "", "what was said at the bottom, all of it"),
-    bind(Command::Back, VIEWS, &[named(KeyCode::Esc)], "", "", "back: first what is marked, found or filtered, then the view"),
+    bind(Command::Back, VIEWS, &[named(KeyCode::Esc)], "", "back", "back: first what is marked, found or filtered, then the view"),
     bind(Command::Leave, VIEWS, &[key('q')], "", "", "back; from the table of jobs: quit"),
     bind(Command::Help, VIEWS, &[key('?'), named(KeyCode::F(1))], "help", "help", "all keys"),
     // The program.
-    bind(Command::Palette, VIEWS, &[key(':')], "", "", "type a command"),
+    bind(Command::Palette, VIEWS, &[key(':')], "", "command", "type a command"),
     bind(Command::Utc, VIEWS, &[key('u')], "utc", "", "times in UTC, or local"),
     bind(Command::Host, VIEWS, &[key('H')], "host", "", "show another server").takes(Takes::Host),
     bind(Command::Reconnect, VIEWS, &[key('R')], "reconnect", "", "connect again now, when the connection is lost"),
@@ -380,6 +380,8 @@ pub fn hints(place: Place, read_only: bool) -> impl Iterator<Item = &'static Bin
         .iter()
         .filter(move |binding| binding.places.contains(&place) && !binding.hint.is_empty())
         .filter(move |binding| !(read_only && binding.acts))
+        // There is nothing behind the jobs.
+        .filter(move |binding| place != P::Jobs || binding.command != Command::Back)
 }
 
 /// The binding with that word in the palette, at that place if it has several meanings. `q` is short for `quit`.

@@ -24,6 +24,8 @@ pub mod settings;
 pub mod state;
 pub mod target;
 pub mod terminal;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod theme;
 pub mod view;

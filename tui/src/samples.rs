@@ -229,14 +229,14 @@ pub fn detail() -> JobDetail {
         (Some(511), Bad),
         (Some(255), Good),
         (Some(383), Bad),
-        (Some(319), Skip),
+        (Some(307), Skip),
         (Some(301), Good),
-        (Some(340), Bad),
+        (Some(314), Bad),
     ];
     let mut probes: Vec<ProbeView> =
         (0_i64..).zip(done).map(|(number, (position, verdict))| probe(number, position, Some(verdict))).collect();
-    probes.push(probe(8, Some(310), None));
-    probes.push(probe(9, Some(326), None));
+    probes.push(probe(8, Some(304), None));
+    probes.push(probe(9, Some(310), None));
     probes[5].verdict = Some(Skip);
     JobDetail {
         job: job(24),
@@ -253,10 +253,10 @@ pub fn detail() -> JobDetail {
         strip: Some(Strip {
             pieces: vec![
                 (StripMark::Good, 302),
-                (StripMark::Candidate, 17),
+                (StripMark::Candidate, 5),
                 (StripMark::Skipped, 1),
-                (StripMark::Candidate, 20),
-                (StripMark::Bad, 684),
+                (StripMark::Candidate, 6),
+                (StripMark::Bad, 710),
             ],
         }),
         report: None,

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! pieces ─▶ pen     bytes → clean lines, one pen for each run
-//!           store   lines → a file without a name, and a small index
+//!           store   lines → a file without a name, and an index
 //!           search  finds
 //!           window  which lines are on the screen
 //!           paint   lines → parts in colours
 //! ```
 
+mod index;
 pub mod paint;
 mod pen;
 mod search;

@@ -28,6 +28,8 @@ pub(super) struct Piece {
 #[derive(Default)]
 pub(super) struct Pen {
     parser: vte::Parser,
+    /// The beginning of a character that was cut. The parser (0.15) loses characters after such a one.
+    held: Vec<u8>,
     line: Line,
 }
 
@@ -52,14 +54,32 @@ struct Line {
 impl Pen {
     /// Takes in bytes; gives the pieces that they complete.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Vec<Piece> {
+        let joined;
         let mut rest = bytes;
+        if !self.held.is_empty() {
+            joined = [&self.held, bytes].concat();
+            rest = &joined;
+        }
         while let Some(end) = memchr::memchr(b'\n', rest) {
             self.parser.advance(&mut self.line, &rest[..end]);
             self.parser.advance(&mut self.line, &[CANCEL]);
             self.line.end(false);
             rest = &rest[end + 1..];
         }
-        self.parser.advance(&mut self.line, rest);
+        let (whole, cut) = rest.split_at(rest.len() - unfinished(rest));
+        self.parser.advance(&mut self.line, whole);
+        self.held = cut.to_vec();
+        std::mem::take(&mut self.line.done)
+    }
+
+    /// Nothing more is printed: a line that has begun ends.
+    pub(super) fn finish(&mut self) -> Vec<Piece> {
+        let held = std::mem::take(&mut self.held);
+        self.parser.advance(&mut self.line, &held);
+        self.parser.advance(&mut self.line, &[CANCEL]);
+        if self.line.begun {
+            self.line.end(false);
+        }
         std::mem::take(&mut self.line.done)
     }
 
@@ -119,6 +139,18 @@ impl Line {
     }
 }
 
+/// How many bytes at the end may be the beginning of a character (RFC 3629, 3).
+fn unfinished(bytes: &[u8]) -> usize {
+    let tail = bytes.iter().rev().take(3);
+    let follows = tail.clone().take_while(|byte| **byte & 0b1100_0000 == 0b1000_0000).count();
+    match tail.clone().nth(follows) {
+        Some(0b1100_0000..=0b1101_1111) if follows < 1 => follows + 1,
+        Some(0b1110_0000..=0b1110_1111) if follows < 2 => follows + 1,
+        Some(0b1111_0000..=0b1111_0111) if follows < 3 => follows + 1,
+        _ => 0,
+    }
+}
+
 /// Where the colour sequence begins with which `text` ends. Only our own are in it.
 fn sequence_at_end(text: &str) -> Option<usize> {
     let codes = text.strip_suffix('m')?;
@@ -129,7 +161,10 @@ fn sequence_at_end(text: &str) -> Option<usize> {
 
 impl vte::Perform for Line {
     fn print(&mut self, character: char) {
-        self.put(character);
+        // The parser executes C1 controls, but for those that were cut in the middle.
+        if !('\u{80}'..='\u{9f}').contains(&character) {
+            self.put(character);
+        }
     }
 
     fn execute(&mut self, byte: u8) {
@@ -193,6 +228,7 @@ mod tests {
     #[case(b"\x1b]0;title\x07a\x1b]52;c;aGk=\x1b\\b\x1b]8;;http://x\x1b\\link", &["ablink"])]
     #[case(b"a\x1b[2J\x1b[10;10H\x1b[c\x1b[6n\x1bP+q544e\x1b\\b\x1bc\x1b(0c", &["abc"])]
     #[case(b"\xc2\x9b31mx\x9b31my", &["31mx31my"])]
+    #[case(b"\xc2\x80a\x85", &["a"])]
     #[case(b"nul\0 bad\xff\xfe utf \xe2\x82", &["nul\u{fffd} bad\u{fffd}\u{fffd} utf "])]
     #[case("safe\u{202e}txt.exe \u{200b}|".as_bytes(), &["safe<U+202E>txt.exe <U+200B>|"])]
     #[case(b"\x1b]never ended\nnext \x1b[31\nlast \x1bPq\n", &["", "next ", "last "])]
@@ -201,6 +237,15 @@ mod tests {
     #[case(b"\x1b[31m", &[])]
     fn cleaning(#[case] from: &[u8], #[case] to: &[&str]) {
         assert_eq!(texts(from), to);
+    }
+
+    #[test]
+    fn nothing_is_lost_behind_a_character_that_is_cut() {
+        assert_eq!(lines(&[b"\xc3", b"\xa9 \x80\n"])[0].text, "é ");
+        let mut pen = Pen::default();
+        assert_eq!((pen.write(b"a\xc3").len(), pen.finish()[0].text.as_str(), pen.finish().len()), (0, "a\u{fffd}", 0));
+        assert_eq!(["", "a", "\u{e9}a"].map(|text| unfinished(text.as_bytes())), [0, 0, 0]);
+        assert_eq!([&b"\xc3"[..], b"\xe2\x82", b"\xf0\x9f\x98", b"\x80\x80\x80"].map(unfinished), [1, 2, 3, 0]);
     }
 
     #[test]

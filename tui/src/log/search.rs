@@ -1,6 +1,7 @@
 //! Finding a text in a log of any length, a little at a time.
 //!
-//! It begins where the reader is and goes round: what is near is found first, and a frame never waits for the rest.
+//! It begins where the reader is, goes down to the end, and then up from there: what is near is found first, and a frame
+//! never waits for the rest.
 
 use super::{
     paint,
@@ -67,12 +68,14 @@ pub struct Search {
     needle: Needle,
     only: Option<ProbeId>,
     start: usize,
-    /// Found before `start`, and at or after it; both in order.
+    /// Found before `start`, the last one first.
     before: Vec<u32>,
+    /// Found at `start` or after it.
     after: Vec<u32>,
-    /// The next line to look at, of both parts.
-    next_before: usize,
-    next_after: usize,
+    /// Lines from here on were looked at, up to `start`.
+    top: usize,
+    /// Lines from `start` on were looked at, up to here.
+    bottom: usize,
     near: Near,
     scratch: Vec<u8>,
     /// Lines that could not be read.
@@ -92,8 +95,8 @@ impl Search {
             start,
             before: Vec::new(),
             after: Vec::new(),
-            next_before: 0,
-            next_after: start,
+            top: start,
+            bottom: start,
             near: Near::new(BLOCK),
             scratch: Vec::new(),
             unread: false,
@@ -106,12 +109,6 @@ impl Search {
         &self.needle
     }
 
-    /// The line that was looked at first.
-    #[must_use]
-    pub const fn start(&self) -> usize {
-        self.start
-    }
-
     /// In how many lines it was found.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -120,8 +117,8 @@ impl Search {
 
     /// How many of `lines` were looked at.
     #[must_use]
-    pub fn looked_at(&self) -> usize {
-        self.next_before + (self.next_after - self.start)
+    pub const fn looked_at(&self) -> usize {
+        self.bottom - self.top
     }
 
     /// Whether a line could not be read.
@@ -133,7 +130,7 @@ impl Search {
     /// Whether all of `store` was looked at.
     #[must_use]
     pub fn is_done(&self, store: &Store) -> bool {
-        self.next_after >= store.len() && self.next_before >= self.start.min(store.len())
+        self.bottom >= store.len() && self.top == 0
     }
 
     /// Looks at lines until about `budget` bytes were read, and at those that have `late`ly ended.
@@ -142,13 +139,13 @@ impl Search {
             self.look_again(store, *line);
         }
         let mut left = budget;
-        while self.next_after < store.len() && left > 0 {
-            left = left.saturating_sub(self.look(store, self.next_after));
-            self.next_after += 1;
+        while self.bottom < store.len() && left > 0 {
+            left = left.saturating_sub(self.look(store, self.bottom));
+            self.bottom += 1;
         }
-        while self.next_before < self.start.min(store.len()) && left > 0 {
-            left = left.saturating_sub(self.look(store, self.next_before));
-            self.next_before += 1;
+        while self.top > 0 && left > 0 {
+            self.top -= 1;
+            left = left.saturating_sub(self.look(store, self.top));
         }
     }
 
@@ -172,40 +169,60 @@ impl Search {
     }
 
     fn look_again(&mut self, store: &Store, line: usize) {
-        let seen = if line < self.start { line < self.next_before } else { line < self.next_after };
-        if !seen {
+        if !(self.top..self.bottom).contains(&line) {
             return;
         }
-        let found = if line < self.start { &self.before } else { &self.after };
-        let number = u32::try_from(line).unwrap_or(u32::MAX);
-        let Err(place) = found.binary_search(&number) else { return };
-        let length = found.len();
+        let before = line < self.start;
+        let place = if before {
+            self.before.partition_point(|found| *found as usize > line)
+        } else {
+            self.after.partition_point(|found| (*found as usize) < line)
+        };
+        let known = self.count();
         self.look(store, line);
-        let found = if line < self.start { &mut self.before } else { &mut self.after };
-        if found.len() > length {
+        if self.count() > known {
+            let found = if before { &mut self.before } else { &mut self.after };
             found[place..].rotate_right(1);
         }
     }
 
-    /// The place of a line among those that were found, from 0, or where it would be.
+    /// The place of a line among those that were found so far, from 0, or where it would be.
     #[must_use]
     pub fn rank(&self, line: usize) -> usize {
-        let below = |found: &[u32]| found.partition_point(|found| (*found as usize) < line);
-        below(&self.before) + below(&self.after)
+        let not_before = self.before.partition_point(|found| *found as usize >= line);
+        self.before.len() - not_before + self.after.partition_point(|found| (*found as usize) < line)
     }
 
     /// The line that was found at that place.
     #[must_use]
     pub fn at(&self, rank: usize) -> Option<usize> {
-        let found = self.before.get(rank).or_else(|| self.after.get(rank.checked_sub(self.before.len())?));
+        let found = match rank.checked_sub(self.before.len()) {
+            None => self.before.get(self.before.len() - 1 - rank),
+            Some(rank) => self.after.get(rank),
+        };
         found.map(|line| *line as usize)
     }
 
-    /// The one before `line`, round the beginning.
+    /// The first that is found at `line` or after it, else the very first. `None` while that is not known.
     #[must_use]
-    pub fn previous(&self, line: usize) -> Option<usize> {
-        let last = self.count().checked_sub(1);
-        self.rank(line).checked_sub(1).or(last).and_then(|rank| self.at(rank))
+    pub fn from(&self, store: &Store, line: usize) -> Option<Option<usize>> {
+        let done = self.is_done(store);
+        match self.at(self.rank(line)) {
+            Some(found) if done || line >= self.top => Some(Some(found)),
+            _ if !done => None,
+            _ => Some(self.at(0)),
+        }
+    }
+
+    /// The last that is found before `line`, else the very last. `None` while that is not known.
+    #[must_use]
+    pub fn before(&self, store: &Store, line: usize) -> Option<Option<usize>> {
+        let done = self.is_done(store);
+        match self.rank(line).checked_sub(1).and_then(|rank| self.at(rank)) {
+            Some(found) if done || line.min(store.len()) <= self.bottom => Some(Some(found)),
+            _ if !done => None,
+            _ => Some(self.count().checked_sub(1).and_then(|last| self.at(last))),
+        }
     }
 }
 
@@ -227,10 +244,12 @@ mod tests {
 
     #[test]
     fn cases_are_smart() {
-        let all = |needle: &str, text: &str| Needle::new(needle).unwrap().find_all(text);
-        assert_eq!(all("err", "Error err ERR"), [0..3, 6..9, 10..13]);
-        assert_eq!(all("Err", "Error err ERR"), vec![0..3; 1]);
-        assert_eq!(all("é", "é É"), vec![0..2; 1], "as it is written");
+        let starts = |needle: &str, text: &str| -> Vec<usize> {
+            Needle::new(needle).unwrap().find_all(text).iter().map(|found| found.start).collect()
+        };
+        assert_eq!(starts("err", "Error err ERR"), [0, 6, 10]);
+        assert_eq!(starts("Err", "Error err ERR"), [0]);
+        assert_eq!(starts("é", "é É"), [0], "as it is written");
         assert!(Needle::new("").is_none());
     }
 
@@ -245,11 +264,14 @@ mod tests {
         search.go_on(&store, &[], 4000);
         assert!(!search.is_done(&store) && search.looked_at() < 1000);
         assert_eq!(found(&search), [550, 650], "the nearest first");
+        assert_eq!((search.from(&store, 500), search.before(&store, 500)), (Some(Some(550)), None));
         while !search.is_done(&store) {
             search.go_on(&store, &[], 4000);
         }
         assert_eq!(found(&search), (0..10).map(|n| n * 100 + 50).collect::<Vec<_>>(), "within colours, too");
-        assert_eq!((search.previous(50), search.previous(660), search.rank(650)), (Some(950), Some(650), 6));
+        assert_eq!((search.from(&store, 951), search.from(&store, 51)), (Some(Some(50)), Some(Some(150))));
+        assert_eq!((search.before(&store, 50), search.before(&store, 660)), (Some(Some(950)), Some(Some(650))));
+        assert_eq!((search.rank(650), search.rank(0), search.rank(5000)), (6, 0, 10));
         tell(&mut store, 1, 1000, "needle, not ended");
         tell(&mut store, 2, 0, "hay\nneedle\n");
         search.go_on(&store, &[], usize::MAX);

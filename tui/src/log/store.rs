@@ -1,9 +1,12 @@
-//! Everything that was printed: the text in a file without a name, and in memory sixteen bytes a line.
+//! Everything that was printed: the text in a file without a name, and where each line is in it.
 //!
 //! A line has its number from when it was begun, so nothing moves when several runs print at once. One that has not
 //! ended is read from its pen.
 
-use super::pen::{LONGEST, Pen, Piece};
+use super::{
+    index::{Index, Record},
+    pen::{LONGEST, Pen, Piece},
+};
 use crate::message::LogOf;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bisect_shared::{ProbeId, admin::LogPiece};
@@ -17,24 +20,6 @@ use std::{
 
 /// Written to the file in pieces of at least this many bytes.
 const BUFFER: usize = 64 * 1024;
-
-/// Lines of one part of the index: it grows without ever being copied.
-const PART: usize = 4096;
-
-/// A line in the index.
-#[derive(Debug, Clone, Copy)]
-struct Record {
-    /// Where it is in the file, in the upper 40 bits; whose it is, in the lower 24.
-    place: u64,
-    /// Seconds since 1970, until 2106.
-    at: u32,
-    length: u16,
-    flags: u16,
-}
-
-const RUN_BITS: u32 = 24;
-const OPEN: u16 = 1;
-const CONTINUED: u16 = 2;
 
 /// What is known of a line without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +47,7 @@ pub struct Store {
     of: LogOf,
     runs: Vec<Run>,
     numbers: HashMap<ProbeId, usize>,
-    index: Vec<Vec<Record>>,
+    index: Index,
     file: Option<File>,
     /// How much of the text is in the file; what follows is in `buffer`.
     written: u64,
@@ -80,7 +65,7 @@ impl Store {
             of,
             runs: Vec::new(),
             numbers: HashMap::new(),
-            index: Vec::new(),
+            index: Index::default(),
             file: None,
             written: 0,
             buffer: Vec::new(),
@@ -97,14 +82,14 @@ impl Store {
 
     /// How many lines there are, those included that have not ended.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.index.last().map_or(0, |last| (self.index.len() - 1) * PART + last.len())
+    pub const fn len(&self) -> usize {
+        self.index.len()
     }
 
     /// Whether nothing was printed.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.index.len() == 0
     }
 
     /// The runs that have printed something, in the order in which they began to.
@@ -144,15 +129,31 @@ impl Store {
         let at = u32::try_from(piece.at.timestamp()).unwrap_or(0);
         let done = run.pen.write(&bytes);
         let kept = done.into_iter().try_for_each(|piece| self.end(number, at, &piece));
+        let begun = kept.and_then(|()| self.begin(number, at));
+        self.fail(begun);
+    }
+
+    /// Nothing more is printed: lines that have begun end.
+    pub fn finish(&mut self) {
+        for number in 0..self.runs.len() {
+            let done = self.runs[number].pen.finish();
+            let kept = done.into_iter().try_for_each(|piece| self.end(number, 0, &piece));
+            self.fail(kept);
+        }
+    }
+
+    fn fail(&mut self, kept: io::Result<()>) {
         if let Err(error) = kept {
             self.failure = Some(format!("the log cannot be kept here any longer: {error}"));
         }
-        let run = &self.runs[number];
-        if let (Some((_, continued)), None) = (run.pen.open(), run.open) {
-            let flags = OPEN | if continued { CONTINUED } else { 0 };
-            self.runs[number].open = Some(self.len());
-            self.push(Record { place: number as u64, at, length: 0, flags });
-        }
+    }
+
+    /// A line that has begun and not ended is seen, too.
+    fn begin(&mut self, number: usize, at: u32) -> io::Result<()> {
+        let run = &mut self.runs[number];
+        let (Some((_, continued)), None) = (run.pen.open(), run.open) else { return Ok(()) };
+        run.open = Some(self.index.len());
+        self.index.push(Record { offset: 0, run: number, at, length: 0, continued, open: true })
     }
 
     fn run(&mut self, probe: ProbeId) -> usize {
@@ -166,36 +167,26 @@ impl Store {
     }
 
     fn end(&mut self, number: usize, at: u32, piece: &Piece) -> io::Result<()> {
-        let offset = self.written + self.buffer.len() as u64;
         let record = Record {
-            place: offset << RUN_BITS | number as u64,
+            offset: self.written + self.buffer.len() as u64,
+            run: number,
             at,
             length: u16::try_from(piece.text.len()).unwrap_or(u16::MAX),
-            flags: if piece.continued { CONTINUED } else { 0 },
+            continued: piece.continued,
+            open: false,
         };
         match self.runs[number].open.take() {
             Some(line) => {
-                let begun = self.index[line / PART][line % PART].at;
-                self.index[line / PART][line % PART] = Record { at: begun, ..record };
+                let begun = self.index.get(line).map_or(at, |begun| begun.at);
+                self.index.set(line, Record { at: begun, ..record });
                 if line + 1 < self.len() {
                     self.late.push(line);
                 }
             }
-            None => self.push(record),
+            None => self.index.push(record)?,
         }
         self.buffer.extend_from_slice(piece.text.as_bytes());
         if self.buffer.len() < BUFFER { Ok(()) } else { self.flush() }
-    }
-
-    fn push(&mut self, record: Record) {
-        match self.index.last_mut() {
-            Some(last) if last.len() < PART => last.push(record),
-            _ => {
-                let mut part = Vec::with_capacity(PART);
-                part.push(record);
-                self.index.push(part);
-            }
-        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -209,19 +200,15 @@ impl Store {
         Ok(())
     }
 
-    fn record(&self, line: usize) -> Option<Record> {
-        self.index.get(line / PART)?.get(line % PART).copied()
-    }
-
     /// What is known of a line.
     #[must_use]
     pub fn meta(&self, line: usize) -> Option<Meta> {
-        let record = self.record(line)?;
+        let record = self.index.get(line)?;
         Some(Meta {
-            probe: self.runs[run_of(record)].probe,
+            probe: self.runs[record.run].probe,
             at: DateTime::from_timestamp(i64::from(record.at), 0).unwrap_or_default(),
-            continued: record.flags & CONTINUED != 0,
-            open: record.flags & OPEN != 0,
+            continued: record.continued,
+            open: record.open,
         })
     }
 
@@ -229,7 +216,7 @@ impl Store {
     #[must_use]
     pub fn is_of(&self, line: usize, probe: ProbeId) -> bool {
         let number = self.numbers.get(&probe);
-        self.record(line).is_some_and(|record| Some(&run_of(record)) == number)
+        self.index.get(line).is_some_and(|record| Some(&record.run) == number)
     }
 
     /// Reads a line; `near` makes it cheap to read those that follow.
@@ -237,11 +224,14 @@ impl Store {
     /// # Errors
     /// Those of the file.
     pub fn read<'a>(&'a self, line: usize, near: &'a mut Near) -> io::Result<&'a str> {
-        let Some(record) = self.record(line) else { return Ok("") };
-        if record.flags & OPEN != 0 {
-            return Ok(self.runs[run_of(record)].pen.open().map_or("", |(text, _)| text));
+        let Some(record) = self.index.get(line) else {
+            // A line that there is was not read back.
+            return if line < self.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok("") };
+        };
+        if record.open {
+            return Ok(self.runs[record.run].pen.open().map_or("", |(text, _)| text));
         }
-        let (offset, length) = (record.place >> RUN_BITS, usize::from(record.length));
+        let (offset, length) = (record.offset, usize::from(record.length));
         let bytes = match offset.checked_sub(self.written) {
             Some(start) => {
                 let start = usize::try_from(start).map_err(io::Error::other)?;
@@ -251,10 +241,6 @@ impl Store {
         };
         std::str::from_utf8(bytes).map_err(io::Error::other)
     }
-}
-
-const fn run_of(record: Record) -> usize {
-    (record.place & ((1 << RUN_BITS) - 1)) as usize
 }
 
 /// A part of the file that was read.
@@ -277,10 +263,16 @@ impl Near {
         let known = self.start <= offset && end <= self.start + self.bytes.len() as u64;
         if !known {
             let file = file.ok_or(io::ErrorKind::NotFound)?;
-            let most = usize::try_from(written - offset).unwrap_or(usize::MAX);
+            // Who goes up wants what is before it next.
+            let up = !self.bytes.is_empty() && offset < self.start;
+            let start = if up { end.saturating_sub(self.ahead as u64) } else { offset };
+            let most = usize::try_from(written - start).unwrap_or(usize::MAX);
             self.bytes.resize(self.ahead.min(most), 0);
-            file.read_exact_at(&mut self.bytes, offset)?;
-            self.start = offset;
+            if let Err(error) = file.read_exact_at(&mut self.bytes, start) {
+                self.bytes.clear();
+                return Err(error);
+            }
+            self.start = start;
         }
         let start = usize::try_from(offset - self.start).map_err(io::Error::other)?;
         Ok(&self.bytes[start..start + length])
@@ -326,6 +318,9 @@ mod tests {
         assert!(!store.meta(0).unwrap().open && store.meta(3).unwrap().open);
         assert_eq!(store.meta(0).unwrap().at.timestamp(), 1_800_000_000, "when it was begun");
         assert_eq!(store.cursors(), [(ProbeId(1), 1), (ProbeId(2), 1)]);
+        store.finish();
+        store.finish();
+        assert_eq!((store.len(), store.meta(3).unwrap().open), (4, false));
     }
 
     #[test]

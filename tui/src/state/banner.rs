@@ -2,51 +2,51 @@
 
 use super::State;
 use crate::{clock::span, message::Link, text};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
-/// More lines are not taken from the view.
-const MOST: usize = 3;
+/// More lines of what happened are not shown; the messages have all of it.
+const MOST: usize = 2;
 
 impl State {
     /// The lines of the banner; none while all is well.
     #[must_use]
     pub fn banner(&self) -> Vec<String> {
-        let mut said = match &self.connection.link {
-            Link::Up(_) if self.connection.database_away => {
-                "The daemon cannot reach its database. It tries again by itself; actions fail until then.".to_owned()
-            }
+        let (happened, next) = match &self.connection.link {
+            Link::Up(_) if self.connection.database_away => (
+                "The daemon cannot reach its database.".to_owned(),
+                "It tries again by itself; actions fail until then".to_owned(),
+            ),
             Link::Up(_) => return Vec::new(),
             Link::Connecting { attempt } => {
                 let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-                format!("Connecting to {}{again}{}", text::clean(&self.options.host), self.theme.signs.ellipsis)
+                let host = text::clean(&self.options.host);
+                (format!("Connecting to {host}{again}{}", self.theme.signs.ellipsis), String::new())
             }
-            Link::Down { why, again_at } => {
-                let why = text::clean(why);
-                let stop = if why.ends_with(['.', '!', '?']) { "" } else { "." };
-                let next = match again_at {
-                    Some(at) => {
-                        let left = (*at - self.clock.here() + TimeDelta::milliseconds(999)).max(TimeDelta::seconds(1));
-                        format!("Tried again in {}; R tries now", span(left))
-                    }
-                    None => "R tries again".to_owned(),
-                };
-                format!("Not connected: {why}{stop} {next}, A lets ssh ask for a password.")
-            }
+            Link::Down { why, again_at } => (format!("Not connected: {}", text::clean(why)), self.next_try(*again_at)),
         };
-        if let Some(as_of) = self.connection.as_of {
-            said += &format!(" What is shown is as of {}.", self.clock.time(as_of));
-        }
-        let mut lines = text::wrap(&said, usize::from(self.options.size.0.saturating_sub(4)));
+        let columns = usize::from(self.options.size.0.saturating_sub(4));
+        let mut lines = text::wrap(&happened, columns);
         if lines.len() > MOST {
-            // Its end says what can be done.
-            let room = usize::from(self.options.size.0.saturating_sub(4)) * (MOST - 1);
-            let end = lines.split_off(lines.len() - 1);
-            let begin = text::cut(&lines.join(" "), room, self.theme.signs.ellipsis).into_owned();
-            lines = text::wrap(&begin, usize::from(self.options.size.0.saturating_sub(4)));
-            lines.truncate(MOST - 1);
-            lines.extend(end);
+            let rest = lines.split_off(MOST - 1).join(" ");
+            lines.push(text::cut(&rest, columns, self.theme.signs.ellipsis).into_owned());
+        }
+        let as_of = self.connection.as_of.map(|at| format!("shown as of {}", self.clock.time(at)));
+        let last: Vec<String> = [next].into_iter().filter(|next| !next.is_empty()).chain(as_of).collect();
+        if !last.is_empty() {
+            lines.extend(text::wrap(&last.join("; "), columns));
         }
         lines
+    }
+
+    fn next_try(&self, again_at: Option<DateTime<Utc>>) -> String {
+        match again_at {
+            Some(at) => {
+                // Rounded up: there is no waiting for zero seconds.
+                let left = (at - self.clock.here() + TimeDelta::milliseconds(999)).max(TimeDelta::seconds(1));
+                format!("Next try in {}, R now, A lets ssh ask for a password", span(left))
+            }
+            None => "R tries again, A lets ssh ask for a password".to_owned(),
+        }
     }
 
     /// How many rows it takes.

@@ -1,6 +1,8 @@
 //! What commands do.
 
-use super::{Column, Filter, Kind, Line, LineFor, List, Modal, Palette, Pane, Place, State, Step, notices::log_file};
+use super::{
+    Column, Filter, Kind, Line, LineFor, List, Modal, Palette, Pane, Place, Question, State, Step, notices::log_file,
+};
 use crate::{
     keys::{Binding, Command, Place as At},
     message::{Action, Effect, Link, LogOf},
@@ -288,8 +290,10 @@ impl State {
         };
         match refusal {
             Some(why) => self.say(Kind::Plain, &why),
-            None if command == Command::Drain => self.modal = Some(Modal::Question(vec![Action::Drain(id)])),
-            None => self.modal = Some(Modal::Question(vec![Action::Undrain(id)])),
+            None => {
+                let action = if command == Command::Drain { Action::Drain(id) } else { Action::Undrain(id) };
+                self.modal = Some(Modal::Question(Question { actions: vec![action], left_out: None }));
+            }
         }
     }
 
@@ -341,12 +345,12 @@ impl State {
                 None => self.job_view().map(|job| culprit_or(job, job.id.to_string())),
             },
             (At::Log, Some(log)) if !log.is_empty() => {
-                let rows = match (command, log.selection()) {
-                    (Command::CopyPage, _) => log.rows_seen(),
-                    (_, Some(selected)) => selected.collect(),
-                    _ => vec![log.cursor()],
+                let copied = match (command, log.selection()) {
+                    (Command::CopyPage, _) => log.text_of(log.rows_seen().into_iter()),
+                    (_, Some(selected)) => log.text_of(selected),
+                    _ => log.text_of(std::iter::once(log.cursor())),
                 };
-                match log.text_of(rows.into_iter()) {
+                match copied {
                     Ok(text) => Some(text),
                     Err(why) => {
                         self.say(Kind::Bad, &why);

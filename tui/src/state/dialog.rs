@@ -1,9 +1,9 @@
 //! What lies over a view: a question, a line to be typed, the palette, a choice of servers.
 
 use super::{
-    Palette, State, counted,
+    Palette, State,
     list::List,
-    notices::{listed, target, verb},
+    notices::{counted, listed, target, verb},
 };
 use crate::{message::Action, text};
 use bisect_shared::{
@@ -16,13 +16,22 @@ use tui_input::Input;
 #[derive(Debug)]
 pub enum Modal {
     /// These actions, if the answer is yes.
-    Question(Vec<Action>),
+    Question(Question),
     /// A line is typed.
     Line(Line),
     /// A command is typed.
     Palette(Palette),
     /// A server is chosen.
     Hosts(List),
+}
+
+/// Actions that are to be confirmed.
+#[derive(Debug)]
+pub struct Question {
+    /// The actions.
+    pub actions: Vec<Action>,
+    /// What was left out, and why.
+    pub left_out: Option<String>,
 }
 
 /// A line that is typed.
@@ -64,14 +73,15 @@ impl LineFor {
 
 /// What will happen, in sentences for people.
 #[must_use]
-pub fn question(state: &State, actions: &[Action]) -> Vec<String> {
-    let mut said = match actions {
+pub fn question(state: &State, question: &Question) -> Vec<String> {
+    let mut said = match question.actions.as_slice() {
         [Action::Cancel(id)] => cancel_one(state, *id),
         [Action::Retry(id, runs)] => retry_one(state, *id, *runs),
         [Action::Drain(id)] => drain(state, id),
         [Action::Undrain(id)] => vec![format!("Give new jobs to {} again?", server(state, id))],
         many => many_jobs(state, many),
     };
+    said.extend(question.left_out.clone());
     if !state.connection.is_up() {
         said.push("There is no connection now: nothing can be sent.".to_owned());
     }
@@ -88,9 +98,8 @@ fn cancel_one(state: &State, id: JobId) -> Vec<String> {
         Some(JobStatus::Pending) => "It waits and has no containers yet.".to_owned(),
         Some(JobStatus::Running) => match job.map_or(0, |job| job.probes_running) {
             0 => "Its containers are stopped.".to_owned(),
-            running => {
-                format!("{} and its containers are stopped.", counted(usize::try_from(running).unwrap_or(0), "probe"))
-            }
+            1 => "Its probe and its containers are stopped.".to_owned(),
+            running => format!("Its {running} probes and their containers are stopped."),
         },
         _ => "It has ended already, as far as is known here.".to_owned(),
     };
@@ -182,11 +191,13 @@ impl State {
                 self.say(super::Kind::Plain, &text);
             }
             (some, _) => {
-                if left_out > 0 {
-                    let text = format!("{} left out: each {why}", counted(left_out, "job"));
-                    self.say(super::Kind::Plain, &text);
-                }
-                self.modal = Some(Modal::Question(some.iter().copied().map(action).collect()));
+                let note = || match left_out {
+                    1 => format!("1 marked job is left out: it {why}."),
+                    many => format!("{many} marked jobs are left out: each {why}."),
+                };
+                let left_out = (left_out > 0).then(note);
+                let actions = some.iter().copied().map(action).collect();
+                self.modal = Some(Modal::Question(Question { actions, left_out }));
             }
         }
     }

@@ -88,7 +88,7 @@ impl State {
             _ => {}
         }
         match (self.modal.take(), command) {
-            (Some(Modal::Question(actions)), Command::Yes) => return self.act(actions),
+            (Some(Modal::Question(asked)), Command::Yes) => return self.act(asked.actions),
             (Some(Modal::Question(_)), Command::No) => self.say(super::Kind::Plain, "nothing was done"),
             (Some(Modal::Line(line)), Command::Accept) => return self.take_line(line),
             (Some(Modal::Line(line)), Command::No) => self.give_up(line),

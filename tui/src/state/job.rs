@@ -99,8 +99,10 @@ impl JobScreen {
 
     /// The panes have other sizes.
     pub fn resize(&mut self, sizes: Sizes, clock: &Clock, signs: &Signs) {
-        self.sizes = sizes;
-        self.fit(clock, signs);
+        if self.sizes != sizes {
+            self.sizes = sizes;
+            self.fit(clock, signs);
+        }
     }
 
     fn fit(&mut self, clock: &Clock, signs: &Signs) {

@@ -21,13 +21,13 @@ mod palette;
 mod reading;
 mod told;
 
-pub use dialog::{Line, LineFor, Modal, question};
+pub use dialog::{Line, LineFor, Modal, Question, question};
 pub use fleet::{Audit, Servers};
 pub use job::{JobScreen, Pane, history_lines, result_lines};
 pub use jobs::{Column, Filter, JobTable, Sort, elapsed, ends_in};
 pub use list::{List, Step};
 pub use log::{CURSOR_WIDTH, LABEL_WIDTH, LogScreen, TIME_WIDTH, broken};
-pub use notices::{Kind, Notice, Notices, counted};
+pub use notices::{Kind, Notice, Notices, listed};
 pub use palette::{Palette, Suggestion};
 pub use reading::{KEYS_WIDTH, Reading};
 
@@ -36,6 +36,7 @@ use crate::{
     keys::Place,
     layout,
     message::{Effect, Link, LogOf, Message, Wanted},
+    text,
     theme::{Colours, Theme},
 };
 use bisect_shared::{
@@ -44,7 +45,7 @@ use bisect_shared::{
 };
 use chrono::{DateTime, Utc};
 use ratatui::layout::Rect;
-use std::io;
+use std::{borrow::Cow, cell::RefCell, io};
 
 /// How the console is to be.
 #[derive(Debug, Clone)]
@@ -232,10 +233,18 @@ impl State {
     /// Those of `out`, and of the log's own file.
     pub fn log_text_to(&mut self, out: &mut dyn io::Write) -> io::Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
+        // Lines of one run follow one another: its label is looked up once for all of them.
+        let last = RefCell::new((ProbeId(0), String::new()));
         log.write_to(out, &|meta| {
             let time = if log.times { format!("{} ", self.clock.date(meta.at)) } else { String::new() };
-            let label = if log.is_labelled() { format!("{} ", self.label(meta.probe)) } else { String::new() };
-            time + &label
+            if !log.is_labelled() {
+                return time;
+            }
+            let mut last = last.borrow_mut();
+            if last.0 != meta.probe || last.1.is_empty() {
+                *last = (meta.probe, format!("{} ", self.label(meta.probe)));
+            }
+            time + &last.1
         })
     }
 
@@ -276,8 +285,8 @@ impl State {
 
     /// Under which name one acts.
     #[must_use]
-    pub fn operator(&self) -> &str {
-        self.connection.hello.as_ref().map_or("you", |hello| &hello.operator)
+    pub fn operator(&self) -> Cow<'_, str> {
+        self.connection.hello.as_ref().map_or("you".into(), |hello| text::clean(&hello.operator))
     }
 
     /// A run, and its number within the job from 1.
@@ -369,3 +378,6 @@ impl State {
         self.push(Place::Log);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ pub(super) fn understand(state: &State, line: &str) -> Result<Spoken, String> {
     let Some(binding) = keys::by_word(word, state.view()) else {
         let near = suggestions(state, word.get(..1).unwrap_or_default());
         let hint = near.first().map_or_else(String::new, |near| format!("; did you mean `{}`?", near.line.trim()));
-        return Err(format!("there is no command `{word}`{hint} ? lists all"));
+        return Err(format!("there is no command `{word}`{hint} (? lists all)"));
     };
     match (binding.takes, argument) {
         (_, "") => Ok(Spoken { binding, argument: None }),

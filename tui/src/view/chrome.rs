@@ -9,6 +9,7 @@ use crate::{
     text,
     theme::Role,
 };
+use bisect_shared::admin::InstanceView;
 use ratatui::layout::Rect;
 
 pub(super) fn around(paint: &mut Paint<'_>, screen: &Screen, state: &State) {
@@ -57,16 +58,17 @@ fn facts(state: &State, room: usize) -> String {
         parts.insert(0, "read-only".to_owned());
     }
     let used = |parts: &[String]| parts.iter().map(|part| text::width(part) + 2).sum::<usize>();
+    let host = text::clean(&state.options.host);
     if let Some(hello) = &state.connection.hello {
         let operator = text::clean(&hello.operator).into_owned();
-        if used(&parts) + text::width(&operator) + 12 < room {
+        // Which server it is matters more than as whom.
+        if used(&parts) + text::width(&operator) + 2 + text::width(&host) <= room {
             parts.insert(0, operator);
         }
     }
-    let host = text::clean(&state.options.host);
     let left = room.saturating_sub(used(&parts));
     if left > 3 && !host.is_empty() {
-        parts.insert(0, text::cut_front(&host, left, signs.ellipsis).into_owned());
+        parts.insert(0, text::cut(&host, left, signs.ellipsis).into_owned());
     }
     parts.join("  ")
 }
@@ -81,9 +83,9 @@ fn banner(paint: &mut Paint<'_>, area: Rect, state: &State) {
 
 fn title(paint: &mut Paint<'_>, area: Rect, state: &State) {
     let mut path = Vec::new();
-    for view in state.views() {
-        // The way to a tab says nothing.
-        if *view == Place::Jobs && state.views().len() > 1 && Place::TABS.contains(&state.view()) {
+    for (depth, view) in state.views().iter().enumerate() {
+        // The way to another tab says nothing.
+        if depth == 0 && state.views().get(1).is_some_and(|next| Place::TABS.contains(next)) {
             continue;
         }
         path.push(match (view, state.job.as_ref().map(|job| job.id())) {
@@ -123,6 +125,7 @@ fn jobs_facts(state: &State) -> String {
         facts.push(format!("only {}", jobs.filter().name()));
     }
     facts.push(match shown == all {
+        true if all == 1 => "1 job".to_owned(),
         true => format!("{} jobs", format::number(all as i64)),
         false => format!("{} of {} jobs", format::number(shown as i64), format::number(all as i64)),
     });
@@ -150,7 +153,7 @@ fn log_facts(state: &State) -> String {
         match (log.has_ended(), log.follows()) {
             (true, _) => "complete",
             (false, true) => "following",
-            (false, false) => "live, not following (G)",
+            (false, false) => "not following (G follows)",
         }
         .to_owned(),
     );
@@ -158,7 +161,8 @@ fn log_facts(state: &State) -> String {
 }
 
 fn servers_facts(state: &State) -> String {
-    let serving = state.servers.all().iter().filter(|server| server.retired_at.is_none() && !server.stale);
+    let serves = |server: &&InstanceView| server.retired_at.is_none() && !server.stale && server.max_jobs > 0;
+    let serving = state.servers.all().iter().filter(serves);
     let (servers, slots, running) = serving.fold((0, 0, 0), |(servers, slots, running), server| {
         (servers + 1, slots + i64::from(server.max_jobs), running + server.running_jobs)
     });
@@ -194,8 +198,9 @@ fn foot(paint: &mut Paint<'_>, area: Rect, state: &State) {
 pub(super) fn hints(paint: &mut Paint<'_>, area: Rect, place: Place, read_only: bool) {
     let ascii = paint.signs().ascii;
     let label = |binding: &keys::Binding| binding.keys.first().map(|key| key.label(ascii)).unwrap_or_default();
-    let hints: Vec<(String, &str)> =
+    let mut hints: Vec<(String, &str)> =
         keys::hints(place, read_only).map(|binding| (label(binding), binding.hint)).collect();
+    hints.sort_by_key(|(key, _)| key == "?");
     let width = |(key, hint): &(String, &str)| text::width(key) + text::width(hint) + 3;
     let help = hints.last().filter(|(key, _)| key == "?").map_or(0, width);
     let (mut x, mut left) = (area.x + 1, usize::from(area.width).saturating_sub(help + 1));

@@ -64,7 +64,7 @@ fn draw_facts(paint: &mut Paint<'_>, area: Rect, view: &JobView, detail: &JobDet
     let facts = [
         ("State", state_line(view, state)),
         ("Asked", asked_line(view, state)),
-        ("Range", range_line(view, detail)),
+        ("Range", range_line(view, detail, paint.signs().dot)),
         ("Command", command_line(detail)),
         ("Options", options_line(detail, paint.signs().dot)),
     ];
@@ -126,18 +126,17 @@ fn asked_line(view: &JobView, state: &State) -> String {
     said
 }
 
-fn range_line(view: &JobView, detail: &JobDetail) -> String {
+fn range_line(view: &JobView, detail: &JobDetail, dot: &str) -> String {
     let good: Vec<String> = detail.good.iter().take(2).map(|sha| sha.short()).collect();
     let more = if detail.good.len() > 2 { format!(" and {} more", detail.good.len() - 2) } else { String::new() };
-    let mut said = format!("good {}{more}, bad {}", good.join(" "), detail.bad.short());
+    let mut said = format!("good {}{more} bad {}", good.join(" "), detail.bad.short());
     if let (Some(left), Some(of)) = (view.candidates_left, view.candidates) {
-        said += &format!(": {} of {} candidates left", format::number(left), format::number(of));
+        said += &format!(" {dot} {} of {} left", format::number(left), format::number(of));
     }
-    if view.probes_done + view.probes_running > 0 {
-        said += &format!(", {} probes done", format::number(view.probes_done));
-        if view.probes_running > 0 {
-            said += &format!(", {} running", view.probes_running);
-        }
+    match (view.probes_done, view.probes_running) {
+        (0, 0) => {}
+        (done, 0) => said += &format!(" {dot} {} probes", format::number(done)),
+        (done, running) => said += &format!(" {dot} {}+{running} probes", format::number(done)),
     }
     said
 }

@@ -92,7 +92,8 @@ fn cell(paint: &mut Paint<'_>, at: Rect, column: Column, job: &JobView, state: &
             paint.text(at, &name, if job.worker.is_some() { Role::Plain } else { Role::Dim });
         }
         Column::Attempt => {
-            paint.right(at, &job.attempt.to_string(), if job.attempt > 1 { Role::Warn } else { Role::Dim });
+            let attempt = if job.attempt > 0 { job.attempt.to_string() } else { "-".to_owned() };
+            paint.right(at, &attempt, if job.attempt > 1 { Role::Warn } else { Role::Dim });
         }
     }
 }
@@ -141,8 +142,10 @@ fn about_job(paint: &mut Paint<'_>, area: Rect, job: &JobView, state: &State) {
         let row = Rect { y, x: rest.x + 1, height: 1, width: rest.width - 2 };
         if rest.height > 1 {
             paint.text(row, label, Role::Dim);
-            paint.text(Rect { x: row.x + 10, width: row.width.saturating_sub(10), ..row }, &said, Role::Plain);
+            paint.text(Rect { x: row.x + 12, width: row.width.saturating_sub(12), ..row }, &said, Role::Plain);
         } else {
+            let worker = format!(" {} {}", state.theme.signs.dot, worker(job, state));
+            let said = if label == "Asked" { said + &worker } else { said };
             paint.text(row, &said, Role::Plain);
         }
     }
@@ -171,9 +174,12 @@ fn about_lines(job: &JobView, state: &State) -> Vec<(&'static str, String)> {
 
 /// Who works on a job, and when it was heard of.
 pub(super) fn worker(job: &JobView, state: &State) -> String {
-    let Some(worker) = &job.worker else { return "none yet".to_owned() };
+    let Some(worker) = &job.worker else { return "no worker yet".to_owned() };
     let dot = state.theme.signs.dot;
-    let mut said = format!("{} {dot} attempt {}", text::clean(&worker.0), job.attempt);
+    let mut said = text::clean(&worker.0).into_owned();
+    if job.attempt > 1 {
+        said += &format!(" {dot} attempt {}", job.attempt);
+    }
     if let (JobStatus::Running, Some(heard)) = (job.status, job.heartbeat_at) {
         said += &format!(" {dot} heard of {} ago", span(state.clock.since(heard)));
     }

@@ -62,9 +62,8 @@ fn margin(paint: &mut Paint<'_>, row: Rect, log: &LogScreen, state: &State, numb
         paint.text(Rect { x, width: TIME_WIDTH - 1, ..row }, &state.clock.time(meta.at), Role::Dim);
         x += TIME_WIDTH;
     }
-    if log.is_labelled() {
-        let label = state.label(meta.probe);
-        paint.text(Rect { x, width: LABEL_WIDTH - 1, ..row }, &label, if same { Role::Dim } else { Role::Strong });
+    if log.is_labelled() && !same {
+        paint.text(Rect { x, width: LABEL_WIDTH - 1, ..row }, &state.label(meta.probe), Role::Strong);
     }
 }
 
@@ -146,7 +145,11 @@ fn place_status(paint: &Paint<'_>, log: &LogScreen, state: &State) -> String {
     if let Some(selected) = log.selection() {
         said += &format!(" {dot} {} selected", number(selected.len()));
     }
-    let probe = log.meta(log.cursor()).and_then(|meta| state.probe(meta.probe));
+    let meta = log.meta(log.cursor());
+    if meta.is_some_and(|meta| meta.continued) {
+        said += " (goes on from the line before)";
+    }
+    let probe = meta.and_then(|meta| state.probe(meta.probe));
     if let Some((number, probe)) = probe {
         let (_, word, _) = job::verdict(paint, probe);
         let took = probe.seconds.map(|took| format!(" {}", seconds(took))).unwrap_or_default();
@@ -163,7 +166,8 @@ fn search_status(log: &LogScreen, state: &State) -> String {
     let needle = text::cut(&needle, 20, state.theme.signs.ellipsis);
     let (count, line) = (search.count(), log.line(log.cursor()));
     let rank = search.rank(line);
-    let place = if search.at(rank) == Some(line) { format!("{} of ", number(rank + 1)) } else { String::new() };
+    let known = !log.is_searching() && search.at(rank) == Some(line);
+    let place = if known { format!("{} of ", number(rank + 1)) } else { String::new() };
     let lines = if count == 1 { "line" } else { "lines" };
     let unread = if search.unread() { ", some could not be read" } else { "" };
     let going_on = if log.is_searching() {
@@ -185,7 +189,7 @@ fn nothing(paint: &mut Paint<'_>, area: Rect, log: &LogScreen, state: &State) {
         (false, false) => "Nothing was printed yet.",
     };
     let then = if log.has_ended() {
-        "The log of a job goes when its time is over."
+        "Logs are removed some time after their jobs have ended (LOG_RETENTION_DAYS)."
     } else {
         "What its commands print is seen here within half a second."
     };

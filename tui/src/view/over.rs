@@ -4,7 +4,7 @@ use super::{chrome, paint::Paint};
 use crate::{
     keys::Place,
     layout::{self, Screen},
-    state::{Line, LineFor, List, Modal, Palette, State, question},
+    state::{Line, LineFor, List, Modal, Palette, State, listed, question},
     text,
     theme::Role,
 };
@@ -17,15 +17,15 @@ const SUGGESTED: usize = 10;
 /// Draws it; says where one types.
 pub(super) fn draw(paint: &mut Paint<'_>, screen: &Screen, area: Rect, state: &State) -> Option<Position> {
     match state.modal.as_ref()? {
-        Modal::Question(actions) => {
-            ask(paint, area, &question(state, actions));
+        Modal::Question(asked) => {
+            ask(paint, area, &question(state, asked));
             None
         }
         Modal::Line(line) => {
             if let LineFor::Runs(jobs) = &line.wanted {
-                let what = crate::state::counted(jobs.len(), "job");
+                let what = if jobs.len() == 1 { "job" } else { "jobs" };
                 let said = [
-                    format!("Run {what} again, with how many runs of one commit at most?"),
+                    format!("Run {what} {} again: how many runs of one commit, at most?", listed(jobs)),
                     "Several runs tell a test that fails now and then from one that is broken.".to_owned(),
                     "Empty: as it was asked for before. Esc does nothing.".to_owned(),
                 ];

@@ -17,12 +17,17 @@ use ratatui::layout::Rect;
 /// Something that waits for longer than this is worth a look, in seconds.
 const LONG: f64 = 300.0;
 
+/// Columns of names and numbers; where remarks begin.
+const NAMES: u16 = 17;
+const NUMBERS: u16 = 6;
+const REMARKS: u16 = NAMES + NUMBERS + 2;
+
 pub(super) fn draw(paint: &mut Paint<'_>, screen: &Screen, state: &State) {
     let Some(numbers) = &state.overview else {
         return loading(paint, screen.body, state, "the numbers");
     };
     let body = screen.body;
-    let left_width = if body.width >= 120 { 56 } else { 40 };
+    let left_width = if body.width >= 120 { 56 } else { 42 };
     let upper = (body.height * 9 / 20).max(9);
     let left = Rect { width: left_width, ..body };
     let right = Rect { x: body.x + left_width + 1, width: body.width - left_width - 1, ..body };
@@ -47,9 +52,10 @@ fn fact(paint: &mut Paint<'_>, area: Rect, y: u16, name: &str, number: &str, rem
         return;
     }
     let row = Rect { y, height: 1, ..area };
-    paint.text(Rect { width: 17.min(row.width), ..row }, name, Role::Plain);
-    paint.right(Rect { x: row.x + 17, width: 7.min(row.width.saturating_sub(17)), ..row }, number, Role::Strong);
-    paint.text(Rect { x: row.x + 26, width: row.width.saturating_sub(26), ..row }, remark, role);
+    paint.text(Rect { width: NAMES.min(row.width), ..row }, name, Role::Plain);
+    let numbers = Rect { x: row.x + NAMES, width: NUMBERS.min(row.width.saturating_sub(NAMES)), ..row };
+    paint.right(numbers, number, Role::Strong);
+    paint.text(Rect { x: row.x + REMARKS, width: row.width.saturating_sub(REMARKS), ..row }, remark, role);
 }
 
 fn queue(paint: &mut Paint<'_>, area: Rect, numbers: &Overview) {
@@ -109,7 +115,7 @@ fn results(paint: &mut Paint<'_>, area: Rect, numbers: &Overview) {
             Some(other) => (other.name().replace('_', " "), Role::Warn),
         };
         fact(paint, area, y, &name, &format::number(count.jobs), "", Role::Plain);
-        let bar = Rect { x: area.x + 26, y, height: 1, width: area.width.saturating_sub(26) };
+        let bar = Rect { x: area.x + REMARKS, y, height: 1, width: area.width.saturating_sub(REMARKS) };
         let share = count.jobs as f64 / most as f64;
         let filled = ((share * f64::from(bar.width)).round() as u16).clamp(1, bar.width.max(1));
         paint.bar(Rect { width: filled, ..bar }, 1.0, role);
@@ -150,8 +156,9 @@ fn draw_rate(paint: &mut Paint<'_>, row: Rect, rate: &Rate, state: &State) {
         _ => Role::Good,
     };
     paint.text(Rect { width: 17.min(row.width), ..row }, &text::clean(&rate.whose), Role::Plain);
-    let said = format!("{} until {}", format::number(rate.left), &state.clock.time(rate.resets_at)[..5]);
     let wide = row.width > 44;
+    let of = if wide { format!(" of {}", format::number(rate.limit)) } else { String::new() };
+    let said = format!("{}{of} until {}", format::number(rate.left), &state.clock.time(rate.resets_at)[..5]);
     if wide {
         paint.bar(Rect { x: row.x + 18, width: 20, ..row }, share, role);
     }

@@ -7,7 +7,7 @@ use crate::{
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
-    style::{Color, Style},
+    style::{Color, Modifier, Style},
 };
 
 /// Draws on a buffer in a theme. Whatever it is given is cut to the place that it is given with it.
@@ -31,6 +31,12 @@ impl Paint<'_> {
         if area.is_empty() {
             return area.x;
         }
+        // Of what was there before only the ground is left.
+        let style = Style {
+            fg: style.fg.or(Some(Color::Reset)),
+            sub_modifier: Modifier::all().difference(style.add_modifier),
+            ..style
+        };
         let text = text::cut(text, usize::from(area.width), self.signs().ellipsis);
         self.buffer.set_stringn(area.x, area.y, &text, usize::from(area.width), style).0
     }
@@ -52,7 +58,7 @@ impl Paint<'_> {
 
     /// Gives a whole area the style of a role.
     pub(super) fn wash(&mut self, area: Rect, role: Role) {
-        self.buffer.set_style(area, self.theme.style(role));
+        self.buffer.set_style(area, self.theme.style(role).remove_modifier(Modifier::DIM));
     }
 
     /// Blanks.
@@ -160,9 +166,13 @@ fn squeezed(values: &[i64], columns: usize) -> Vec<i64> {
 /// The last look over the screen: nothing that a terminal would obey, whatever was drawn; nothing but ASCII, where the
 /// terminal has nothing else; no colours where none are wanted.
 pub(super) fn seal(buffer: &mut Buffer, theme: Theme) {
+    let mut wide = false;
     for cell in &mut buffer.content {
         let symbol = cell.symbol();
-        if !symbol.is_ascii() && theme.signs.ascii || symbol.chars().any(text::is_hidden) {
+        if std::mem::take(&mut wide) {
+            cell.set_symbol("?");
+        } else if !symbol.is_ascii() && theme.signs.ascii || symbol.chars().any(text::is_hidden) {
+            wide = text::width(symbol) > 1;
             cell.set_symbol("?");
         }
         if theme.colours == crate::theme::Colours::None {

@@ -28,17 +28,19 @@ pub(super) fn draw(paint: &mut Paint<'_>, area: Rect, detail: &JobDetail) {
     let whole = columns(strip, &[], &(0..strip.commits()), usize::from(width));
     let commits = format!("{} commits", format::number(i64::try_from(strip.commits()).unwrap_or(i64::MAX)));
     label(paint, row(0), &commits);
-    marks(paint, row(0), &whole);
+    marks(paint, row(0), &whole, 1);
     if let Some(part) = open_part(strip) {
         let open = columns(strip, &detail.probes, &part, usize::from(width));
         let left = strip.pieces.iter().filter(|(mark, _)| matches!(mark, StripMark::Candidate | StripMark::Skipped));
         let left: u64 = left.map(|(_, count)| u64::from(*count)).sum();
         let left = format::number(i64::try_from(left).unwrap_or(i64::MAX));
         label(paint, row(1), if detail.probes.iter().any(|probe| probe.running()) { "running" } else { "" });
-        label(paint, row(2), &if left == "1" { "1 is left".to_owned() } else { format!("{left} may be it") });
+        label(paint, row(2), &if left == "1" { "only one left".to_owned() } else { format!("{left} may be it") });
         label(paint, row(3), "tested");
-        marks(paint, row(2), &open);
-        probes(paint, row(1), row(3), &open);
+        // Commits that can be told apart are.
+        let step = if open.len() * 2 <= usize::from(width) { 2 } else { 1 };
+        marks(paint, row(2), &open, step);
+        probes(paint, row(1), row(3), &open, step);
     }
     legend(paint, row(4));
 }
@@ -47,9 +49,9 @@ fn label(paint: &mut Paint<'_>, row: Rect, text: &str) {
     paint.text(Rect { width: LABEL - 1, ..row }, text, Role::Dim);
 }
 
-fn marks(paint: &mut Paint<'_>, row: Rect, columns: &[Column]) {
+fn marks(paint: &mut Paint<'_>, row: Rect, columns: &[Column], step: usize) {
     let signs = paint.signs();
-    for (x, column) in (row.x + LABEL..).zip(columns) {
+    for (x, column) in (row.x + LABEL..).step_by(step).zip(columns) {
         let (sign, role) = match column.mark {
             Some(StripMark::Good) => (signs.range_good, Role::Good),
             Some(StripMark::Candidate) => (signs.range_open, Role::Live),
@@ -61,8 +63,8 @@ fn marks(paint: &mut Paint<'_>, row: Rect, columns: &[Column]) {
     }
 }
 
-fn probes(paint: &mut Paint<'_>, above: Rect, below: Rect, columns: &[Column]) {
-    for (x, column) in (above.x + LABEL..).zip(columns) {
+fn probes(paint: &mut Paint<'_>, above: Rect, below: Rect, columns: &[Column], step: usize) {
+    for (x, column) in (above.x + LABEL..).step_by(step).zip(columns) {
         if column.running {
             let sign = paint.signs().pointer;
             paint.text(Rect { x, width: 1, ..above }, sign, Role::Live);

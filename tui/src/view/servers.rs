@@ -49,10 +49,10 @@ fn columns(area: Rect) -> Vec<(Cell, Range<u16>)> {
     let wide = area.width >= 110;
     let wanted = [
         (Cell::Host, if wide { Some(20) } else { None }),
-        (Cell::State, Some(12)),
+        (Cell::State, Some(11)),
         (Cell::Jobs, Some(7)),
         (Cell::Probes, Some(7)),
-        (Cell::Docker, Some(7)),
+        (Cell::Docker, Some(6)),
         (Cell::Heard, Some(8)),
         (Cell::Up, Some(7)),
         (Cell::Version, Some(8)),
@@ -113,7 +113,7 @@ fn server_cell(paint: &mut Paint<'_>, at: Rect, cell: Cell, server: &InstanceVie
     let role = if gone { Role::Dim } else { Role::Plain };
     match cell {
         Cell::Host => {
-            let here = if server.this { " (answers here)" } else { "" };
+            let here = if server.this { " (here)" } else { "" };
             paint.text(at, &format!("{}{here}", text::clean(&server.host)), role);
         }
         Cell::State => {
@@ -124,7 +124,7 @@ fn server_cell(paint: &mut Paint<'_>, at: Rect, cell: Cell, server: &InstanceVie
         Cell::Probes => paint.right(at, &of(server.running_probes, server.max_probes), role),
         Cell::Docker => {
             let signs = paint.signs();
-            let (word, role) = match server.docker {
+            let (word, role) = match server.docker.filter(|_| !gone) {
                 Some(true) => (format!("{} yes", signs.good), role),
                 Some(false) => (format!("{} no", signs.bad), Role::Bad),
                 None => ("-".to_owned(), Role::Dim),

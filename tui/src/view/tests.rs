@@ -1,101 +1,20 @@
 //! Every view as it is seen, at both sizes, in each of its states.
 
 use crate::{
-    message::{Action, Effect, Link, LogOf, Message},
+    message::{Action, Link, LogOf, Message},
     samples,
     state::{Options, State},
+    testing::{connected, full, full_with, in_job, in_log, key, lose, options, press, tell_detail, tell_jobs},
     theme::Colours,
 };
 use bisect_shared::{
     JobId, JobStatus, ProbeId,
-    admin::{AuditPage, Event, InstanceList, JobDetail, JobPage, JobView, Outcome, Overview},
+    admin::{AuditPage, Event, InstanceList, JobDetail, JobView, Outcome, Overview},
 };
-use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
-use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::KeyCode;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (140, 40)];
-
-fn one_hour_east(_: DateTime<Utc>) -> FixedOffset {
-    FixedOffset::east_opt(3600).unwrap()
-}
-
-fn options(size: (u16, u16)) -> Options {
-    Options {
-        colours: Colours::Many,
-        host: "bisect.example.com".to_owned(),
-        hosts: vec!["bisect.example.com".to_owned(), "staging".to_owned()],
-        size,
-        zone: one_hour_east,
-        ..Options::default()
-    }
-}
-
-/// A console that is connected and knows nothing yet.
-fn connected(options: Options) -> State {
-    let mut state = State::new(options, samples::now());
-    state.update(Message::Link(Link::Up(samples::hello())));
-    state
-}
-
-fn tell_jobs(state: &mut State, jobs: Vec<JobView>) {
-    state.update(Message::Jobs { page: JobPage { jobs, next: None }, first: true, last: true });
-}
-
-/// One that knows of all there is.
-fn full(size: (u16, u16)) -> State {
-    full_with(options(size))
-}
-
-fn full_with(options: Options) -> State {
-    let mut state = connected(options);
-    tell_jobs(&mut state, samples::jobs());
-    state.update(Message::Instances(samples::instances()));
-    state.update(Message::Overview(samples::overview()));
-    state.update(Message::Audit(samples::audit(), false));
-    state
-}
-
-fn key(state: &mut State, code: KeyCode) -> Vec<Effect> {
-    state.update(Message::Terminal(Input::Key(KeyEvent::new(code, KeyModifiers::NONE))))
-}
-
-/// Letters as they are, `\n` for Enter, `\x1b` for Esc, `\t` for Tab.
-fn press(state: &mut State, keys: &str) -> Vec<Effect> {
-    let code = |letter| match letter {
-        '\n' => KeyCode::Enter,
-        '\x1b' => KeyCode::Esc,
-        '\t' => KeyCode::Tab,
-        letter => KeyCode::Char(letter),
-    };
-    keys.chars().flat_map(|letter| key(state, code(letter))).collect()
-}
-
-fn lose(state: &mut State) {
-    state.update(Message::Link(Link::Down {
-        why: "ssh: Connection to bisect.example.com closed by remote host.".to_owned(),
-        again_at: Some(samples::now() + TimeDelta::seconds(8)),
-    }));
-}
-
-fn tell_detail(state: &mut State, detail: JobDetail) {
-    state.update(Message::Detail(detail.job.id, Some(Box::new(detail))));
-}
-
-/// The view of the job that runs.
-fn in_job(size: (u16, u16)) -> State {
-    let mut state = full(size);
-    press(&mut state, ":job 24\n");
-    tell_detail(&mut state, samples::detail());
-    state
-}
-
-fn in_log(size: (u16, u16)) -> State {
-    let mut state = in_job(size);
-    press(&mut state, "l");
-    state.update(Message::Log(LogOf { job: JobId(24), probe: None }, samples::log()));
-    state
-}
 
 fn drawn(state: &State) -> Buffer {
     let (width, height) = state.options.size;
@@ -310,7 +229,7 @@ fn servers_overview_audit() {
         state
     });
     check("audit_empty", |size| {
-        let mut state = full(size);
+        let mut state = connected(options(size));
         state.update(Message::Audit(AuditPage::default(), false));
         press(&mut state, "4");
         state

@@ -110,7 +110,8 @@ async fn a_socket_of_another_group() {
     mode(&daemon.socket, 0o660);
     // The program is below root's home: somebody else may not even look there.
     let program = folder.join("bisect-tui");
-    std::fs::copy(env!("CARGO_BIN_EXE_bisect-tui"), &program).unwrap();
+    // By another process: while this one held it open to write, so would whatever another test starts, and it were busy.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_bisect-tui")).arg(&program).status().unwrap().success());
     let mut command = Command::new(program);
     std::os::unix::process::CommandExt::uid(&mut command, 65_534);
     std::os::unix::process::CommandExt::gid(&mut command, 65_534);

@@ -111,7 +111,7 @@ impl Column {
             Self::Progress => "LEFT",
             Self::Probes => "PROBES",
             Self::Elapsed => "TIME",
-            Self::Ends => "ENDS",
+            Self::Ends => "ETA",
             Self::Worker => "WORKER",
             Self::Attempt => "TRY",
         }
