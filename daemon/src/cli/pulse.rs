@@ -4,19 +4,22 @@ use super::services::sweep;
 use crate::{
     changes::{Change, Changes, Subscription},
     config::Config,
+    db::DbError,
     queue::Means,
     runner::Runner,
+    sandbox::Sandbox,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
+    task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
 /// How often what is asked of it is looked for while nobody says that something is.
 const DEAF_POLL: Duration = Duration::from_secs(1);
 /// Docker is not asked more often than this, however often this process says that it lives.
-const DOCKER_FRESH: Duration = Duration::from_secs(2);
+const DOCKER: Duration = Duration::from_secs(2);
 
 /// What this process can do, as far as it is known before Docker was asked. One that serves a single job claims none
 /// of others.
@@ -31,19 +34,23 @@ pub(super) fn means(config: &Config, serves: bool) -> Means {
 /// Tells the database that this process lives, and removes what dead ones left here. Sets `drain` within a moment of
 /// being asked.
 pub(super) async fn beat(runner: Runner, config: Config, mut means: Means, drain: watch::Sender<bool>) {
-    let serves = means.max_jobs > 0;
+    let (serves, every) = (means.max_jobs > 0, config.clocks.heartbeat);
     let mut heard = runner.changes.subscribe();
+    // A sign of life never waits for Docker.
+    let (told, mut docker) = watch::channel(None);
+    let mut looking = JoinSet::new();
+    if let Some(sandbox) = runner.sandboxes.docker.clone().filter(|_| serves) {
+        looking.spawn(look_at_docker(sandbox, told, every.max(DOCKER)));
+    }
     sweep(&runner, &config).await;
-    let (mut next, mut asked_docker) = (Instant::now(), None::<Instant>);
+    let mut next = Instant::now() + every;
     loop {
         let told = tokio::select! {
-            () = sleep_until(next) => {
-                if asked_docker.is_none_or(|at| at.elapsed() >= DOCKER_FRESH) {
-                    means.docker = docker_answers(&runner).await;
-                    asked_docker = Some(Instant::now());
-                }
-                next = Instant::now() + config.clocks.heartbeat;
-                runner.queue.heartbeat_instance(means).await.map(|row| row.drain_requested_by)
+            () = sleep_until(next) => sign(&runner, means, &mut next, every).await,
+            // It is said at once whether Docker is there.
+            Ok(()) = docker.changed() => {
+                means.docker = *docker.borrow_and_update();
+                sign(&runner, means, &mut next, every).await
             }
             () = asked(&mut heard, &runner.changes), if serves => runner.queue.drain_requested_by().await,
         };
@@ -59,10 +66,17 @@ pub(super) async fn beat(runner: Runner, config: Config, mut means: Means, drain
     }
 }
 
-async fn docker_answers(runner: &Runner) -> Option<bool> {
-    match &runner.sandboxes.docker {
-        Some(docker) => docker.answers().await,
-        None => None,
+/// One sign of life; answers who asked this process to take no more jobs.
+async fn sign(runner: &Runner, means: Means, next: &mut Instant, every: Duration) -> Result<Option<String>, DbError> {
+    *next = Instant::now() + every;
+    runner.queue.heartbeat_instance(means).await.map(|row| row.drain_requested_by)
+}
+
+async fn look_at_docker(sandbox: Arc<dyn Sandbox>, told: watch::Sender<Option<bool>>, every: Duration) {
+    loop {
+        let now = sandbox.answers().await;
+        told.send_if_modified(|known| std::mem::replace(known, now) != now);
+        sleep(every).await;
     }
 }
 
