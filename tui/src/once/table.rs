@@ -1,10 +1,11 @@
 //! The answers as plain tables. Pure.
 
+use crate::clock::{delta, span};
 use bisect_shared::{
     JobStatus,
     admin::{AuditPage, InstanceList, JobPage, JobView, Overview},
 };
-use chrono::{DateTime, Local, TimeDelta, Utc};
+use chrono::{DateTime, Local, Utc};
 use unicode_width::UnicodeWidthStr;
 
 /// How values are written.
@@ -100,7 +101,7 @@ pub(super) fn instances(list: &InstanceList, style: &Style) -> String {
 }
 
 pub(super) fn overview(numbers: &Overview) -> String {
-    let age = |seconds: f64| span(TimeDelta::milliseconds((seconds.clamp(0.0, 1e12) * 1000.0) as i64));
+    let age = |seconds: f64| span(delta(seconds));
     let mut rows = vec![
         ("pending", numbers.pending.to_string()),
         ("running", numbers.running.to_string()),
@@ -141,17 +142,6 @@ pub(super) fn audit(page: &AuditPage, style: &Style) -> String {
     lines(&["NO", "AT", "WHO", "THROUGH", "DID", "JOB", "DETAIL"], rows.collect())
 }
 
-/// `3s`, `4m05s`, `2h03m`, `5d01h`.
-fn span(time: TimeDelta) -> String {
-    let seconds = time.num_seconds().max(0);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
-    }
-}
-
 /// Columns as wide as their widest value, two blanks apart.
 fn lines(head: &[&str], mut rows: Vec<Vec<String>>) -> String {
     if !head.is_empty() {
@@ -177,13 +167,6 @@ fn lines(head: &[&str], mut rows: Vec<Vec<String>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans() {
-        for (seconds, text) in [(-5, "0s"), (59, "59s"), (65, "1m05s"), (7_380, "2h03m"), (435_600, "5d01h")] {
-            assert_eq!(span(TimeDelta::seconds(seconds)), text);
-        }
-    }
 
     #[test]
     fn columns_are_as_wide_as_what_is_in_them() {

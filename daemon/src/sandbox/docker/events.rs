@@ -5,7 +5,7 @@
 use super::{engine::Engine, labels};
 use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
 use futures::StreamExt;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::AbortHandle};
 
 /// What happened to one container so far.
@@ -102,6 +102,15 @@ impl FateWatch {
     /// What is known of it by now; of what happened this moment nothing may be known yet.
     pub(super) fn so_far(&self) -> Fate {
         self.seen.borrow().fates.get(&self.container).copied().unwrap_or_default()
+    }
+
+    /// What is known of it once the engine said that memory ran out, or after `limit`.
+    pub(super) async fn of_memory(&mut self, limit: Duration) -> Fate {
+        let container = &self.container;
+        let said = |seen: &Seen| seen.fates.get(container).is_some_and(|fate| fate.out_of_memory);
+        // That nothing more will be seen, or that time is up, is no reason to believe anything else.
+        let _ = tokio::time::timeout(limit, self.seen.wait_for(said)).await;
+        self.so_far()
     }
 
     /// Its fate, once it ended; or why that will never be known.

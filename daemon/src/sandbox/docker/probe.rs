@@ -30,7 +30,7 @@ const BEGINNING: Duration = Duration::from_secs(120);
 /// The same for one that has run another commit; after that a new one is taken.
 const BEGINNING_AGAIN: Duration = Duration::from_secs(20);
 /// By how much the engine's word of memory may be late.
-const LATE: Duration = Duration::from_millis(100);
+const LATE: Duration = Duration::from_secs(1);
 /// How long a process that is not the command's may be in its container.
 const LOOKING_IN: Duration = Duration::from_secs(1);
 /// How long a stopped command may take to be gone before its container is killed.
@@ -296,12 +296,9 @@ impl Run {
                 fate = gone(&mut self.fate), if !streaming && self.unsent.is_none() => {
                     self.container.presence.ended();
                     let fate = fate?;
-                    if fate.out_of_memory || !self.control.failed() {
-                        return Ok(Over::ByItself(fate));
-                    }
-                    // On a busy machine the engine may tell of memory after it told of the end.
-                    tokio::time::sleep(LATE).await;
-                    return Ok(Over::ByItself(self.fate.so_far()));
+                    // The engine may tell of memory after it told of the end.
+                    let known = if self.control.asks_for_memory() { self.fate.of_memory(LATE).await } else { fate };
+                    return Ok(Over::ByItself(known));
                 }
             }
         }

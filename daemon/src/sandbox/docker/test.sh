@@ -15,7 +15,7 @@
 # Standard input: `go NONCE` runs setup and command, `last NONCE` does and ends this afterwards. Meanwhile `stop` ends them; any
 # other line, or the input's end (the server is gone), ends this as well. Where `end` says that this stays, `stay` waits for
 # another `go`.
-# Standard error: `NONCE begin`, then `NONCE end setup|command CODE GUARDED FULL STAYS`: the command never holds this
+# Standard error: `NONCE begin`, then `NONCE end setup|command CODE GUARDED FULL MEMORY STAYS`: the command never holds this
 # stream, so that it cannot make it non-blocking. It may open it in /proc, though, so each word is on a line of its own.
 # Standard output: what setup and command print, between a `begin` and a `done` of the same NONCE. Exit code: 0, or 75 when
 # the input ended, so that nobody hears words.
@@ -138,16 +138,17 @@ no_port_is_busy() {
   done
 }
 
-none_killed_for_memory() {
+# Sets `memory`: 1 where the kernel has killed somebody here for memory, `unknown` where that cannot be seen.
+look_for_memory() {
+  memory=unknown
   for list in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
     [ -r "$list" ] || continue
     while read -r name number; do
       [ "$name" = oom_kill ] || continue
-      [ "$number" = 0 ]
+      memory=$((number > 0))
       return
     done <"$list"
   done
-  return 1
 }
 
 # Whether the next commit may run here as in a new container.
@@ -159,7 +160,7 @@ is_as_new() {
   set -- /tmp /dev/shm /dev/mqueue $volumes
   IFS=' '
   new=1
-  is_alone && none_killed_for_memory && none_is_shared && no_port_is_busy || new=0
+  is_alone && none_is_shared && no_port_is_busy || new=0
   for folder do
     [ "$new" = 0 ] || empty "$folder" || new=0
   done
@@ -215,9 +216,10 @@ while :; do
   wait 2>/dev/null
   full=0
   [ "$code" -eq 0 ] || { is_full && full=1; }
+  look_for_memory
   stays=0
-  [ "$word $guarded $lost $full" = 'go 0 0 0' ] && is_as_new 2>/dev/null && stays=1
+  [ "$word $guarded $lost $full $memory" = 'go 0 0 0 0' ] && is_as_new 2>/dev/null && stays=1
   mark 'done' || stays=0
-  printf '\n%s end %s %s %s %s %s\n' "$nonce" "$phase" "$code" "$guarded" "$full" "$stays" >&2
+  printf '\n%s end %s %s %s %s %s %s\n' "$nonce" "$phase" "$code" "$guarded" "$full" "$memory" "$stays" >&2
   [ "$stays" = 1 ] && read -r word <&3 && [ "$word" = stay ] || exit "$lost"
 done

@@ -23,7 +23,7 @@ pub(super) struct Control {
     contradicted: bool,
 }
 
-/// `end setup|command CODE GUARDED FULL STAYS`.
+/// `end setup|command CODE GUARDED FULL MEMORY STAYS`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Word {
     of_setup: bool,
@@ -32,6 +32,8 @@ struct Word {
     guarded: bool,
     /// The command failed and left `/tmp` full. One that tidied up first failed with its own code.
     full: bool,
+    /// The kernel has killed a process for memory, or nobody can see: the engine says which.
+    memory: bool,
     /// The container is as new, and may run another commit.
     stays: bool,
 }
@@ -77,12 +79,13 @@ impl Control {
         };
         match text.split_ascii_whitespace().collect::<Vec<_>>()[..] {
             ["begin"] => self.begun = true,
-            ["end", phase, code, guarded, full, stays] if self.word.is_none() => {
+            ["end", phase, code, guarded, full, memory, stays] if self.word.is_none() => {
                 self.word = code.parse().ok().map(|code| Word {
                     of_setup: phase == "setup",
                     code,
                     guarded: guarded == "1",
                     full: full == "1",
+                    memory: memory != "0",
                     stays: stays == "1",
                 });
                 self.ended_at = Some(Instant::now());
@@ -98,9 +101,9 @@ impl Control {
         self.word.is_some_and(|word| word.stays)
     }
 
-    /// Whether it said that setup or command failed.
-    pub(super) fn failed(&self) -> bool {
-        self.word.is_some_and(|word| word.code != 0)
+    /// Whether the engine may have a word to say on memory that decides what the end means.
+    pub(super) fn asks_for_memory(&self) -> bool {
+        self.word.is_some_and(|word| word.memory && word.code != 0)
     }
 
     /// Whether it said two different last words.
@@ -262,7 +265,7 @@ mod tests {
     #[test]
     fn words_are_understood_however_they_are_split() {
         let (control, rest) =
-            control(&["5ec", "2e7 be", "gin\nSegmentation fault\n5ec2e7 end com", "mand 139 0 0 0\n"]);
+            control(&["5ec", "2e7 be", "gin\nSegmentation fault\n5ec2e7 end com", "mand 139 0 0 0 0\n"]);
         assert!(control.begun);
         assert_eq!(rest, b"Segmentation fault\n");
         assert_eq!(control.ending(Fate::default()).unwrap(), Ending::Exited(139));
@@ -270,15 +273,15 @@ mod tests {
 
     #[test]
     fn nobody_else_can_say_them() {
-        let (control, rest) = control(&["0 end command 0 0 0 0\n", "5ec2e8 end command 0 0 0 0\n"]);
+        let (control, rest) = control(&["0 end command 0 0 0 0 0\n", "5ec2e8 end command 0 0 0 0 0\n"]);
         assert_eq!(control.word, None);
-        assert_eq!(rest.len(), 49);
+        assert_eq!(rest.len(), 53);
         assert_eq!(control.ending(Fate::default()).unwrap(), Ending::Tampered);
     }
 
     #[test]
     fn what_others_write_between_them_hides_none() {
-        let (control, rest) = control(&["\n5ec2e7 begin\n", "junk", "\n5ec2e7 end command 3 0 0 0\n"]);
+        let (control, rest) = control(&["\n5ec2e7 begin\n", "junk", "\n5ec2e7 end command 3 0 0 0 0\n"]);
         assert_eq!(rest, b"junk\n");
         assert_eq!(control.ending(Fate { code: Some(0), ..Fate::default() }).unwrap(), Ending::Exited(3));
     }
@@ -295,15 +298,15 @@ mod tests {
     fn memory_is_told_by_the_engine_and_only_when_the_command_failed() {
         let oom = Fate { out_of_memory: true, ..Fate::default() };
         let ended = |word: &str| control(&[&format!("5ec2e7 end {word}\n")]).0.ending(oom).unwrap();
-        assert_eq!(ended("command 0 0 0 0"), Ending::Exited(0));
-        assert_eq!(ended("command 1 0 0 0"), Ending::OutOfMemory);
-        assert_eq!(ended("setup 137 0 0 0"), Ending::OutOfMemory);
+        assert_eq!(ended("command 0 0 0 0 0"), Ending::Exited(0));
+        assert_eq!(ended("command 1 0 0 0 0"), Ending::OutOfMemory);
+        assert_eq!(ended("setup 137 0 0 0 0"), Ending::OutOfMemory);
         assert_eq!(control(&[]).0.ending(oom).unwrap(), Ending::OutOfMemory);
     }
 
     #[test]
     fn a_code_that_arrives_while_docker_signals_the_container_is_discarded() {
         let signalled = Fate { signalled: true, ..Fate::default() };
-        assert!(control(&["5ec2e7 end command 0 0 0 0\n"]).0.ending(signalled).is_err());
+        assert!(control(&["5ec2e7 end command 0 0 0 0 0\n"]).0.ending(signalled).is_err());
     }
 }

@@ -24,13 +24,13 @@ time.sleep(600)"
 /// The last word, forged with the nonce that process 1 holds.
 const FORGE: &str = "    memory.seek(start)
     for nonce in set(re.findall(rb'[0-9a-f]{32}', memory.read(end - start))):
-        open('/proc/1/fd/2', 'wb', 0).write(b'\\n' + nonce + b' end command 0 0 0 0\\n')";
+        open('/proc/1/fd/2', 'wb', 0).write(b'\\n' + nonce + b' end command 0 0 0 0 0\\n')";
 
 /// The same with the claim that nothing is alive any more, so that the container waits for the next commit.
 const FORGE_AND_STAY: &str = "    memory.seek(start)
     for nonce in set(re.findall(rb'[0-9a-f]{32}', memory.read(end - start))):
         open('/proc/1/fd/1', 'wb', 0).write(b'\\x1e' + nonce + b' done\\n')
-        open('/proc/1/fd/2', 'wb', 0).write(b'\\n' + nonce + b' end command 0 0 0 1\\n')";
+        open('/proc/1/fd/2', 'wb', 0).write(b'\\n' + nonce + b' end command 0 0 0 0 1\\n')";
 
 /// Whatever process 1 returns to is not there.
 const BREAK: &str = "    if '[stack]' in line:
