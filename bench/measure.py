@@ -4,7 +4,7 @@
     bench/measure.py --programs target/release [--results FOLDER] [--record]
 
 BENCH_RUNS: how many culprits per case (default 5). BENCH_ONLY: some of sleep,lognormal,build,graph,schedule and, of the
-service, webhooks,start,claims,idle,takeover, with commas.
+service, webhooks,start,claims,idle,takeover; and console; with commas.
 Standard library only. Nothing stays behind, also after Ctrl-C.
 """
 
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 
+import console
 import ours
 import peer
 import repositories
@@ -30,7 +31,7 @@ import table
 
 IMAGE = os.environ.get("DOCKER_RUNNER_IMAGE", "bisect-runner:latest")
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
-CASES = ["sleep", "lognormal", "build", "graph", "schedule", *service.CASES]
+CASES = ["sleep", "lognormal", "build", "graph", "schedule", *service.CASES, *console.CASES]
 
 
 def say(text):
@@ -176,15 +177,25 @@ def measure_all(programs, wanted, folder, kept):
     if "schedule" in wanted:
         results["schedule"] = schedule_case(folder, programs, results.get("sleep", {}).get("overhead", {}).get("median", 0.1))
     service.measure(programs, wanted, results, kept, RUNS)
+    if "console" in wanted:
+        results["console"] = console.console_case(programs, RUNS)
     results["machine"]["load_after"] = os.getloadavg()
+    results["dates"] = {case: results["date"] for case in wanted}
     return results
+
+
+def with_recorded(results, recorded):
+    """These results, and of what was not measured this time what is recorded, with its date."""
+    before = json.loads(recorded.read_text()) if recorded.exists() else {}
+    dates = {case: before["date"] for case in CASES if case in before} | before.get("dates", {}) | results["dates"]
+    return before | results | {"dates": dates}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=pathlib.Path, required=True, help="folder with bisectd and examples/, built for release")
     parser.add_argument("--results", type=pathlib.Path, required=True, help="folder for results.md and results.json")
-    parser.add_argument("--record", action="store_true", help="put the table into docs/benchmarks.md as well")
+    parser.add_argument("--record", action="store_true", help="put the table into docs/benchmarks.md; of what was not measured the recorded numbers stay")
     options = parser.parse_args()
     wanted = [name for name in os.environ.get("BENCH_ONLY", "").split(",") if name] or CASES
     if unknown := set(wanted) - set(CASES):
@@ -202,13 +213,15 @@ def main():
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
-    text = table.render(results, service_table.lines(results))
+    recorded = pathlib.Path(__file__).resolve().parent.parent / "docs" / "benchmarks.json"
+    if options.record:
+        results = with_recorded(results, recorded)
+    text = table.render(results, [*service_table.lines(results), *console.lines(results)])
     (options.results / "results.md").write_text(text)
     (options.results / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     if options.record:
-        docs = pathlib.Path(__file__).resolve().parent.parent / "docs"
-        table.put_into(docs / "benchmarks.md", text)
-        (docs / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n")
+        table.put_into(recorded.with_suffix(".md"), text)
+        recorded.write_text(json.dumps(results, indent=1) + "\n")
     print(text)
     say(f"also in {options.results}/results.md and results.json")
 

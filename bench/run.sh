@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 cargo build --release --locked --package bisectd --bin bisectd --example picks --example schedule --example webhooks --example claims
 cargo build --release --locked --package github-lookalike
+cargo build --release --locked --package bisect-tui --bin bisect-tui --example frames
 # exec is not used: a Ctrl-C must reach this shell as well, so that nothing more is started.
 python3 -B bench/measure.py --programs "$target/release" --results "$target/bench" "$@"
 if [[ ${EVERY_RELEASE:-all} != 0 ]]; then

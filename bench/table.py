@@ -168,12 +168,22 @@ def render(results, service=()):
         f"Measured {results['date']}: {machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, Docker {machine['docker']}, "
         f"kernel {machine['kernel']}, {machine['git']}, in the image {machine['git_in_image']}. {results['runs']} culprits per case. "
         f"Load before / after: {loads}" + (f"; processors that others kept busy (sleeping tests: while git's runs slept; else before the case): {others}." if others else "."),
+        *other_days(results),
         "",
         *(["| case | git | bisectd | ratio | target | |", "|---|---|---|---|---|---|", *found, ""] if found else []),
         *service,
         *details(results),
     ]
     return "\n".join(lines) + "\n"
+
+
+def other_days(results):
+    """What was measured at another time than the rest."""
+    others = {}
+    for case, date in results.get("dates", {}).items():
+        if date != results["date"]:
+            others.setdefault(date, []).append(case)
+    return [f"At {date}: {', '.join(cases)}." for date, cases in others.items()]
 
 
 def details(results):

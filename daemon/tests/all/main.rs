@@ -15,6 +15,7 @@ mod database_away;
 mod deliveries;
 mod github;
 mod infrastructure;
+mod operator;
 mod outbox;
 mod playground;
 mod private_postgres;

@@ -161,16 +161,17 @@ fn log_facts(state: &State) -> String {
 }
 
 fn servers_facts(state: &State) -> String {
-    let serves = |server: &&InstanceView| server.retired_at.is_none() && !server.stale && server.max_jobs > 0;
-    let serving = state.servers.all().iter().filter(serves);
-    let (servers, slots, running) = serving.fold((0, 0, 0), |(servers, slots, running), server| {
-        (servers + 1, slots + i64::from(server.max_jobs), running + server.running_jobs)
-    });
-    if state.servers.is_loaded() {
-        format!("{servers} serve, {running} of {slots} slots in use")
-    } else {
-        String::new()
+    if !state.servers.is_loaded() {
+        return String::new();
     }
+    let lives = |server: &&InstanceView| server.retired_at.is_none() && !server.stale && server.max_jobs > 0;
+    let (drained, serving): (Vec<_>, Vec<_>) =
+        state.servers.all().iter().filter(lives).partition(|server| server.drain_requested_by.is_some());
+    let slots: i64 = serving.iter().map(|server| i64::from(server.max_jobs)).sum();
+    let running: i64 = serving.iter().map(|server| server.running_jobs).sum();
+    let verb = if serving.len() == 1 { "serves" } else { "serve" };
+    let drained = if drained.is_empty() { String::new() } else { format!(", {} drained", drained.len()) };
+    format!("{} {verb}{drained}, {running} of {slots} slots in use", serving.len())
 }
 
 fn foot(paint: &mut Paint<'_>, area: Rect, state: &State) {

@@ -15,6 +15,16 @@ use bisect_tui::{
 };
 use std::process::Command;
 
+/// This sshd as a server of the console.
+fn server(sshd: &Sshd, command: &str) -> Server {
+    Server {
+        name: "bot".to_owned(),
+        address: Address::Ssh(Host::parse(&format!("127.0.0.1:{}", sshd.port)).unwrap()),
+        remote_command: command.to_owned(),
+        ssh_options: sshd.options("user"),
+    }
+}
+
 async fn mistake(server: &Server) -> Mistake {
     Session::open(server, false, &clocks()).await.expect_err("a connection where there should be none")
 }
@@ -23,7 +33,7 @@ async fn mistake(server: &Server) -> Mistake {
 async fn a_connection_through_ssh() {
     let Some(sshd) = Sshd::start() else { return };
     let daemon = Daemon::start(World::new());
-    let server = sshd.server(&sshd.dial(&daemon.socket));
+    let server = server(&sshd, &sshd.dial(&daemon.socket));
     let session = Session::open(&server, false, &clocks()).await.unwrap();
     assert_eq!(session.hello.host, "bot");
     session.close();
@@ -32,7 +42,7 @@ async fn a_connection_through_ssh() {
 #[tokio::test]
 async fn host_keys() {
     let Some(sshd) = Sshd::start() else { return };
-    let server = sshd.server("true");
+    let server = server(&sshd, "true");
     std::fs::remove_file(sshd.at("known_hosts")).unwrap();
     let unknown = mistake(&server).await;
     assert!(unknown.text.contains("is not known yet") && unknown.hopeless, "{unknown}");
@@ -46,7 +56,7 @@ async fn host_keys() {
 #[tokio::test]
 async fn logins_and_commands() {
     let Some(sshd) = Sshd::start() else { return };
-    let stranger = Server { ssh_options: sshd.options("stranger"), ..sshd.server("true") };
+    let stranger = Server { ssh_options: sshd.options("stranger"), ..server(&sshd, "true") };
     let denied = mistake(&stranger).await;
     assert!(denied.text.contains("accepted no key (it takes publickey)") && denied.hopeless, "{denied}");
     assert!(denied.text.contains("ssh-add"), "{denied}");
@@ -72,7 +82,7 @@ async fn logins_and_commands() {
             false,
         ),
     ] {
-        let mistake = mistake(&sshd.server(command)).await;
+        let mistake = mistake(&server(&sshd, command)).await;
         assert!(mistake.text.contains(text), "{command}: {mistake}");
         assert_eq!(mistake.hopeless, hopeless, "{command}: {mistake}");
         assert!(!mistake.text.contains(char::is_control), "{mistake:?}");
@@ -87,7 +97,7 @@ async fn networks() {
     let at = |host: &str, option: &str| Server {
         address: Address::Ssh(Host::parse(host).unwrap()),
         ssh_options: [sshd.options("user"), vec![option.to_owned()]].concat(),
-        ..sshd.server("true")
+        ..server(&sshd, "true")
     };
     let silent = mistake(&at(&mute, "ConnectTimeout=1")).await;
     assert!(silent.text.contains("does not answer (timed out)") && !silent.hopeless, "{silent}");
@@ -105,7 +115,7 @@ async fn a_restricted_key_runs_its_command_and_nothing_else() {
     let Some(sshd) = Sshd::start() else { return };
     let daemon = Daemon::start(World::new());
     sshd.restrict(&sshd.dial(&daemon.socket));
-    let session = Session::open(&sshd.server("bisectd dial-stdio"), false, &clocks()).await.unwrap();
+    let session = Session::open(&server(&sshd, "bisectd dial-stdio"), false, &clocks()).await.unwrap();
     session.close();
     let ssh = |arguments: &[&str]| {
         let mut ssh = Command::new("ssh");
@@ -135,7 +145,7 @@ async fn a_killed_ssh_loses_nothing() {
     let world = daemon.world.clone();
     world.put(job(1, JobStatus::Running));
     let of = LogOf { job: JobId(1), probe: None };
-    let mut listener = Listener::start(sshd.server(&sshd.dial(&daemon.socket)), None, clocks());
+    let mut listener = Listener::start(server(&sshd, &sshd.dial(&daemon.socket)), None, clocks());
     listener.follow(of);
     let (mut told, mut printed, mut ups) = (Vec::new(), 0, 0);
     loop {

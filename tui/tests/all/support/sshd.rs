@@ -1,9 +1,8 @@
-//! The real sshd with keys and a configuration of its own, on a loopback port.
+//! The real sshd with keys and a configuration of its own, on a loopback port. The daemon's tests use it, too.
 //!
 //! It runs as whoever runs the tests. For root it needs the empty folder `/run/sshd`, which the system's own service makes
 //! at boot; it is made here where it is missing and left, since other tests may be using it.
 
-use bisect_tui::target::{Address, Host, Server};
 use std::{
     fs,
     net::{TcpListener, TcpStream},
@@ -108,15 +107,6 @@ impl Sshd {
             "IdentityAgent=none".to_owned(),
             "ControlPath=none".to_owned(),
         ]
-    }
-
-    pub fn server(&self, command: &str) -> Server {
-        Server {
-            name: "bot".to_owned(),
-            address: Address::Ssh(Host::parse(&format!("127.0.0.1:{}", self.port)).unwrap()),
-            remote_command: command.to_owned(),
-            ssh_options: self.options("user"),
-        }
     }
 }
 
