@@ -22,7 +22,8 @@ chaos: ## 200 seeded runs in which things go wrong; CHAOS_RUNS=n for as many, CH
 lint: ## what must be clean: format, clippy, documentation, licences, scripts, links
 	@.ci/lint
 
-bench: setup ## measure against `git bisect run` and FastAPI (docs/benchmarks.md)
+bench: ## measure against `git bisect run` and FastAPI, and the console (docs/benchmarks.md)
+	@docker/setup.sh --tests
 	@bench/run.sh
 
 playground: ## a small GitHub on this machine to write /bisect in; LISTEN=127.0.0.1:8010 names its port

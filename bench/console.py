@@ -4,20 +4,15 @@ How long a frame takes cannot be seen from outside: that is measured by tui/exam
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
-import pty
 import re
-import select
-import signal
-import struct
+import shlex
 import subprocess
-import termios
-import threading
 import time
 
+import peer
 import service
 import table
 
@@ -28,75 +23,54 @@ IDLE_SECONDS = 20
 
 
 class Terminal:
-    """A program on a pseudo-terminal. What it writes is read at once, and kept."""
+    """A program in a window of tmux."""
 
-    def __init__(self, command, environment):
+    def __init__(self, folder, command, environment):
+        self.socket = folder / "tmux.sock"
+        self.environment = environment
         self.started = time.monotonic()
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:
-            os.execve(command[0], [str(word) for word in command], environment)
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
-        self.written, self.ended = [], threading.Event()
-        threading.Thread(target=self.read, daemon=True).start()
+        words = shlex.join(str(word) for word in command)
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(SIZE[0]), "-y", str(SIZE[1]), f"exec {words}")
+        self.pid = int(self.tmux("display-message", "-p", "#{pane_pid}"))
 
-    def read(self):
-        while not self.ended.is_set():
-            if select.select([self.master], [], [], 0.5)[0]:
-                try:
-                    self.written.append((time.monotonic(), os.read(self.master, 1 << 16)))
-                except OSError:
-                    return
+    def tmux(self, *arguments):
+        said = subprocess.run(["tmux", "-S", self.socket, *arguments], check=True, capture_output=True, text=True, env=self.environment)
+        return said.stdout
 
     def types(self, text):
-        """Gives the keys; returns from where on in what is written their effect is."""
-        begin = len(self.written)
-        os.write(self.master, text.encode())
-        return begin
+        self.tmux("send-keys", "-l", text)
 
-    def shows(self, pattern, begin=0, seconds=60):
-        """When that was written, after the piece `begin`."""
-
-        def seen():
-            text = b""
-            for at, piece in self.written[begin:]:
-                text += piece
-                if re.search(pattern, text):
-                    return at
-            return None
-
-        return service.eventually(f"the console shows {pattern!r}", seen, seconds)
+    def shows(self, text, seconds=60):
+        """When the screen has it."""
+        return service.eventually(f"the console shows {text!r}", lambda: time.monotonic() if text in self.tmux("capture-pane", "-p") else None, seconds)
 
     def processor_seconds(self):
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def memory_mb(self, name):
+    def memory_mb(self):
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(rf"{name}:\s+(\d+)", status)[1]) / 1000
-
-    def end(self):
-        self.ended.set()
-        os.kill(self.pid, signal.SIGTERM)
-        os.waitpid(self.pid, 0)
-        os.close(self.master)
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1000
 
 
 @contextlib.contextmanager
-def console(programs, socket):
-    environment = service.peer.clean_environment() | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-    terminal = Terminal([programs / "bisect-tui", "--socket", socket], environment)
+def console(programs, folder):
+    environment = peer.clean_environment() | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    terminal = Terminal(folder, [programs / "bisect-tui", "--socket", folder / "admin.sock"], environment)
     try:
         yield terminal
     finally:
-        terminal.end()
+        terminal.tmux("kill-server")
 
 
 def fill(server):
     """Many jobs that have ended, and the log of the last one."""
+    server.query("INSERT INTO installations (installation_id, account_type, account_login, account_id) VALUES (1001, 'Organization', 'org', 1001)")
+    server.query("INSERT INTO repositories (github_id, installation_id, owner, name, full_name, private) VALUES (1001, 1001, 'org', 'r', 'org/r', false)")
     server.query(
         "INSERT INTO bisect_jobs (installation_id, repository_id, good_sha, bad_sha, command, status, completed_at) "
-        "SELECT (SELECT min(installation_id) FROM installations), (SELECT min(id) FROM repositories), repeat('a', 40), repeat('b', 40), "
-        f"ARRAY['true'], 'failed', now() FROM generate_series(1, {JOBS}) n"
+        "SELECT 1001, (SELECT id FROM repositories WHERE github_id = 1001), repeat('a', 40), repeat('b', 40), ARRAY['true'], 'failed', now() "
+        f"FROM generate_series(1, {JOBS}) n"
     )
     server.query(
         "INSERT INTO probes (job_id, epoch, commit_sha, purpose, lane, ending, exit_code, verdict, seconds, finished_at) "
@@ -118,20 +92,20 @@ def console_case(programs, runs):
     with service.stage(programs) as here, here.instance("one", ADMIN_SOCKET=str(here.folder / "admin.sock")):
         job = fill(here.server)
         for _ in range(min(runs, 3)):
-            with console(programs, here.folder / "admin.sock") as terminal:
-                first.append(terminal.shows(rb"failed") - terminal.started)
-                all_jobs.append(terminal.shows(f"{JOBS:,}".encode()) - terminal.started)
+            with console(programs, here.folder) as terminal:
+                first.append(terminal.shows("failed") - terminal.started)
+                all_jobs.append(terminal.shows(f"{JOBS:,} jobs") - terminal.started)
                 time.sleep(2)
                 before = terminal.processor_seconds()
                 time.sleep(IDLE_SECONDS)
                 processor.append((terminal.processor_seconds() - before) / IDLE_SECONDS)
-                begin = terminal.types(f":job {job}\r")
-                terminal.shows(b"probes", begin)
+                terminal.types(f":job {job}\r")
+                terminal.shows("VERDICT")
                 asked = time.monotonic()
-                begin = terminal.types("l")
-                log.append(terminal.shows(str(LINES - 1).encode(), begin) - asked)
+                terminal.types("l")
+                log.append(terminal.shows(f"line {LINES - 1}") - asked)
                 time.sleep(1)
-                memory.append(terminal.memory_mb("VmHWM"))
+                memory.append(terminal.memory_mb())
     service.say(f"console: first screen after {first}, a log of {LINES:,} lines after {log}")
     return {
         "first_screen": table.spread(first),

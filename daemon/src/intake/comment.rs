@@ -21,7 +21,7 @@ use crate::{
     github::{GithubError, Permission, RepositoryInfo, RepositoryRef},
     outbox::Target,
     report::replies::Rejection,
-    webhook::event::Comment,
+    webhook::{self, event::Comment},
 };
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl Intake {
             return Ok(ignored("written by a bot or an App"));
         }
         let Some(request) = command::parse(&comment.body) else {
-            return Ok(ignored("no command"));
+            return Ok(ignored(webhook::NO_COMMAND));
         };
         let asking =
             Asking { delivery, comment: &comment, repository: repository_of(&comment), further: request.further };

@@ -10,13 +10,19 @@ pub mod signature;
 
 pub use inbox::{Inbox, NotTaken};
 
-use crate::db::deliveries::{NewDelivery, Taken};
+use crate::{
+    command,
+    db::deliveries::{NewDelivery, Taken},
+};
 use body::Body;
 use event::{Event, EventError};
 use rocket::{Request, Route, State, http::Status, response::Responder, serde::json::Json};
 use serde_json::{Value, json};
 use signature::Secrets;
 use std::time::Instant;
+
+/// What becomes of a comment that asks the bot for nothing.
+pub const NO_COMMAND: &str = "no command";
 
 /// What the route needs.
 #[derive(Debug)]
@@ -98,6 +104,8 @@ fn delivery(body: Body) -> Result<NewDelivery, Refused> {
         Event::Ping => (Some("a ping: there is nothing to do".to_owned()), None),
         // The bot's own comments come back like this.
         Event::Comment(comment) if comment.by_machine => (Some("written by a bot or an App".to_owned()), None),
+        // Nearly every comment of the world: it costs a line in the inbox, and nobody's time.
+        Event::Comment(comment) if command::parse(&comment.body).is_none() => (Some(NO_COMMAND.to_owned()), None),
         Event::Comment(comment) => (None, Some(format!("issue {}#{}", comment.repository.id, comment.issue))),
         _ => (None, read.installation.map(|installation| format!("installation {installation}"))),
     };
