@@ -17,6 +17,27 @@ use tokio_util::sync::CancellationToken;
 /// How long streams may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// What the console and the pages of one process share.
+#[derive(Clone)]
+pub(super) struct Watched {
+    pub(super) feed: Feed,
+    pub(super) tail: Tail,
+    pub(super) actions: Actions,
+}
+
+impl Watched {
+    pub(super) fn new(config: &Config, queue: &Queue) -> Self {
+        let db = queue.database();
+        let actions = Actions {
+            db: db.clone(),
+            queue: queue.clone(),
+            network: config.network,
+            max_lanes: config.max_concurrent_probes,
+        };
+        Self { feed: Feed::default(), tail: Tail::new(db.clone()), actions }
+    }
+}
+
 /// The admin API with what it tells from.
 pub(super) struct Console {
     stopping: CancellationToken,
@@ -24,27 +45,21 @@ pub(super) struct Console {
 }
 
 impl Console {
-    /// Serves on `socket` from now on.
+    /// Serves on `socket` from now on, and keeps going what pages are told from too.
     pub(super) fn start(
         config: &Config,
-        queue: &Queue,
+        Watched { feed, tail, actions }: Watched,
         changes: &Changes,
         github: Option<Github>,
         socket: Socket,
     ) -> Self {
+        let (queue, stopping) = (&actions.queue, CancellationToken::new());
         let db = queue.database();
-        let (feed, tail, stopping) = (Feed::default(), Tail::new(db.clone()), CancellationToken::new());
         let source = feed::Source {
             db: db.clone(),
             changes: changes.clone(),
             instance: queue.instance().clone(),
             stale_after: config.clocks.stale_after,
-        };
-        let actions = Actions {
-            db: db.clone(),
-            queue: queue.clone(),
-            network: config.network,
-            max_lanes: config.max_concurrent_probes,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(feed.clone().run(source, stopping.clone()));

@@ -3,7 +3,7 @@
 use super::{
     Exit, Refusal,
     args::ServeArgs,
-    console::Console,
+    console::{Console, Watched},
     services,
     services::{Services, Storage},
     signals::Signals,
@@ -28,7 +28,7 @@ use crate::{
     redelivery::{self, Redelivery},
     runner::credentials::GithubCredentials,
     sandbox::{Sandbox, docker::DockerSandbox},
-    web::{self, DockerCheck, Exporter, Monitor, Rates, address::Addresses},
+    web::{self, DockerCheck, Exporter, Monitor, Rates, Site, address::Addresses},
     webhook::{self, Inbox, Webhook, signature::Secrets},
     worker::Worker,
 };
@@ -185,13 +185,14 @@ async fn serve(
     let monitor = Monitor::new(service.db.clone(), Arc::new(Docker(docker)), draining, stopping, Arc::clone(&running));
     let addresses = Arc::new(Addresses::new(config.trusted_proxies.clone()));
     let rates = Rates(github.as_ref().map(|(github, _)| github.clone()));
-    let rocket = build(&service, monitor, exporter.clone(), rates, &addresses)?;
+    let watched = Watched::new(config, &service.queue);
+    let rocket = build(&service, monitor, exporter.clone(), rates, &addresses)?.manage(site(config, &watched));
     let rocket = rocket.ignite().await.map_err(|e| Refusal::usage(Problem(e)))?;
     let shutdown = rocket.shutdown();
     let mut http = tokio::spawn(rocket.launch());
     let console = Console::start(
         config,
-        &service.queue,
+        watched,
         &service.changes,
         github.as_ref().map(|(github, _)| github.clone()),
         socket,
@@ -412,6 +413,21 @@ fn build(
         .attach(listening)
         .mount("/", webhook::routes());
     Ok(web::mount(rocket))
+}
+
+/// What pages and the API are made from.
+fn site(config: &Config, watched: &Watched) -> Site {
+    let Watched { feed, tail, actions } = watched.clone();
+    let plain = |url: &str| url.trim_end_matches('/').to_owned();
+    Site {
+        db: actions.db.clone(),
+        actions,
+        feed,
+        tail,
+        github_url: plain(&config.github_url),
+        app_slug: config.github_app_slug.clone(),
+        base_url: config.base_url.as_deref().map(plain),
+    }
 }
 
 /// Rocket's own settings (`Rocket.toml`, `ROCKET_…`), but for what is the daemon's to decide.

@@ -1,5 +1,5 @@
 //! Jobs as a table shows them: `bisect_jobs` with its repository's name and its runs counted. For operators, who see
-//! everything; a page for others reads as its viewer.
+//! everything; a page for others reads as its viewer (`viewer`).
 
 use super::{DbError, Tx, row};
 use bisect_shared::{
@@ -8,7 +8,7 @@ use bisect_shared::{
 };
 use sqlx::{FromRow, Row, postgres::PgRow};
 
-struct View(JobView);
+pub(super) struct View(pub(super) JobView);
 
 macro_rules! views {
     ($from:literal) => {
@@ -61,7 +61,7 @@ impl<'r> FromRow<'r, PgRow> for View {
     }
 }
 
-fn opened(rows: Vec<View>) -> Vec<JobView> {
+pub(super) fn opened(rows: Vec<View>) -> Vec<JobView> {
     rows.into_iter().map(|View(view)| view).collect()
 }
 

@@ -33,6 +33,7 @@ pub mod trends;
 mod tx;
 pub mod usage;
 pub mod users;
+pub mod viewer;
 
 pub use error::DbError;
 pub(crate) use lease::refused;

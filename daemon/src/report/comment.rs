@@ -5,6 +5,7 @@ mod quote;
 mod words;
 
 pub use quote::inline;
+pub use words::{advice, for_users, plain_explanation};
 
 use super::{
     Commit, Report, shell,
@@ -199,7 +200,9 @@ fn ended(report: &Report, pulls: &BTreeMap<Sha, Vec<PullLink>>, links: &Links, j
     out
 }
 
-fn title(report: &Report) -> &'static str {
+/// What was found, as a headline.
+#[must_use]
+pub fn title(report: &Report) -> &'static str {
     match report.result {
         ResultKind::Culprit if report.request.fixed => "First fixed commit found and proven",
         ResultKind::Culprit => "Culprit found and proven",
@@ -270,6 +273,15 @@ fn local(out: &mut String, report: &Report, shrink: u32) {
     }
     let cut = |source: &str, bytes: usize| cut(source, bytes >> shrink);
     out.push_str("\n<details><summary>See it locally</summary>\n\n");
+    fence(out, &cut(&steps(report), 6000));
+    out.push_str("\nOr the whole search, by `git bisect replay` of this log:\n\n");
+    fence(out, &cut(&report.replay, 12_000));
+    out.push_str("\n</details>\n");
+}
+
+/// Shell commands that show the same in a clone.
+#[must_use]
+pub fn steps(report: &Report) -> String {
     let request = &report.request;
     let good: Vec<String> = request.good.iter().take(20).map(Sha::to_string).collect();
     let terms = if request.fixed { "--term-new=fixed --term-old=broken " } else { "" };
@@ -280,11 +292,7 @@ fn local(out: &mut String, report: &Report, shrink: u32) {
         || command.clone(),
         |setup| shell::join(&["sh", "-c", &format!("({setup}) || exit 125; {command}")]),
     );
-    let steps = format!("git bisect start {terms}{first}{} {}\ngit bisect run {run}", request.bad, good.join(" "));
-    fence(out, &cut(&steps, 6000));
-    out.push_str("\nOr the whole search, by `git bisect replay` of this log:\n\n");
-    fence(out, &cut(&report.replay, 12_000));
-    out.push_str("\n</details>\n");
+    format!("git bisect start {terms}{first}{} {}\ngit bisect run {run}", request.bad, good.join(" "))
 }
 
 #[cfg(test)]

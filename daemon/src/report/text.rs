@@ -131,7 +131,7 @@ fn is_colour(sequence: &str) -> bool {
 }
 
 /// The overrides and isolates that can make a line read otherwise than it is (Unicode TR 9).
-const fn is_bidi(c: char) -> bool {
+pub(crate) const fn is_bidi(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 

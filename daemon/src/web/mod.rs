@@ -1,17 +1,23 @@
-//! What is answered over HTTP besides webhooks: health, counts, jobs, metrics.
+//! What is answered over HTTP besides webhooks: health, counts, metrics, the API of the dashboard.
 //!
 //! Reads through `db`; changes nothing. A page that may show a private repository reads as its
 //! viewer (`Database::begin_as_viewer`), so that the database decides what is seen.
 
 pub mod address;
+mod api;
 mod health;
 mod metrics;
+mod problem;
 mod rates;
+mod read;
+mod site;
 mod status;
+mod who;
 
 pub use health::{DockerCheck, Health, Monitor};
 pub use metrics::Exporter;
 pub use rates::Rates;
+pub use site::Site;
 
 use crate::db::DbError;
 use rocket::{Build, Catcher, Request, Rocket, http::Status, response::Responder, serde::json::Json};
@@ -21,7 +27,7 @@ use serde_json::{Value, json};
 #[must_use]
 pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
     let routes = rocket::routes![health::health, status::stats, status::job, metrics::metrics];
-    rocket.mount("/", routes).register("/", catchers())
+    rocket.mount("/", routes).mount("/", api::routes()).register("/", catchers()).register("/api", api::catchers())
 }
 
 fn catchers() -> Vec<Catcher> {

@@ -36,3 +36,4 @@ mod serve_replies;
 mod serve_tls;
 mod serve_webhook;
 mod support;
+mod web;

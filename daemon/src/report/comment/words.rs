@@ -13,8 +13,14 @@ const SHORT: usize = 12;
 
 /// What was found, in a sentence or two of at most about `bytes`.
 pub(super) fn explanation(report: &Report, links: &Links, bytes: usize) -> String {
+    sentence(&cut(&plain_explanation(report), bytes), report, links)
+}
+
+/// The same without Markdown; it may hold text of users.
+#[must_use]
+pub fn plain_explanation(report: &Report) -> String {
     let failed = report.failure.as_ref().map(|failure| (failure.commit, failure.ending));
-    let own = match (report.result, failed) {
+    match (report.result, failed) {
         (ResultKind::Aborted, Some((commit, ending @ Ending::SetupFailed(_)))) => {
             format!("The setup fails on the end {} ({ending}), so there is nothing to compare with.", commit.short())
         }
@@ -24,12 +30,12 @@ pub(super) fn explanation(report: &Report, links: &Links, bytes: usize) -> Strin
             format!("{reason}. This says nothing about any commit.")
         }
         _ => report.explanation.clone(),
-    };
-    sentence(&cut(&own, bytes), report, links)
+    }
 }
 
 /// The reason of a failure without what an operator could do about it, which follows the first semicolon.
-pub(super) fn for_users(reason: &str) -> &str {
+#[must_use]
+pub fn for_users(reason: &str) -> &str {
     reason.split(';').next().unwrap_or(reason)
 }
 
@@ -77,7 +83,8 @@ fn known(report: &Report, name: &str) -> Option<Sha> {
 }
 
 /// What to do next, as Markdown; nothing of it is a user's text.
-pub(super) fn advice(report: &Report) -> Option<String> {
+#[must_use]
+pub fn advice(report: &Report) -> Option<String> {
     let fixed = report.request.fixed;
     let plain = match report.result {
         ResultKind::Culprit => return None,

@@ -1,0 +1,36 @@
+//! The dashboard's JSON under `/api`: what the viewer may see, and nothing else.
+//!
+//! Reads by `db::viewer`. Whatever goes wrong is a [`Problem`]; what one may not know of is not there.
+
+mod account;
+mod asked;
+mod jobs;
+mod log;
+mod model;
+mod openapi;
+mod tagged;
+
+use super::{address::Limited, problem::Problem};
+use rocket::{Catcher, Request, Route, http::Status};
+
+/// Every route of the API, in full.
+pub(super) fn routes() -> Vec<Route> {
+    rocket::routes![
+        account::repositories,
+        account::usage,
+        jobs::job,
+        jobs::list,
+        log::log,
+        openapi::document,
+    ]
+}
+
+pub(super) fn catchers() -> Vec<Catcher> {
+    rocket::catchers![problem]
+}
+
+/// Whatever goes wrong before a route answers.
+#[rocket::catch(default)]
+fn problem(status: Status, _: &Request<'_>) -> Problem {
+    Problem::of_status(status)
+}
