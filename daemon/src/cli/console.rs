@@ -9,6 +9,7 @@ use crate::{
     github::Github,
     queue::Queue,
     tail::Tail,
+    web::Live,
 };
 use std::time::Duration;
 use tokio::{task::JoinSet, time::timeout};
@@ -23,6 +24,7 @@ pub(super) struct Watched {
     pub(super) feed: Feed,
     pub(super) tail: Tail,
     pub(super) actions: Actions,
+    pub(super) live: Live,
 }
 
 impl Watched {
@@ -34,7 +36,7 @@ impl Watched {
             network: config.network,
             max_lanes: config.max_concurrent_probes,
         };
-        Self { feed: Feed::default(), tail: Tail::new(db.clone()), actions }
+        Self { feed: Feed::default(), tail: Tail::new(db.clone()), actions, live: Live::default() }
     }
 }
 
@@ -48,7 +50,7 @@ impl Console {
     /// Serves on `socket` from now on, and keeps going what pages are told from too.
     pub(super) fn start(
         config: &Config,
-        Watched { feed, tail, actions }: Watched,
+        Watched { feed, tail, actions, live }: Watched,
         changes: &Changes,
         github: Option<Github>,
         socket: Socket,
@@ -63,6 +65,7 @@ impl Console {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(feed.clone().run(source, stopping.clone()));
+        tasks.spawn(live.run(feed.clone(), db.clone(), stopping.clone()));
         tasks.spawn(tail.clone().run(stopping.clone()));
         let (db, github_url) = (db.clone(), config.github_url.clone());
         let admin = Admin { db, actions, feed, tail, github, github_url, stopping: stopping.clone() };

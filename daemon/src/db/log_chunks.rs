@@ -96,6 +96,21 @@ pub async fn tail(tx: &mut Tx, probe: ProbeId, bytes: usize) -> Result<Vec<u8>, 
     Ok(chunks.concat())
 }
 
+/// The last bytes of a probe's output, at least `bytes` of them where there are so many, and the number of the last piece.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn end_of(tx: &mut Tx, probe: ProbeId, bytes: usize) -> Result<(Vec<u8>, Option<i64>), DbError> {
+    let sql = "SELECT seq, bytes FROM (SELECT seq, bytes, sum(octet_length(bytes)) OVER (ORDER BY seq DESC) \
+               - octet_length(bytes) AS behind FROM \
+                 (SELECT seq, bytes FROM log_chunks WHERE probe_id = $1 ORDER BY seq DESC LIMIT 1000) newest) c \
+               WHERE behind < $2 ORDER BY seq";
+    let limit = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let chunks: Vec<(i64, Vec<u8>)> = tx.all(sqlx::query_as(sql).bind(probe.0).bind(limit)).await?;
+    let last = chunks.last().map(|(seq, _)| *seq);
+    Ok((chunks.into_iter().flat_map(|(_, bytes)| bytes).collect(), last))
+}
+
 /// How far a reader is: the last piece that it knows of each probe.
 pub type Position = BTreeMap<ProbeId, i64>;
 

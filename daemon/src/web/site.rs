@@ -1,6 +1,7 @@
 //! What pages and the API are made from.
 
-use crate::{actions::Actions, db::Database, feed::Feed, tail::Tail};
+use super::live::Live;
+use crate::{actions::Actions, db::Database, tail::Tail};
 
 /// What the whole site shares.
 #[derive(Debug, Clone)]
@@ -10,7 +11,7 @@ pub struct Site {
     /// What people can do to jobs.
     pub actions: Actions,
     /// What changes.
-    pub feed: Feed,
+    pub live: Live,
     /// What jobs print.
     pub tail: Tail,
     /// GitHub's address, without a slash at its end.

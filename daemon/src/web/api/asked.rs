@@ -54,7 +54,7 @@ pub(super) fn job(text: &str) -> Result<JobId, Problem> {
 }
 
 /// One answer for jobs that are not there and for those that the viewer may not know of.
-pub(super) fn no_job() -> Problem {
+pub(in crate::web) fn no_job() -> Problem {
     Problem::unknown("there is no such job, or you may not see it; sign in if it is one of a private repository")
 }
 

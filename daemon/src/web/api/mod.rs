@@ -3,12 +3,17 @@
 //! Reads by `db::viewer`. Whatever goes wrong is a [`Problem`]; what one may not know of is not there.
 
 mod account;
+mod acts;
 mod asked;
+mod events;
 mod jobs;
 mod log;
 mod model;
 mod openapi;
 mod tagged;
+
+pub(super) use asked::no_job;
+pub(super) use model::JobSummary;
 
 use super::{address::Limited, problem::Problem};
 use rocket::{Catcher, Request, Route, http::Status};
@@ -18,6 +23,10 @@ pub(super) fn routes() -> Vec<Route> {
     rocket::routes![
         account::repositories,
         account::usage,
+        acts::cancel,
+        acts::retry,
+        events::events,
+        events::output,
         jobs::job,
         jobs::list,
         log::log,

@@ -1,6 +1,6 @@
 //! `GET /api/openapi.json`: the API as programs read it, made from the routes themselves.
 
-use super::{account, jobs, log};
+use super::{account, acts, events, jobs, log};
 use rocket::serde::json::Json;
 use utoipa::OpenApi;
 
@@ -12,7 +12,17 @@ use utoipa::OpenApi;
         description = "Bisections of repositories: what runs, what was found, what was used. A request sees what the \
                        browser's session may see; without one, what is public.",
     ),
-    paths(account::repositories, account::usage, jobs::job, jobs::list, log::log)
+    paths(
+        account::repositories,
+        account::usage,
+        acts::cancel,
+        acts::retry,
+        events::events,
+        events::output,
+        jobs::job,
+        jobs::list,
+        log::log,
+    )
 )]
 pub struct Document;
 
