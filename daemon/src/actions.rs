@@ -31,6 +31,13 @@ pub struct Actor {
     pub user: Option<String>,
 }
 
+impl Actor {
+    /// Whether they are held to what an installation may ask for in a month: users are, operators are not.
+    fn is_held(&self) -> bool {
+        self.channel == "web"
+    }
+}
+
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
@@ -89,8 +96,8 @@ impl Actions {
         ))
     }
 
-    /// Runs an ended job again, as it was asked for. Operators are not held to what an installation may ask for in a
-    /// month, but its job counts; how many of them run at once is kept to.
+    /// Runs an ended job again, as it was asked for. Operators, unlike users, are not held to what an installation may ask
+    /// for in a month, but its job counts; how many of them run at once is kept to.
     ///
     /// # Errors
     /// [`ActionError`].
@@ -110,7 +117,7 @@ impl Actions {
         let spec: JobSpec = serde_json::from_value(row.spec.clone()).map_err(unreadable)?;
         let spec = spec.within(self.network, self.max_lanes);
         let (origin, spec, repository) = match row.installation {
-            Some(installation) => self.hosted(&mut tx, &row, installation, spec).await?,
+            Some(installation) => self.hosted(&mut tx, &row, installation, spec, actor).await?,
             None => (self.local(&mut tx, &row).await?, spec, None),
         };
         let new = spec.to_job(origin, Some(actor.name.clone()), Some(job));
@@ -141,9 +148,15 @@ impl Actions {
         row: &JobRow,
         installation: i64,
         spec: JobSpec,
+        actor: &Actor,
     ) -> Result<(Origin, JobSpec, Option<RepositoryRef>), ActionError> {
         let gone = || ActionError::Refused(format!("the repository of job {} is not served any more", row.id));
         let allowance = usage::allowance(tx, installation).await?.ok_or_else(gone)?;
+        if actor.is_held() && !allowance.has_room() {
+            let limit = allowance.jobs_per_month.unwrap_or_default();
+            let why = format!("the {limit} bisections that this account has in a month are used; the next month is not far");
+            return Err(ActionError::Refused(why));
+        }
         if installations::is_suspended(tx, installation).await? != Some(false) {
             return Err(ActionError::Refused(format!("the installation of job {} is suspended on GitHub", row.id)));
         }

@@ -28,7 +28,7 @@ use crate::{
     redelivery::{self, Redelivery},
     runner::credentials::GithubCredentials,
     sandbox::{Sandbox, docker::DockerSandbox},
-    web::{self, DockerCheck, Exporter, Monitor, Rates, Site, address::Addresses},
+    web::{self, DockerCheck, Exporter, Headers, Monitor, Rates, Site, address::Addresses},
     webhook::{self, Inbox, Webhook, signature::Secrets},
     worker::Worker,
 };
@@ -186,7 +186,9 @@ async fn serve(
     let addresses = Arc::new(Addresses::new(config.trusted_proxies.clone()));
     let rates = Rates(github.as_ref().map(|(github, _)| github.clone()));
     let watched = Watched::new(config, &service.queue);
-    let rocket = build(&service, monitor, exporter.clone(), rates, &addresses)?.manage(site(config, &watched));
+    let site = site(config, &watched);
+    let headers = Headers::new(&site.github_url, site.is_https());
+    let rocket = build(&service, monitor, exporter.clone(), rates, &addresses)?.manage(site).attach(headers);
     let rocket = rocket.ignite().await.map_err(|e| Refusal::usage(Problem(e)))?;
     let shutdown = rocket.shutdown();
     let mut http = tokio::spawn(rocket.launch());
@@ -417,12 +419,12 @@ fn build(
 
 /// What pages and the API are made from.
 fn site(config: &Config, watched: &Watched) -> Site {
-    let Watched { feed, tail, actions } = watched.clone();
+    let Watched { tail, actions, live, .. } = watched.clone();
     let plain = |url: &str| url.trim_end_matches('/').to_owned();
     Site {
         db: actions.db.clone(),
         actions,
-        feed,
+        live,
         tail,
         github_url: plain(&config.github_url),
         app_slug: config.github_app_slug.clone(),

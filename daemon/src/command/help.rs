@@ -37,6 +37,14 @@ pub fn markdown() -> String {
     out
 }
 
-fn usage(row: &OptionRow) -> String {
+/// A whole command.
+#[must_use]
+pub fn example() -> String {
+    format!("/bisect {GOOD} {BAD} {SCRIPT}")
+}
+
+/// An option with the name of its value.
+#[must_use]
+pub fn usage(row: &OptionRow) -> String {
     row.argument.map_or_else(|| row.name.to_owned(), |argument| format!("{} {argument}", row.name))
 }

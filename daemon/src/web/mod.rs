@@ -1,12 +1,18 @@
-//! What is answered over HTTP besides webhooks: health, counts, metrics, the API of the dashboard.
+//! What is answered over HTTP besides webhooks: health, counts, metrics, pages and their API.
 //!
 //! Reads through `db`; changes nothing. A page that may show a private repository reads as its
 //! viewer (`Database::begin_as_viewer`), so that the database decides what is seen.
 
+mod act;
 pub mod address;
+mod ansi;
 mod api;
+mod assets;
+mod headers;
 mod health;
+mod live;
 mod metrics;
+mod pages;
 mod problem;
 mod rates;
 mod read;
@@ -14,12 +20,17 @@ mod site;
 mod status;
 mod who;
 
+pub use act::Acting;
+pub use headers::Headers;
+pub use live::Live;
 pub use health::{DockerCheck, Health, Monitor};
 pub use metrics::Exporter;
 pub use rates::Rates;
 pub use site::Site;
 
 use crate::db::DbError;
+use pages::{Seen, reads_html};
+use problem::Problem;
 use rocket::{Build, Catcher, Request, Rocket, http::Status, response::Responder, serde::json::Json};
 use serde_json::{Value, json};
 
@@ -27,18 +38,25 @@ use serde_json::{Value, json};
 #[must_use]
 pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
     let routes = rocket::routes![health::health, status::stats, status::job, metrics::metrics];
-    rocket.mount("/", routes).mount("/", api::routes()).register("/", catchers()).register("/api", api::catchers())
+    rocket
+        .manage(Acting::default())
+        .mount("/", routes).mount("/", api::routes())
+        .mount("/", pages::routes())
+.register("/", catchers()).register("/api", api::catchers())
 }
 
 fn catchers() -> Vec<Catcher> {
     rocket::catchers![anything]
 }
 
-/// Whatever goes wrong before a route answers, as JSON.
+/// Whatever goes wrong before a route answers: a page for browsers, JSON for others.
 #[rocket::catch(default)]
-fn anything(status: Status, _request: &Request<'_>) -> (Status, Json<Value>) {
+fn anything(status: Status, request: &Request<'_>) -> Result<Seen, (Status, Json<Value>)> {
+    if reads_html(request) {
+        return Ok(Seen(Problem::of_status(status)));
+    }
     let reason = status.reason().unwrap_or("error").to_lowercase();
-    (status, Json(json!({ "error": reason })))
+    Err((status, Json(json!({ "error": reason }))))
 }
 
 /// Why a page has no answer.

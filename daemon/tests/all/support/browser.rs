@@ -118,6 +118,17 @@ impl Browser {
         std::fs::write(file, bytes).unwrap();
     }
 
+    /// A light or a dark page, on a screen of exactly this size.
+    pub async fn prefer(&self, scheme: &str, width: u32, height: u32) {
+        let tell = async |cmd: &str, params: Value| {
+            self.call("POST", "/goog/cdp/execute", json!({"cmd": cmd, "params": params})).await;
+        };
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        tell("Emulation.setEmulatedMedia", features).await;
+        let screen = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
+        tell("Emulation.setDeviceMetricsOverride", screen).await;
+    }
+
     /// What the page's scripts complained of.
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.call("POST", "/se/log", json!({"type": "browser"})).await;

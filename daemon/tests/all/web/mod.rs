@@ -1,6 +1,9 @@
 //! The site as browsers and programs see it.
 
 mod api;
+mod events;
+mod live;
+mod pages;
 mod seen;
 
 use crate::support::{Hub, Project, Service};

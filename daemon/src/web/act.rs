@@ -1,0 +1,68 @@
+//! What people do to jobs from a browser: for those who may write to the repository, and whose own page sent it.
+
+use super::{problem::Problem, site::Site, who::Viewer};
+use crate::{actions::Actor, db::viewer};
+use bisect_shared::{JobId, admin::Outcome};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use rocket::http::Status;
+use std::num::NonZeroU32;
+
+/// Actions of one user: so many a minute, and so many at once.
+const A_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("above 0");
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("above 0");
+
+/// How much each user does.
+#[derive(Debug)]
+pub struct Acting(DefaultKeyedRateLimiter<i64>);
+
+impl Default for Acting {
+    fn default() -> Self {
+        Self(RateLimiter::keyed(Quota::per_minute(A_MINUTE).allow_burst(AT_ONCE)))
+    }
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    Cancel,
+    Retry,
+}
+
+/// Does it, where the viewer may.
+pub(super) async fn act(
+    site: &Site,
+    acting: &Acting,
+    viewer: &Viewer,
+    job: JobId,
+    csrf: Option<&str>,
+    act: Act,
+) -> Result<Outcome, Problem> {
+    let user = viewer.user.as_ref().ok_or_else(|| Problem::of_status(Status::Unauthorized))?;
+    if !csrf.is_some_and(|given| user.csrf_is(given)) {
+        let why = "this was not sent by a page of your session: load the page anew and try again";
+        return Err(Problem::new(Status::Forbidden, why));
+    }
+    if acting.0.check_key(&user.id).is_err() {
+        return Err(Problem::new(Status::TooManyRequests, "too many actions of this user; wait a minute"));
+    }
+    // Who may not know of a job learns nothing from the answer.
+    let mut tx = site.db.begin_as_viewer(viewer.id()).await?;
+    let may = viewer::may_act(&mut tx, viewer.id(), job).await?;
+    tx.rollback().await?;
+    match may {
+        None => return Err(super::api::no_job()),
+        Some(false) => {
+            tracing::info!(job.id = job.0, user.id = user.id, action = ?act, "somebody without write permission was refused");
+            let why = "only those who may write to the repository may do this; on GitHub you may not";
+            return Err(Problem::new(Status::Forbidden, why));
+        }
+        Some(true) => {}
+    }
+    let actor = Actor { name: user.login.clone(), channel: "web", user: None };
+    let outcome = match act {
+        Act::Cancel => site.actions.cancel(job, &actor).await?,
+        Act::Retry => site.actions.retry(job, None, &actor).await?,
+    };
+    tracing::info!(job.id = job.0, user.id = user.id, action = ?act, changed = outcome.changed, "done in a browser");
+    Ok(outcome)
+}
