@@ -29,12 +29,23 @@ pub struct Actor {
     pub channel: &'static str,
     /// The user of the machine, where the name is not theirs.
     pub user: Option<String>,
+    /// Whoever is signed in in a browser.
+    pub account: Option<Account>,
+}
+
+/// Somebody who is signed in in a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Our number of the user.
+    pub id: i64,
+    /// Where they are.
+    pub address: String,
 }
 
 impl Actor {
     /// Whether they are held to what an installation may ask for in a month: users are, operators are not.
     fn is_held(&self) -> bool {
-        self.channel == "web"
+        self.account.is_some()
     }
 }
 
@@ -154,7 +165,8 @@ impl Actions {
         let allowance = usage::allowance(tx, installation).await?.ok_or_else(gone)?;
         if actor.is_held() && !allowance.has_room() {
             let limit = allowance.jobs_per_month.unwrap_or_default();
-            let why = format!("the {limit} bisections that this account has in a month are used; the next month is not far");
+            let why =
+                format!("the {limit} bisections that this account has in a month are used; the next month is not far");
             return Err(ActionError::Refused(why));
         }
         if installations::is_suspended(tx, installation).await? != Some(false) {
@@ -267,5 +279,8 @@ async fn audit(
         installation: job.and_then(|job| job.installation),
         detail,
     };
-    audit_events::append(tx, &event).await
+    match &actor.account {
+        Some(account) => audit_events::append_of_user(tx, &event, account.id, Some(&account.address)).await,
+        None => audit_events::append(tx, &event).await,
+    }
 }

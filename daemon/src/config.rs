@@ -23,7 +23,7 @@ use figment::{
     providers::{Format, Serialized, Toml},
 };
 use ipnet::IpNet;
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -52,6 +52,14 @@ pub struct Config {
     pub base_url: Option<String>,
     /// `GITHUB_WEBHOOK_SECRET`, or `new,old`.
     pub webhook_secret: Option<SecretString>,
+    /// `GITHUB_CLIENT_ID`; without it nobody can sign in.
+    pub github_client_id: Option<String>,
+    /// `GITHUB_CLIENT_SECRET`.
+    pub github_client_secret: Option<SecretString>,
+    /// `SESSION_SECRET`, or `new,old`: one secret each.
+    pub session_secrets: Vec<SecretString>,
+    /// `ENCRYPTION_KEY`, or `new,old`: 32 bytes each.
+    pub encryption_keys: Vec<SecretSlice<u8>>,
     /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Where mirrors, lanes and the private database live.
@@ -142,6 +150,10 @@ impl Config {
             github_url: values.text("GITHUB_URL").unwrap_or_else(|| "https://github.com".to_owned()),
             base_url: values.text("BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
             webhook_secret: values.text("GITHUB_WEBHOOK_SECRET").map(SecretString::from),
+            github_client_id: values.text("GITHUB_CLIENT_ID"),
+            github_client_secret: values.text("GITHUB_CLIENT_SECRET").map(SecretString::from),
+            session_secrets: values.secrets("SESSION_SECRET")?,
+            encryption_keys: values.keys("ENCRYPTION_KEY")?,
             trusted_proxies: values.networks("TRUSTED_PROXIES")?,
             admin_socket: values
                 .text("ADMIN_SOCKET")
@@ -225,6 +237,7 @@ fn processors() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret;
 
     fn load(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
@@ -271,6 +284,20 @@ mod tests {
         let proxies = load("", &[("TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1")]).unwrap().trusted_proxies;
         assert_eq!(proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "127.0.0.1/32"]);
         assert!(load("", &[("TRUSTED_PROXIES", "nginx")]).unwrap_err().to_string().contains("TRUSTED_PROXIES"));
+    }
+
+    #[test]
+    fn secrets_of_cookies_and_keys_of_tokens_are_checked_and_never_shown() {
+        let (hex, base64) = ("0f".repeat(32), "Dw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8=");
+        let config = load("", &[("ENCRYPTION_KEY", &format!("{hex}, {base64}")), ("SECRET_KEY", &hex)]).unwrap();
+        let keys: Vec<&[u8]> = config.encryption_keys.iter().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(keys, [[15; 32], [15; 32]]);
+        assert_eq!(config.session_secrets[0].expose_secret(), hex);
+        for (name, value) in [("ENCRYPTION_KEY", &hex[2..]), ("ENCRYPTION_KEY", "zz"), ("SESSION_SECRET", "short-one")]
+        {
+            let message = load("", &[(name, value)]).unwrap_err().to_string();
+            assert!(message.contains(name) && !message.contains(value), "{message}");
+        }
     }
 
     #[test]

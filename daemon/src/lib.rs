@@ -24,6 +24,7 @@ pub mod report;
 pub mod runner;
 pub mod sandbox;
 pub mod search;
+pub mod signin;
 pub mod tail;
 pub mod telemetry;
 pub mod web;

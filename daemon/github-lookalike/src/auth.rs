@@ -1,7 +1,7 @@
 //! Who calls: an App by its signed JWT, an installation by its token, or nobody. Says what GitHub says to each mistake.
 
 use crate::call::{Call, Reply};
-use crate::world::state::{App, Installation, Repository, State, Token};
+use crate::world::state::{App, Installation, Repository, State, Token, UserToken};
 use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
@@ -16,6 +16,7 @@ const JWT_LIFE: TimeDelta = TimeDelta::minutes(10);
 pub(crate) enum Caller {
     Nobody,
     Installation(Token),
+    User(UserToken),
 }
 
 fn credentials(authorization: &str) -> Option<&str> {
@@ -73,8 +74,13 @@ pub(crate) fn caller(call: &Call<'_>) -> Result<Caller, Reply> {
     token_caller(&call.world.read(), token)
 }
 
-/// The installation of a token that is still good.
+/// The installation or the user of a token that is still good.
 pub(crate) fn token_caller(state: &State, token: &str) -> Result<Caller, Reply> {
+    if token.starts_with("ghu_") || token.starts_with("gho_") {
+        let good = |known: &&UserToken| known.token == token && known.expires_at.is_none_or(|at| at > state.now());
+        let known = state.user_tokens.iter().find(good);
+        return known.cloned().map(Caller::User).ok_or_else(|| unauthorized("Bad credentials"));
+    }
     let known = state.tokens.iter().find(|known| known.token == token && known.expires_at > state.now());
     let known = known.ok_or_else(|| unauthorized("Bad credentials"))?;
     let installation = state.installation(known.installation).ok_or_else(|| unauthorized("Bad credentials"))?;
@@ -82,6 +88,15 @@ pub(crate) fn token_caller(state: &State, token: &str) -> Result<Caller, Reply> 
         return Err(suspended());
     }
     Ok(Caller::Installation(known.clone()))
+}
+
+/// The user whose token this is, on routes for users only.
+pub(crate) fn user(call: &Call<'_>) -> Result<UserToken, Reply> {
+    match caller(call)? {
+        Caller::User(token) => Ok(token),
+        Caller::Installation(_) => Err(Reply::forbidden()),
+        Caller::Nobody => Err(unauthorized("Requires authentication")),
+    }
 }
 
 pub(crate) fn suspended() -> Reply {
@@ -94,6 +109,7 @@ impl Caller {
         match self {
             Self::Nobody => "nobody".to_owned(),
             Self::Installation(token) => format!("installation {}", token.installation),
+            Self::User(token) => format!("user {}", token.user),
         }
     }
 

@@ -27,6 +27,11 @@ pub(crate) fn token() -> String {
     format!("ghs_{}", hex::encode(random))
 }
 
+/// So many random bytes in hex: codes and users' tokens.
+pub(crate) fn random_hex(bytes: usize) -> String {
+    hex::encode((0..bytes).map(|_| rand::random::<u8>()).collect::<Vec<_>>())
+}
+
 /// A delivery's id, a random UUID (version 4).
 pub(crate) fn guid() -> String {
     let mut b: [u8; 16] = rand::random();

@@ -5,7 +5,7 @@ use crate::connection::{Cut, Door, Handle};
 use crate::faults::{self, Place, Trouble};
 use crate::schema::{RequestParts, Schemas};
 use crate::world::World;
-use crate::{pages, routes, smart_http};
+use crate::{oauth, pages, routes, smart_http};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
@@ -160,6 +160,9 @@ async fn dispatch(shared: &Shared, parts: &request::Parts, path: &str, body: Byt
     let api = matches!(first, "app" | "repos" | "repositories" | "rate_limit" | "installation" | "user" | "users");
     if api || parts.uri.path().starts_with("/api/v3") {
         return api_call(shared, parts, path, body).await;
+    }
+    if let Some(answer) = oauth::serve(&shared.world, parts, path, &body) {
+        return answer;
     }
     match pages::serve(&shared.world, parts, path, &body) {
         Some(page) => page,

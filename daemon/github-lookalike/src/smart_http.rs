@@ -80,7 +80,7 @@ fn authorize(world: &World, wanted: &Wanted, headers: &HeaderMap) -> Result<Repo
     };
     let missing = || match caller {
         Caller::Nobody => challenge(),
-        Caller::Installation(_) => plain(StatusCode::NOT_FOUND, "Repository not found."),
+        Caller::Installation(_) | Caller::User(_) => plain(StatusCode::NOT_FOUND, "Repository not found."),
     };
     let Some(repository) = state.repository_named(&wanted.full_name) else {
         let moved = state.former_names.get(&wanted.full_name.to_lowercase()).and_then(|id| state.repository(*id));

@@ -50,7 +50,7 @@ impl Caller {
     pub async fn actor(&self) -> Actor {
         let (name, user) = (self.name().await, self.user().await);
         let user = self.operator.get().map(|_| user);
-        Actor { name, channel: "console", user }
+        Actor { name, channel: "console", user, account: None }
     }
 
     /// The user's name, or number where it has none.

@@ -28,6 +28,7 @@ use crate::{
     redelivery::{self, Redelivery},
     runner::credentials::GithubCredentials,
     sandbox::{Sandbox, docker::DockerSandbox},
+    signin::{self, SignIn},
     web::{self, DockerCheck, Exporter, Headers, Monitor, Rates, Site, address::Addresses},
     webhook::{self, Inbox, Webhook, signature::Secrets},
     worker::Worker,
@@ -142,6 +143,14 @@ fn check(args: &ServeArgs, config: &Config) -> Result<(), Refusal> {
     if config.webhook_secret.is_none() {
         tracing::warn!("GITHUB_WEBHOOK_SECRET is not set: every webhook is refused");
     }
+    let missing = signin::missing(config);
+    if !missing.is_empty() {
+        tracing::warn!(missing = missing.join(", "), "nobody can sign in: variables are not set");
+    } else if config.encryption_keys.is_empty() {
+        tracing::warn!(
+            "ENCRYPTION_KEY is not set: no user's token is kept, and GitHub is asked repository by repository what a user may see"
+        );
+    }
     Ok(())
 }
 
@@ -188,17 +197,15 @@ async fn serve(
     let watched = Watched::new(config, &service.queue);
     let site = site(config, &watched);
     let headers = Headers::new(&site.github_url, site.is_https());
-    let rocket = build(&service, monitor, exporter.clone(), rates, &addresses)?.manage(site).attach(headers);
+    let for_users = github.as_ref().map(|(github, _)| github.clone());
+    let signin = SignIn::new(config, service.db.clone(), for_users).map_err(Refusal::usage)?;
+    let rocket = build(&service, monitor, exporter.clone(), rates, (&addresses, signin))?;
+    let rocket = rocket.manage(site).attach(headers);
     let rocket = rocket.ignite().await.map_err(|e| Refusal::usage(Problem(e)))?;
     let shutdown = rocket.shutdown();
     let mut http = tokio::spawn(rocket.launch());
-    let console = Console::start(
-        config,
-        watched,
-        &service.changes,
-        github.as_ref().map(|(github, _)| github.clone()),
-        socket,
-    );
+    let console =
+        Console::start(config, watched, &service.changes, github.as_ref().map(|(github, _)| github.clone()), socket);
 
     let (mut tasks, mut replies) = (JoinSet::new(), JoinSet::new());
     spawn_tasks(&service, services, exporter, addresses, &mut tasks);
@@ -394,7 +401,7 @@ fn build(
     monitor: Monitor,
     exporter: Exporter,
     rates: Rates,
-    addresses: &Arc<Addresses>,
+    (addresses, signin): (&Arc<Addresses>, SignIn),
 ) -> Result<Rocket<rocket::Build>, Refusal> {
     let secrets = service.config.webhook_secret.as_ref().and_then(Secrets::read);
     let webhook = Webhook { secrets, inbox: Inbox::start(service.db.clone()) };
@@ -404,16 +411,18 @@ fn build(
             tracing::info!(address, "serving");
         })
     });
-    let rocket = rocket::custom(settings())
+    let rocket = rocket::custom(settings(&service.config))
         .manage(webhook)
         .manage(monitor)
         .manage(exporter)
         .manage(service.changes.clone())
         .manage(service.config.clocks)
         .manage(rates)
+        .manage(signin)
         .manage(Arc::clone(addresses))
         .attach(listening)
-        .mount("/", webhook::routes());
+        .mount("/", webhook::routes())
+        .mount("/", signin::routes());
     Ok(web::mount(rocket))
 }
 
@@ -433,7 +442,7 @@ fn site(config: &Config, watched: &Watched) -> Site {
 }
 
 /// Rocket's own settings (`Rocket.toml`, `ROCKET_…`), but for what is the daemon's to decide.
-fn settings() -> Figment {
+fn settings(config: &Config) -> Figment {
     let mut shutdown = rocket::config::Shutdown { ctrlc: false, grace: 1, mercy: 1, ..Default::default() };
     shutdown.signals.clear();
     let figment = rocket::Config::figment()
@@ -442,12 +451,15 @@ fn settings() -> Figment {
         .merge(("ident", "bisectd"))
         // The address comes through TRUSTED_PROXIES only: see `web::address`.
         .merge(("ip_header", false));
+    if let Some(key) = SignIn::cookie_key(config) {
+        return figment.merge(("secret_key", key));
+    }
     // Rocket's defaults hold one, too, of zeros, with which it starts in debug builds only.
     let given = figment.extract_inner::<rocket::config::SecretKey>("secret_key");
     if given.is_ok_and(|key| key.is_provided()) {
         return figment;
     }
-    // No cookie is made yet; without any key Rocket does not start.
+    // Nobody can sign in; without any key Rocket does not start.
     let key: Vec<u8> = std::iter::repeat_with(rand::random::<u8>).take(64).collect();
     figment.merge(("secret_key", key))
 }

@@ -2,11 +2,15 @@
 
 use super::{VARIABLES, Variable, names};
 use crate::sandbox::Network;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use figment::Figment;
 use ipnet::IpNet;
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+
+/// Fewer characters could be guessed.
+const SHORTEST_SECRET: usize = 32;
 
 /// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -136,10 +140,32 @@ impl Values {
 
     pub(super) fn networks(&self, name: &'static str) -> Result<Vec<IpNet>, ConfigError> {
         let text = self.text(name).unwrap_or_default();
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let read = |part: &str| part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
-        let networks: Result<_, _> = parts.map(read).collect();
+        let networks: Result<_, _> = parts(&text).map(read).collect();
         networks.map_err(|_| wrong(name, &text, "addresses or ranges, separated by commas"))
+    }
+
+    /// `new,old`, each long enough not to be guessed.
+    pub(super) fn secrets(&self, name: &'static str) -> Result<Vec<SecretString>, ConfigError> {
+        let text = self.text(name).unwrap_or_default();
+        let parts: Vec<&str> = parts(&text).collect();
+        match parts.iter().all(|part| part.len() >= SHORTEST_SECRET) {
+            true => Ok(parts.into_iter().map(SecretString::from).collect()),
+            false => {
+                Err(wrong(name, "…", "random text of at least 32 characters (`openssl rand -hex 32`), or `new,old`"))
+            }
+        }
+    }
+
+    /// `new,old`, each 32 bytes in hex or base64.
+    pub(super) fn keys(&self, name: &'static str) -> Result<Vec<SecretSlice<u8>>, ConfigError> {
+        let text = self.text(name).unwrap_or_default();
+        let read = |part: &str| {
+            let bytes = hex::decode(part).ok().or_else(|| BASE64_STANDARD.decode(part).ok());
+            bytes.filter(|bytes| bytes.len() == 32).map(SecretSlice::from)
+        };
+        let keys: Option<_> = parts(&text).map(read).collect();
+        keys.ok_or_else(|| wrong(name, "…", "32 bytes in hex or base64 (`openssl rand -hex 32`), or `new,old`"))
     }
 
     pub(super) fn postgres_url(&self, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
@@ -149,6 +175,11 @@ impl Values {
         }
         Ok(Some(SecretString::from(text)))
     }
+}
+
+/// What stands between commas.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 fn find(key: &str) -> Option<&'static Variable> {

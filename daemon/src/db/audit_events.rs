@@ -62,6 +62,23 @@ pub async fn append(tx: &mut Tx, event: &NewAuditEvent<'_>) -> Result<(), DbErro
     .map(drop)
 }
 
+/// Appends one that a user did who is signed in, from this address.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn append_of_user(
+    tx: &mut Tx,
+    event: &NewAuditEvent<'_>,
+    user: i64,
+    address: Option<&str>,
+) -> Result<(), DbError> {
+    let sql = "INSERT INTO audit_events (actor, channel, action, job_id, installation_id, detail, actor_user_id, address) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let query = sqlx::query(sql).bind(event.actor).bind(event.channel).bind(event.action);
+    let query = query.bind(event.job.map(|job| job.0)).bind(event.installation).bind(&event.detail);
+    tx.execute(query.bind(user).bind(address)).await.map(drop)
+}
+
 /// The newest ones, at most `limit`; only those with a lower number than `before`, where one is given.
 ///
 /// # Errors

@@ -28,10 +28,12 @@ pub mod private;
 pub mod probes;
 pub mod repositories;
 mod row;
+pub mod sessions;
 mod settings;
 pub mod trends;
 mod tx;
 pub mod usage;
+pub mod user_repositories;
 pub mod users;
 pub mod viewer;
 

@@ -197,11 +197,7 @@ pub async fn repositories(
 ///
 /// # Errors
 /// [`DbError`], as for every call.
-pub async fn repository(
-    tx: &mut Tx,
-    viewer: Option<i64>,
-    full_name: &str,
-) -> Result<Option<RepositoryView>, DbError> {
+pub async fn repository(tx: &mut Tx, viewer: Option<i64>, full_name: &str) -> Result<Option<RepositoryView>, DbError> {
     // A name may be reused before GitHub's word of a rename comes; what was described last holds.
     let sql = repositories!("lower(r.full_name) = lower($2) ORDER BY r.updated_at DESC LIMIT 1");
     tx.optional(sqlx::query_as(sql).bind(viewer).bind(full_name)).await

@@ -5,7 +5,13 @@
 //! retries and redirects: whoever calls knows what may be said twice, and its redirects turn a POST
 //! into a GET. Tokens go into one header that is marked sensitive, and nowhere else.
 
-use super::{GithubError, GithubSettings, answer::error_of, rate::Rates, time::GithubTime};
+use super::{
+    GithubError, GithubSettings,
+    answer::error_of,
+    oauth::{Unsent, put_right},
+    rate::Rates,
+    time::GithubTime,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use octocrab::{OctoBody, Octocrab};
 use secrecy::{ExposeSecret, SecretString};
@@ -156,6 +162,37 @@ impl Client {
                 Err(error)
             }
         }
+    }
+
+    /// Sends a request of OAuth, whose secrets are in its body, and answers it as OAuth knows it.
+    pub(super) async fn plain(
+        &self,
+        name: &'static str,
+        request: Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, Unsent> {
+        let count = |status: &str| {
+            metrics::counter!("bisectd_github_calls_total", "call" => name, "status" => status.to_owned()).increment(1);
+        };
+        let mut request = request.map(|body| OctoBody::from(String::from_utf8_lossy(&body).into_owned()));
+        request.headers_mut().insert(header::USER_AGENT, self.user_agent.clone());
+        let exchange = async {
+            let response = self.http.send(request).await?;
+            let status = response.status();
+            Ok((status, self.http.body_to_string(response).await?))
+        };
+        let answer: Result<(StatusCode, String), Unsent> = match tokio::time::timeout(self.timeout, exchange).await {
+            Ok(answer) => answer.map_err(|error: octocrab::Error| Unsent(causes(&error))),
+            Err(_) => Err(Unsent(format!("no answer within {} s", self.timeout.as_secs_f64()))),
+        };
+        let (status, body) = answer.inspect_err(|_| count("none"))?;
+        count(status.as_str());
+        if status.is_server_error() {
+            return Err(Unsent(format!("status {}", status.as_u16())));
+        }
+        let mut response = http::Response::new(Vec::new());
+        *response.status_mut() = put_right(status, &body);
+        *response.body_mut() = body.into_bytes();
+        Ok(response)
     }
 
     /// The call and, while GitHub says that a renamed thing is elsewhere, the same call there.

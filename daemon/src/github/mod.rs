@@ -12,12 +12,14 @@ mod comments;
 mod commits;
 mod error;
 mod hooks;
+mod oauth;
 mod rate;
 mod repository;
 mod settings;
 mod time;
 
 pub use error::GithubError;
+pub use oauth::{Departure, OAuth, OAuthError, OAuthSettings, Reached, UserInfo, UserTokens};
 pub use rate::RateLeft;
 pub use settings::GithubSettings;
 pub use time::Clock;
@@ -57,6 +59,21 @@ pub enum Permission {
     Maintain,
     /// Everything.
     Admin,
+}
+
+impl Permission {
+    /// GitHub's word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Read => "read",
+            Self::Triage => "triage",
+            Self::Write => "write",
+            Self::Maintain => "maintain",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// A repository as GitHub describes it now.

@@ -25,7 +25,7 @@ struct Collaborator {
 }
 
 #[derive(Deserialize)]
-struct Flags {
+pub(super) struct Flags {
     #[serde(default)]
     pull: bool,
     #[serde(default)]
@@ -162,7 +162,7 @@ impl Granted {
 }
 
 impl Flags {
-    fn permission(&self) -> Permission {
+    pub(super) fn permission(&self) -> Permission {
         let all = [
             (self.admin, Permission::Admin),
             (self.maintain, Permission::Maintain),

@@ -1,11 +1,18 @@
 //! What people do to jobs from a browser: for those who may write to the repository, and whose own page sent it.
 
-use super::{problem::Problem, site::Site, who::Viewer};
-use crate::{actions::Actor, db::viewer};
+use super::{Viewer, address, problem::Problem, site::Site};
+use crate::{
+    actions::{Account, Actor},
+    db::viewer,
+};
 use bisect_shared::{JobId, admin::Outcome};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use rocket::http::Status;
-use std::num::NonZeroU32;
+use rocket::{
+    Request,
+    http::Status,
+    request::{FromRequest, Outcome as Guarded},
+};
+use std::{convert::Infallible, num::NonZeroU32};
 
 /// Actions of one user: so many a minute, and so many at once.
 const A_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("above 0");
@@ -18,6 +25,23 @@ pub struct Acting(DefaultKeyedRateLimiter<i64>);
 impl Default for Acting {
     fn default() -> Self {
         Self(RateLimiter::keyed(Quota::per_minute(A_MINUTE).allow_burst(AT_ONCE)))
+    }
+}
+
+/// From where something is asked for, and how it is shown that a page of ours does.
+pub(super) struct Asker {
+    pub(super) address: String,
+    /// `X-CSRF-Token`, which scripts send; a form has a field instead.
+    pub(super) csrf: Option<String>,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Asker {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Guarded<Self, Infallible> {
+        let csrf = request.headers().get_one("X-CSRF-Token").map(str::to_owned);
+        Guarded::Success(Self { address: address::of(request).to_string(), csrf })
     }
 }
 
@@ -34,11 +58,11 @@ pub(super) async fn act(
     acting: &Acting,
     viewer: &Viewer,
     job: JobId,
-    csrf: Option<&str>,
+    asker: &Asker,
     act: Act,
 ) -> Result<Outcome, Problem> {
     let user = viewer.user.as_ref().ok_or_else(|| Problem::of_status(Status::Unauthorized))?;
-    if !csrf.is_some_and(|given| user.csrf_is(given)) {
+    if !asker.csrf.as_ref().is_some_and(|given| user.csrf_is(given)) {
         let why = "this was not sent by a page of your session: load the page anew and try again";
         return Err(Problem::new(Status::Forbidden, why));
     }
@@ -58,7 +82,8 @@ pub(super) async fn act(
         }
         Some(true) => {}
     }
-    let actor = Actor { name: user.login.clone(), channel: "web", user: None };
+    let account = Account { id: user.id, address: asker.address.clone() };
+    let actor = Actor { name: user.login.clone(), channel: "web", user: None, account: Some(account) };
     let outcome = match act {
         Act::Cancel => site.actions.cancel(job, &actor).await?,
         Act::Retry => site.actions.retry(job, None, &actor).await?,

@@ -73,13 +73,20 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether the address that a request comes from may ask once more; where nothing limits it, it may.
+/// The address that a request comes from, through the proxies that are trusted.
 #[must_use]
-pub fn allows(request: &Request<'_>) -> bool {
+pub fn of(request: &Request<'_>) -> IpAddr {
     let peer = request.remote().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let forwarded: Vec<&str> = request.headers().get("X-Forwarded-For").collect();
     let addresses = request.rocket().state::<Arc<Addresses>>();
-    addresses.is_none_or(|addresses| addresses.allows(addresses.client(peer, &forwarded.join(","))))
+    addresses.map_or(peer, |addresses| addresses.client(peer, &forwarded.join(",")))
+}
+
+/// Whether the address that a request comes from may ask once more; where nothing limits it, it may.
+#[must_use]
+pub fn allows(request: &Request<'_>) -> bool {
+    let addresses = request.rocket().state::<Arc<Addresses>>();
+    addresses.is_none_or(|addresses| addresses.allows(of(request)))
 }
 
 /// The guard of unsigned routes: 429 for an address that asks too much.

@@ -69,13 +69,7 @@ struct Pen {
 
 impl Pen {
     fn class(self) -> String {
-        let marks = [
-            (self.bold, "s"),
-            (self.dim, "d"),
-            (self.italic, "i"),
-            (self.underline, "u"),
-            (self.inverse, "v"),
-        ];
+        let marks = [(self.bold, "s"), (self.dim, "d"), (self.italic, "i"), (self.underline, "u"), (self.inverse, "v")];
         let mut classes: Vec<String> =
             marks.iter().filter(|(on, _)| *on).map(|(_, class)| (*class).to_owned()).collect();
         classes.extend(self.fore.map(|colour| format!("f{colour}")));
@@ -110,10 +104,13 @@ impl Pen {
                         Some(parts) if !parts.is_empty() => parts.to_vec(),
                         // Separated by semicolons, the parts are parameters of their own.
                         _ => {
-                            let mut next = || all.next().and_then(|param| param.first().copied()).unwrap_or(0);
+                            let mut next = || all.next().and_then(|param| param.first().copied());
                             match next() {
-                                5 => vec![5, next()],
-                                2 => vec![2, next(), next(), next()],
+                                Some(5) => next().map_or_else(Vec::new, |number| vec![5, number]),
+                                Some(2) => match (next(), next(), next()) {
+                                    (Some(red), Some(green), Some(blue)) => vec![2, red, green, blue],
+                                    _ => Vec::new(),
+                                },
                                 _ => Vec::new(),
                             }
                         }

@@ -18,17 +18,16 @@ mod rates;
 mod read;
 mod site;
 mod status;
-mod who;
 
 pub use act::Acting;
 pub use headers::Headers;
-pub use live::Live;
 pub use health::{DockerCheck, Health, Monitor};
+pub use live::Live;
 pub use metrics::Exporter;
 pub use rates::Rates;
 pub use site::Site;
 
-use crate::db::DbError;
+use crate::{db::DbError, signin::Viewer};
 use pages::{Seen, reads_html};
 use problem::Problem;
 use rocket::{Build, Catcher, Request, Rocket, http::Status, response::Responder, serde::json::Json};
@@ -40,9 +39,11 @@ pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
     let routes = rocket::routes![health::health, status::stats, status::job, metrics::metrics];
     rocket
         .manage(Acting::default())
-        .mount("/", routes).mount("/", api::routes())
+        .mount("/", routes)
+        .mount("/", api::routes())
         .mount("/", pages::routes())
-.register("/", catchers()).register("/api", api::catchers())
+        .register("/", catchers())
+        .register("/api", api::catchers())
 }
 
 fn catchers() -> Vec<Catcher> {

@@ -1,6 +1,6 @@
 //! `GET /stats` and `GET /job/<id>`: what anybody may know.
 
-use super::{NoAnswer, address::Limited};
+use super::{NoAnswer, Viewer, address::Limited};
 use crate::{
     db::{Database, jobs::JobRow, overview},
     queue::Clocks,
@@ -68,21 +68,22 @@ impl From<JobRow> for PublicJob {
     }
 }
 
-/// Read as somebody who is not signed in: jobs of private repositories, and those of a shell, are
-/// not there.
+/// Read as its viewer: jobs of private repositories are there for those who may read them, and those of a shell for
+/// nobody.
 #[rocket::get("/job/<id>")]
 pub(super) async fn job(
     _limited: Limited,
+    viewer: Viewer,
     id: Option<i64>,
     monitor: &State<super::Monitor>,
 ) -> Result<Json<PublicJob>, NoAnswer> {
     // What is no number is no job.
-    let row = find(&monitor.db, JobId(id.ok_or(NoAnswer::NotFound)?)).await?;
+    let row = find(&monitor.db, viewer.id(), JobId(id.ok_or(NoAnswer::NotFound)?)).await?;
     Ok(Json(row.ok_or(NoAnswer::NotFound)?.into()))
 }
 
-async fn find(db: &Database, id: JobId) -> Result<Option<JobRow>, crate::db::DbError> {
-    let mut tx = db.begin_as_viewer(None).await?;
+async fn find(db: &Database, viewer: Option<i64>, id: JobId) -> Result<Option<JobRow>, crate::db::DbError> {
+    let mut tx = db.begin_as_viewer(viewer).await?;
     let row = crate::db::jobs::find_visible(&mut tx, id).await?;
     tx.rollback().await?;
     Ok(row)

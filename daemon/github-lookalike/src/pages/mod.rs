@@ -95,7 +95,7 @@ fn write(world: &World, headers: &HeaderMap, repository: &str, issue: i64, form:
 
 /// Whether the form was sent by a page of ours. A name could be another site's that leads here, so none but
 /// `localhost` is taken.
-fn own(headers: &HeaderMap) -> bool {
+pub(crate) fn own(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let Some(host) = text(header::HOST) else { return false };
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
@@ -103,6 +103,6 @@ fn own(headers: &HeaderMap) -> bool {
     known && headers.get(header::ORIGIN).is_none_or(|origin| origin.as_bytes() == format!("http://{host}").as_bytes())
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -5,6 +5,7 @@ mod comments;
 mod commits;
 mod deliveries;
 mod repository;
+mod user;
 
 use crate::call::{Answered, Call, Reply, decode};
 use crate::world::state::Repository;
@@ -34,6 +35,10 @@ const ROUTES: &[(&str, &str, Handler)] = &[
     ("GET", "/repos/{owner}/{repo}/issues/{issue_number}", repository::issue),
     ("GET", "/repos/{owner}/{repo}/issues/{issue_number}/comments", comments::list),
     ("POST", "/repos/{owner}/{repo}/issues/{issue_number}/comments", comments::create),
+    ("GET", "/user", user::show),
+    ("GET", "/user/emails", user::emails),
+    ("GET", "/user/installations", user::installations),
+    ("GET", "/user/installations/{installation_id}/repositories", user::repositories),
 ];
 
 /// What may be several segments: a path, or a branch's name with slashes.

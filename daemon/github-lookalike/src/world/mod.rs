@@ -4,6 +4,7 @@
 mod events;
 mod expectations;
 mod gate;
+mod people;
 pub mod state;
 
 use crate::faults::{Fault, Order, WebhookFault};
@@ -52,6 +53,17 @@ pub struct NewApp {
     pub private_key: String,
     /// What signs its webhooks.
     pub webhook_secret: String,
+    /// What it proves itself with when somebody signs in.
+    pub client_secret: String,
+}
+
+/// What a new OAuth App gets.
+#[derive(Debug, Clone)]
+pub struct NewOAuthApp {
+    /// Its client id.
+    pub client_id: String,
+    /// What it proves itself with.
+    pub client_secret: String,
 }
 
 /// A repository to be made.
@@ -99,7 +111,7 @@ impl World {
     /// When the folder cannot be made.
     pub fn new() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("github-lookalike-").tempdir().context("no temporary folder")?;
-        let state = State { last_id: 1_000, ..State::default() };
+        let state = State { last_id: 1_000, user_tokens_expire: true, ..State::default() };
         let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(10)).no_proxy().build()?;
         let inner = Inner {
             state: Mutex::new(state),
@@ -168,13 +180,15 @@ impl World {
         let (private_key, public_key) = keys::generate()?;
         let bot = self.add_account(&format!("{slug}[bot]"), "Bot");
         let owner = self.add_user(owner);
-        let webhook_secret = keys::token();
+        let (webhook_secret, client_secret) = (keys::token(), keys::random_hex(20));
         Ok(self.change(|state| {
             let (id, now) = (state.next_id(), state.now());
             let app = App {
                 id,
                 slug: slug.to_owned(),
                 client_id: format!("Iv23li{id:014}"),
+                client_secret: client_secret.clone(),
+                callback_url: None,
                 bot,
                 public_key,
                 webhook_secret: webhook_secret.clone(),
@@ -185,7 +199,7 @@ impl World {
             };
             let client_id = app.client_id.clone();
             state.apps.push(app);
-            NewApp { id, slug: slug.to_owned(), client_id, private_key, webhook_secret }
+            NewApp { id, slug: slug.to_owned(), client_id, private_key, webhook_secret, client_secret }
         }))
     }
 

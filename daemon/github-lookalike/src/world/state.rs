@@ -27,6 +27,10 @@ pub struct App {
     pub slug: String,
     /// Its client id, which GitHub accepts as `iss` too.
     pub client_id: String,
+    /// What it proves itself with when somebody signs in.
+    pub client_secret: String,
+    /// Where those who sign in are sent back to.
+    pub callback_url: Option<String>,
     /// The user number of its bot.
     pub bot: i64,
     /// The RSA public key, PKCS#1 DER.
@@ -204,6 +208,42 @@ pub struct Token {
     pub expires_at: DateTime<Utc>,
 }
 
+/// An OAuth App: it can sign people in, and is installed nowhere.
+#[derive(Debug, Clone)]
+pub(crate) struct OAuthApp {
+    pub name: String,
+    pub client_id: String,
+    pub client_secret: String,
+    pub callback_url: String,
+}
+
+/// What a browser brings back from the consent page.
+#[derive(Debug, Clone)]
+pub(crate) struct Code {
+    pub code: String,
+    pub client_id: String,
+    pub user: i64,
+    pub redirect_uri: String,
+    /// PKCE: base64url of the SHA-256 of what must come with the code.
+    pub challenge: Option<String>,
+    pub scope: String,
+    pub good_until: DateTime<Utc>,
+}
+
+/// A token that speaks for a user.
+#[derive(Debug, Clone)]
+pub(crate) struct UserToken {
+    pub token: String,
+    pub refresh: Option<String>,
+    pub user: i64,
+    pub client_id: String,
+    /// Set for a GitHub App's, whose tokens see its installations.
+    pub app: Option<i64>,
+    pub scope: String,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub refresh_until: Option<DateTime<Utc>>,
+}
+
 /// One attempt to deliver a webhook.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -286,6 +326,12 @@ pub(crate) struct State {
     pub reactions: Vec<Reaction>,
     pub tokens: Vec<Token>,
     pub token_life: Option<TimeDelta>,
+    pub oauth_apps: Vec<OAuthApp>,
+    pub codes: Vec<Code>,
+    pub user_tokens: Vec<UserToken>,
+    /// Whether Apps' user tokens expire and have refresh tokens, which is for an App's owner to choose.
+    pub user_tokens_expire: bool,
+    pub user_token_life: Option<TimeDelta>,
     pub deliveries: Vec<Delivery>,
     pub faults: Vec<Fault>,
     pub webhook_faults: VecDeque<WebhookFault>,
@@ -354,6 +400,11 @@ impl State {
         }
         let public = (!repository.private).then_some(Role::Read);
         self.roles.get(&(repository.id, user)).copied().or(public)
+    }
+
+    /// What somebody was given in a repository, beside what everybody may.
+    pub fn explicit_role(&self, repository: &Repository, user: i64) -> Option<Role> {
+        if repository.owner == user { Some(Role::Admin) } else { self.roles.get(&(repository.id, user)).copied() }
     }
 
     /// Whether an installation covers a repository.

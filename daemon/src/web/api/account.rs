@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     db::viewer,
-    web::{site::Site, who::Viewer},
+    web::{Viewer, site::Site},
 };
 use rocket::State;
 
@@ -57,11 +57,7 @@ pub(super) async fn repositories(
     )
 )]
 #[rocket::get("/api/usage")]
-pub(super) async fn usage(
-    _limited: Limited,
-    viewer: Viewer,
-    site: &State<Site>,
-) -> Result<Tagged<UsageList>, Problem> {
+pub(super) async fn usage(_limited: Limited, viewer: Viewer, site: &State<Site>) -> Result<Tagged<UsageList>, Problem> {
     let mut tx = site.db.begin_as_viewer(viewer.id()).await?;
     let usage = viewer::usage(&mut tx, viewer.id()).await?;
     tx.rollback().await?;

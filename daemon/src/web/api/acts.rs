@@ -2,30 +2,13 @@
 
 use super::{Limited, Problem, asked};
 use crate::web::{
-    act::{Act, Acting, act},
+    Viewer,
+    act::{Act, Acting, Asker, act},
     site::Site,
-    who::Viewer,
 };
-use rocket::{
-    Request, State,
-    request::{FromRequest, Outcome},
-    serde::json::Json,
-};
+use rocket::{State, serde::json::Json};
 use serde::Serialize;
-use std::convert::Infallible;
 use utoipa::ToSchema;
-
-/// What a script sends to show that it is one of our pages'.
-pub(super) struct CsrfHeader(Option<String>);
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for CsrfHeader {
-    type Error = Infallible;
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
-        Outcome::Success(Self(request.headers().get_one("X-CSRF-Token").map(str::to_owned)))
-    }
-}
 
 /// What became of an action.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,12 +47,12 @@ impl From<bisect_shared::admin::Outcome> for Done {
 pub(super) async fn cancel(
     _limited: Limited,
     viewer: Viewer,
-    csrf: CsrfHeader,
+    asker: Asker,
     id: &str,
     site: &State<Site>,
     acting: &State<Acting>,
 ) -> Result<Json<Done>, Problem> {
-    let done = act(site, acting, &viewer, asked::job(id)?, csrf.0.as_deref(), Act::Cancel).await?;
+    let done = act(site, acting, &viewer, asked::job(id)?, &asker, Act::Cancel).await?;
     Ok(Json(done.into()))
 }
 
@@ -94,11 +77,11 @@ pub(super) async fn cancel(
 pub(super) async fn retry(
     _limited: Limited,
     viewer: Viewer,
-    csrf: CsrfHeader,
+    asker: Asker,
     id: &str,
     site: &State<Site>,
     acting: &State<Acting>,
 ) -> Result<Json<Done>, Problem> {
-    let done = act(site, acting, &viewer, asked::job(id)?, csrf.0.as_deref(), Act::Retry).await?;
+    let done = act(site, acting, &viewer, asked::job(id)?, &asker, Act::Retry).await?;
     Ok(Json(done.into()))
 }

@@ -6,10 +6,10 @@ use super::{Limited, Problem, asked, log::words, model::JobSummary};
 use crate::{
     db::{log_chunks::Position, viewer},
     web::{
+        Viewer,
         ansi::{Painter, Span},
         live::Told,
         site::Site,
-        who::Viewer,
     },
 };
 use bisect_shared::{JobId, ProbeId};
@@ -136,7 +136,8 @@ async fn catch_up(
     {
         return Err(asked::no_job());
     }
-    let changed = changed.map(|jobs| jobs.into_iter().filter(|job| only.is_none_or(|only| only == *job)).collect::<Vec<_>>());
+    let changed =
+        changed.map(|jobs| jobs.into_iter().filter(|job| only.is_none_or(|only| only == *job)).collect::<Vec<_>>());
     let jobs = match changed {
         None => None,
         Some(jobs) if jobs.is_empty() => Some(Vec::new()),

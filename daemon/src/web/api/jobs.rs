@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     db::viewer::{self, JobFilter},
-    web::{read::JobRead, site::Site, who::Viewer},
+    web::{Viewer, read::JobRead, site::Site},
 };
 use rocket::State;
 
@@ -51,7 +51,8 @@ pub(super) async fn list(
     let mut tx = site.db.begin_as_viewer(viewer.id()).await?;
     if let Some(name) = asked::text("repository", repository)? {
         let found = viewer::repository(&mut tx, viewer.id(), name).await?;
-        let unknown = || Problem::unknown("repository: there is no such repository with the App on it that you may see");
+        let unknown =
+            || Problem::unknown("repository: there is no such repository with the App on it that you may see");
         filter.repositories = Some(vec![found.ok_or_else(unknown)?.id]);
     } else if mine {
         filter.repositories = Some(viewer::own_repositories(&mut tx, viewer.id()).await?);

@@ -7,7 +7,7 @@ use crate::{
         log_chunks::{self, Piece, Position},
         viewer,
     },
-    web::{site::Site, who::Viewer},
+    web::{Viewer, site::Site},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bisect_shared::{JobId, ProbeId};

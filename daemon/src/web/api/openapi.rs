@@ -50,7 +50,9 @@ mod tests {
         let paths = document["paths"].as_object().unwrap();
         let told: BTreeSet<String> = paths
             .iter()
-            .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| format!("{method} {path}")))
+            .flat_map(|(path, methods)| {
+                methods.as_object().unwrap().keys().map(move |method| format!("{method} {path}"))
+            })
             .collect();
         assert_eq!(mounted, told);
     }

@@ -2,11 +2,10 @@
 
 use super::html::Seen;
 use crate::web::{
-    act::{Act, Acting, act},
+    Viewer,
+    act::{Act, Acting, Asker, act},
     address::Limited,
-    problem::Problem,
     site::Site,
-    who::Viewer,
 };
 use bisect_shared::{JobId, admin::Outcome};
 use rocket::{FromForm, State, form::Form, response::Redirect};
@@ -21,12 +20,12 @@ async fn done(
     (site, acting): (&Site, &Acting),
     viewer: &Viewer,
     id: &str,
-    sent: Option<Form<Sent<'_>>>,
+    (asker, sent): (Asker, Option<Form<Sent<'_>>>),
     what: Act,
 ) -> Result<Redirect, Seen> {
     let job = id.parse().map(JobId).map_err(|_| Seen::unknown("job"))?;
-    let csrf = sent.as_ref().map(|sent| sent.csrf);
-    let Outcome { changed, job: new, .. } = act(site, acting, viewer, job, csrf, what).await?;
+    let asker = Asker { csrf: sent.map(|sent| sent.csrf.to_owned()), ..asker };
+    let Outcome { changed, job: new, .. } = act(site, acting, viewer, job, &asker, what).await?;
     let word = match (changed, what) {
         (false, _) => "nothing",
         (true, Act::Cancel) => "cancelled",
@@ -39,23 +38,24 @@ async fn done(
 pub(super) async fn cancel(
     _limited: Limited,
     viewer: Viewer,
+    asker: Asker,
     id: &str,
     sent: Option<Form<Sent<'_>>>,
     site: &State<Site>,
     acting: &State<Acting>,
 ) -> Result<Redirect, Seen> {
-    done((site, acting), &viewer, id, sent, Act::Cancel).await
+    done((site, acting), &viewer, id, (asker, sent), Act::Cancel).await
 }
 
 #[rocket::post("/jobs/<id>/retry", data = "<sent>")]
 pub(super) async fn retry(
     _limited: Limited,
     viewer: Viewer,
+    asker: Asker,
     id: &str,
     sent: Option<Form<Sent<'_>>>,
     site: &State<Site>,
     acting: &State<Acting>,
 ) -> Result<Redirect, Seen> {
-    done((site, acting), &viewer, id, sent, Act::Retry).await
+    done((site, acting), &viewer, id, (asker, sent), Act::Retry).await
 }
-

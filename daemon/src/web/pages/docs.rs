@@ -10,7 +10,7 @@ use crate::{
         help::{example, usage},
     },
     db::viewer::{self, TierView},
-    web::{address::Limited, site::Site, who::Viewer},
+    web::{Viewer, address::Limited, site::Site},
 };
 use askama::Template;
 use rocket::State;

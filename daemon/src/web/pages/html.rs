@@ -49,7 +49,9 @@ pub(in crate::web) struct Seen(pub(in crate::web) Problem);
 impl Seen {
     /// There is no such thing, or its viewer may not know of it.
     pub(in crate::web) fn unknown(what: &str) -> Self {
-        Self(Problem::unknown(format!("there is no such {what}, or you may not see it; sign in if it is a private one")))
+        Self(Problem::unknown(format!(
+            "there is no such {what}, or you may not see it; sign in if it is a private one"
+        )))
     }
 }
 
@@ -116,7 +118,10 @@ const fn words(status: Status) -> (&'static str, &'static str) {
         413 => ("Too large", "Send less."),
         429 => ("Too many requests", "Wait a moment, then load the page anew."),
         503 => ("The database is away", "Running jobs are kept. Load this page anew in a minute."),
-        500.. => ("Something went wrong here", "It is in the log of the server. Load the page anew; if it stays, tell whoever runs this."),
+        500.. => (
+            "Something went wrong here",
+            "It is in the log of the server. Load the page anew; if it stays, tell whoever runs this.",
+        ),
         _ => ("That was not understood", "Go back and try again."),
     }
 }

@@ -13,12 +13,12 @@ use crate::{
     },
     report::{Report, comment, shell, terminal::duration, text},
     web::{
+        Viewer,
         address::Limited,
         ansi::{self, Span},
         pages::{ago, stamp},
         read::JobRead,
         site::Site,
-        who::Viewer,
     },
 };
 use askama::Template;
@@ -244,9 +244,10 @@ fn progress(read: &JobRead) -> String {
     match view.status {
         JobStatus::Pending => format!("Waits since {} for a free server.", stamp(view.created_at)),
         JobStatus::Running => {
-            let stop = view.cancel_requested_by.as_ref().map_or_else(String::new, |by| {
-                format!(" It is being stopped, as {} asked.", line(by))
-            });
+            let stop = view
+                .cancel_requested_by
+                .as_ref()
+                .map_or_else(String::new, |by| format!(" It is being stopped, as {} asked.", line(by)));
             let Some(left) = view.candidates_left else {
                 return format!("Reading the history of the repository.{stop}");
             };
@@ -262,7 +263,8 @@ fn progress(read: &JobRead) -> String {
         }
         status => {
             let ended = view.completed_at.unwrap_or(view.created_at);
-            let took = view.started_at.map_or_else(String::new, |start| format!(", {} after it started", took(start, ended)));
+            let took =
+                view.started_at.map_or_else(String::new, |start| format!(", {} after it started", took(start, ended)));
             let by = view.cancel_requested_by.as_ref().filter(|_| status == JobStatus::Cancelled);
             let by = by.map_or_else(String::new, |by| format!(" It was stopped by {}.", line(by)));
             format!("Ended {}{took}. {} runs.{by}", stamp(ended), view.probes_done)
@@ -325,9 +327,10 @@ fn card(report: &Report, read: &JobRead) -> ResultCard {
         proof: proof.collect(),
         notes: report.notes.iter().take(10).map(|note| line(note)).collect(),
         advice: advice.filter(|(_, part)| !part.is_empty()).collect(),
-        failure: report.failure.as_ref().map(|failure| {
-            (failure.commit.short(), failure.ending.to_string(), ansi::spans(failure.tail.as_bytes()))
-        }),
+        failure: report
+            .failure
+            .as_ref()
+            .map(|failure| (failure.commit.short(), failure.ending.to_string(), ansi::spans(failure.tail.as_bytes()))),
         steps: cut_block(&comment::steps(report)),
         replay: text::filter(report.replay.as_bytes(), false).chars().take(16_000).collect(),
     }

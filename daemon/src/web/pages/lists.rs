@@ -7,7 +7,7 @@ use super::{
 use crate::{
     db::viewer::{self, JobFilter, RepositoryView, UsageView},
     report::text,
-    web::{address::Limited, site::Site, who::Viewer},
+    web::{Viewer, address::Limited, site::Site},
 };
 use askama::Template;
 use bisect_shared::{ResultKind, admin::JobView};

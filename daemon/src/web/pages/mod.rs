@@ -13,7 +13,7 @@ mod strip;
 
 pub(super) use html::{Seen, reads_html};
 
-use super::{site::Site, who::Viewer};
+use super::{Viewer, site::Site};
 use askama::Template;
 use chrono::{DateTime, Utc};
 use frame::{Frame, User};

@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn one_suspect_among_many_is_seen_and_said() {
-        let strip = Strip { pieces: vec![(StripMark::Good, 99_999), (StripMark::Candidate, 1), (StripMark::Bad, 50_000)] };
+        let strip =
+            Strip { pieces: vec![(StripMark::Good, 99_999), (StripMark::Candidate, 1), (StripMark::Bad, 50_000)] };
         let picture = picture(&strip, &[]).unwrap();
         assert_eq!(
             picture.label,
@@ -150,7 +151,8 @@ mod tests {
 
     #[test]
     fn many_pieces_become_few() {
-        let pieces = (0..100_000).map(|n| (if n % 2 == 0 { StripMark::Good } else { StripMark::Candidate }, 1)).collect();
+        let pieces =
+            (0..100_000).map(|n| (if n % 2 == 0 { StripMark::Good } else { StripMark::Candidate }, 1)).collect();
         let picture = picture(&Strip { pieces }, &[]).unwrap();
         assert!(picture.pieces.len() <= MOST);
         assert!(super::picture(&Strip::default(), &[]).is_none());

@@ -95,7 +95,7 @@ async fn a_change_is_told_to_those_who_may_know_of_it() {
     }
     let told = all.wait("job").await;
     assert_eq!((&told.data["id"], &told.data["seq"]), (&4.into(), &2.into()), "{told:?}");
-    assert!(told.id.parse::<i64>().unwrap() > hello.id.parse().unwrap());
+    assert!(told.id.parse::<i64>().unwrap() > hello.id.parse::<i64>().unwrap());
     site.change(5).await;
     assert_eq!(one.wait("job").await.data["id"], 5);
     assert_eq!(all.wait("job").await.data["id"], 5);
@@ -158,8 +158,11 @@ async fn output_is_told_as_it_comes_and_goes_on_where_it_was() {
     assert_eq!((told.data["spans"][0]["text"].as_str(), told.id.as_str()), (Some("two\n"), "50:1"));
     let mut back = Stream::open(site.get("/api/jobs/4/log/events?probe=50").header("Last-Event-ID", "50:0")).await;
     assert_eq!(back.wait("output").await.data["spans"][0]["text"], "two\n");
-    site.sql("UPDATE probes SET ending = 'exited', exit_code = 1, finished_at = now() WHERE id = 50; \
-              UPDATE bisect_jobs SET status = 'cancelled', completed_at = now() WHERE id = 4").await;
+    site.sql(
+        "UPDATE probes SET ending = 'exited', exit_code = 1, finished_at = now() WHERE id = 50; \
+              UPDATE bisect_jobs SET status = 'cancelled', completed_at = now() WHERE id = 4",
+    )
+    .await;
     stream.wait("end").await;
     for path in ["1/log/events", "2/log/events", "3/log/events?probe=1"] {
         assert_eq!(site.ask(&format!("/api/jobs/{path}")).await.status(), 404, "{path}");

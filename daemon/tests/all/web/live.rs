@@ -10,7 +10,8 @@ async fn the_page_of_a_job_goes_from_running_to_the_culprit_by_itself() {
     let hub = Hub::new(Project::linear(9), &[]).await;
     let service = hub.serve("one").await;
     let issue = hub.issue();
-    let command = "/bisect c0 main printf '\\033[31mprobing %s\\033[0m\\n' \"$(cat n)\"; sleep 2; test \"$(cat n)\" -lt 5";
+    let command =
+        "/bisect c0 main printf '\\033[31mprobing %s\\033[0m\\n' \"$(cat n)\"; sleep 2; test \"$(cat n)\" -lt 5";
     let job = hub.job("ada", issue, command).await;
     let browser = Browser::open(1280, 900).await;
     browser.go_to(&format!("{}/jobs/{}", service.address, job.id)).await;
@@ -21,7 +22,9 @@ async fn the_page_of_a_job_goes_from_running_to_the_culprit_by_itself() {
     })
     .await;
     eventually("output with its colour", async || {
-        browser.script("return [...document.querySelectorAll('.log .f1')].some((e) => e.textContent.includes('probing'))").await
+        browser
+            .script("return [...document.querySelectorAll('.log .f1')].some((e) => e.textContent.includes('probing'))")
+            .await
             .as_bool()
             .filter(|is| *is)
     })

@@ -1,5 +1,6 @@
 //! The site as browsers and programs see it.
 
+mod acts;
 mod api;
 mod events;
 mod live;
@@ -25,7 +26,8 @@ impl Site {
     pub async fn new() -> Self {
         let hub = Hub::new(Project::linear(3), &[]).await;
         hub.sql(WORLD).await;
-        let service = hub.serve_idle("one").await;
+        let service = hub.serve_program(hub.program("one").env("SESSION_SECRET", acts::SESSION_SECRET)).await;
+        hub.drain(&service).await;
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { hub, service, http }
     }

@@ -77,7 +77,16 @@ async fn the_page_of_a_job_says_what_was_found() {
 #[tokio::test]
 async fn what_one_may_not_know_of_is_not_there() {
     let site = Site::new().await;
-    for path in ["/jobs/1", "/jobs/2", "/jobs/10", "/jobs/999", "/jobs/x", "/repos/acme/secret", "/repos/no/thing", "/repos/a/%00"] {
+    for path in [
+        "/jobs/1",
+        "/jobs/2",
+        "/jobs/10",
+        "/jobs/999",
+        "/jobs/x",
+        "/repos/acme/secret",
+        "/repos/no/thing",
+        "/repos/a/%00",
+    ] {
         let (status, text, headers) = site.page(path).await;
         assert_eq!(status, 404, "{path}");
         assert!(text.contains("Not found") && text.contains("Sign in with GitHub"), "{path}: {text}");
