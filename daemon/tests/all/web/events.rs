@@ -141,7 +141,7 @@ async fn output_is_told_as_it_comes_and_goes_on_where_it_was() {
     let site = Site::new().await;
     let mut ended = Stream::open(site.get("/api/jobs/3/log/events?probe=4")).await;
     let told = ended.wait("output").await;
-    assert_eq!(told.data["spans"][0], serde_json::json!({"class": "f1", "text": "<b>red</b>"}));
+    assert_eq!(told.data["spans"][0], serde_json::json!({"class": "f1", "text": "<b>red</b>\n"}));
     assert_eq!(told.id, "4:0");
     ended.wait("end").await;
 

@@ -62,7 +62,7 @@ async fn the_page_of_a_job_says_what_was_found() {
         "cccccccccccc",
         "pytest -x",
         "#issuecomment-31",
-        "<span class=\"f1\">&#60;b&#62;red&#60;/b&#62;</span>",
+        "<span class=\"f1\">&#60;b&#62;red&#60;/b&#62;",
     ] {
         let page = if said.contains("red") { site.page("/jobs/3?probe=4").await.1 } else { text.clone() };
         assert!(page.contains(said), "{said} is not on it: {page}");
