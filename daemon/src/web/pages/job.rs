@@ -230,7 +230,10 @@ fn headline(read: &JobRead) -> String {
         (None, JobStatus::Failed) => "Bisection failed".to_owned(),
         (None, JobStatus::Completed) => {
             let culprit = read.row.culprit.map(|sha| format!(": {}", sha.short())).unwrap_or_default();
-            format!("{}{culprit}", read.view.result.map_or("ended", ResultKind::name).replace('_', " "))
+            format!(
+                "Ended: {}{culprit}",
+                read.view.result.map_or("without a result", ResultKind::name).replace('_', " ")
+            )
         }
     }
 }

@@ -15,7 +15,7 @@ async fn the_page_of_a_job_goes_from_running_to_the_culprit_by_itself() {
     let job = hub.job("ada", issue, command).await;
     let browser = Browser::open(1280, 900).await;
     browser.go_to(&format!("{}/jobs/{}", service.address, job.id)).await;
-    browser.script("window.kept = 'kept'; document.querySelector('summary').focus()").await;
+    browser.script("window.kept = 'kept'; document.querySelector('#history summary').focus()").await;
     eventually("its state is running", async || {
         let state = browser.script("return document.querySelector('[data-job]').dataset.status").await;
         (state == "running").then_some(())
@@ -30,11 +30,14 @@ async fn the_page_of_a_job_goes_from_running_to_the_culprit_by_itself() {
     })
     .await;
     picture(&browser, "job-running").await;
+    browser.script("document.querySelector('#history summary').focus()").await;
     eventually("the culprit is on the page", async || {
         browser.text().await.contains("Culprit found and proven").then_some(())
     })
     .await;
     assert_eq!(browser.script("return window.kept").await, "kept", "the page was not loaded anew");
+    let focus = browser.script("return document.activeElement.textContent").await;
+    assert_eq!(focus, "History", "what had the focus has it still");
     let text = browser.text().await;
     let culprit = hub.world.project.sha("c5").short();
     assert!(text.contains(&culprit) && text.contains("The culprit") && text.contains("commit 5"), "{text}");
@@ -54,6 +57,7 @@ async fn picture(browser: &Browser, name: &str) {
     let Some(folder) = std::env::var_os("BISECT_SCREENSHOTS") else { return };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     std::fs::create_dir_all(&folder).unwrap();
+    browser.script("document.activeElement.blur(); scrollTo(0, 0)").await;
     browser.screenshot(&folder.join(format!("{name}.png"))).await;
 }
 
