@@ -35,4 +35,5 @@ mod serve_jobs;
 mod serve_replies;
 mod serve_tls;
 mod serve_webhook;
+mod signin;
 mod support;
