@@ -25,6 +25,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Look at the database schema, or change its version.
     Migrate(MigrateArgs),
+    /// Seal users' stored tokens with the first key of ENCRYPTION_KEY (`new,old`); servers may run meanwhile.
+    RotateKeys,
     /// Join standard input and output to the console's socket: what `bisect-tui` runs over ssh.
     DialStdio(DialArgs),
     /// Print a completion script for a shell.

@@ -10,6 +10,7 @@ mod leave;
 mod migrate;
 mod pulse;
 mod request;
+mod rotate_keys;
 mod serve;
 mod services;
 mod signals;
@@ -60,6 +61,7 @@ fn run(cli: Cli) -> Result<Exit, Refusal> {
         Command::Bisect(args) => asynchronous(bisect::run(*args, &configuration(cli.env_file.as_deref())?)),
         Command::Serve(args) => asynchronous(serve::run(&args, configuration(cli.env_file.as_deref())?)),
         Command::DialStdio(args) => dial::run(&args, cli.env_file.as_deref()),
+        Command::RotateKeys => asynchronous(rotate_keys::run(&configuration(cli.env_file.as_deref())?)),
         Command::Migrate(args) => asynchronous(migrate::run(&args, &configuration(cli.env_file.as_deref())?)),
     }
 }

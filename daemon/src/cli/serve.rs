@@ -20,6 +20,7 @@ use crate::{
         listener::ListenError,
         overview,
         private::ServeLock,
+        sessions,
     },
     github::{Github, GithubSettings},
     intake::{Defaults, Intake},
@@ -293,6 +294,7 @@ async fn add_up(db: Database, instance: InstanceId) {
         let mut tx = db.begin().await?;
         if chores::begin(&mut tx, Chore::Totals, &instance, TOTALS).await?.is_some() {
             overview::fold_totals(&mut tx).await?;
+            sessions::remove_expired(&mut tx).await?;
             chores::done(&mut tx, Chore::Totals).await?;
         }
         tx.commit().await

@@ -68,16 +68,24 @@ pub async fn replace(
     Ok(true)
 }
 
+/// Drops what is known by a condition on `user_repositories`. The users first, as [`replace`] has them.
 macro_rules! forget {
-    ($which:literal) => {
-        concat!(
+    ($tx:expr, $which:literal, $bound:expr) => {{
+        let lock = concat!(
+            "SELECT FROM users WHERE id IN (SELECT user_id FROM user_repositories WHERE ",
+            $which,
+            ") OR repositories_asking_until > now() ORDER BY id FOR NO KEY UPDATE"
+        );
+        $tx.execute(sqlx::query(lock).bind($bound)).await?;
+        let forget = concat!(
             "WITH gone AS (DELETE FROM user_repositories WHERE ",
             $which,
             " RETURNING user_id) UPDATE users SET repositories_until = NULL, \
              repositories_version = repositories_version + 1 \
              WHERE id IN (SELECT user_id FROM gone) OR repositories_asking_until > now()"
-        )
-    };
+        );
+        $tx.execute(sqlx::query(forget).bind($bound)).await.map(drop)
+    }};
 }
 
 /// Somebody's right to a repository changed: nobody is believed to see it until GitHub says so again.
@@ -85,8 +93,7 @@ macro_rules! forget {
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn forget_repository(tx: &mut Tx, github_id: i64) -> Result<(), DbError> {
-    let sql = forget!("repository_id IN (SELECT id FROM repositories WHERE github_id = $1)");
-    tx.execute(sqlx::query(sql).bind(github_id)).await.map(drop)
+    forget!(tx, "repository_id IN (SELECT id FROM repositories WHERE github_id = $1)", github_id)
 }
 
 /// The same for all repositories of an installation.
@@ -94,19 +101,7 @@ pub async fn forget_repository(tx: &mut Tx, github_id: i64) -> Result<(), DbErro
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn forget_installation(tx: &mut Tx, installation: i64) -> Result<(), DbError> {
-    let sql = forget!("repository_id IN (SELECT id FROM repositories WHERE installation_id = $1)");
-    tx.execute(sqlx::query(sql).bind(installation)).await.map(drop)
-}
-
-/// The same for all repositories of an account.
-///
-/// # Errors
-/// [`DbError`], as for every call.
-pub async fn forget_account(tx: &mut Tx, account_id: i64) -> Result<(), DbError> {
-    let sql = forget!(
-        "repository_id IN (SELECT r.id FROM repositories r JOIN installations i USING (installation_id) WHERE i.account_id = $1)"
-    );
-    tx.execute(sqlx::query(sql).bind(account_id)).await.map(drop)
+    forget!(tx, "repository_id IN (SELECT id FROM repositories WHERE installation_id = $1)", installation)
 }
 
 /// Nothing that is known of a user holds any more.

@@ -10,9 +10,10 @@ use crate::{
         deliveries::{self, Completion, LeasedDelivery},
         installations, outbox, repositories,
         repositories::RepositoryRow,
-        users,
+        user_repositories, users,
     },
     github::{GithubError, InstallationInfo, RepositoryInfo, RepositoryRef},
+    signin,
     webhook::event::{Account, Event, Installation, Repository},
 };
 
@@ -54,6 +55,10 @@ impl Intake {
             Event::RepositoryChanged { installation: _, repository } => {
                 self.repository_changed(delivery, &repository).await
             }
+            Event::MembershipChanged { repository, installation } => {
+                self.membership_changed(delivery, repository, installation).await
+            }
+            Event::AuthorizationRevoked { user } => self.authorization_revoked(delivery, user).await,
             Event::RepositoryDeleted { repository } => self.repository_gone(delivery, repository).await,
             Event::Ping | Event::Comment(_) | Event::Ignored(_) => Ok(Done::Ended(processed(None))),
         }
@@ -102,6 +107,7 @@ impl Intake {
             repositories::upsert(&mut tx, &known_of(repository, told.id)).await?;
         }
         repositories::remove(&mut tx, &removed, Some(told.id)).await?;
+        user_repositories::forget_installation(&mut tx, told.id).await?;
         if now.suspended {
             self.silence(&mut tx, told.id, "the installation is suspended").await?;
         }
@@ -188,6 +194,31 @@ impl Intake {
         let mut tx = self.db.begin().await?;
         installations::lock(&mut tx, installation).await?;
         repositories::upsert(&mut tx, &known_of(&now, installation)).await?;
+        // One that became private, or another owner's, is not seen by the same people.
+        user_repositories::forget_repository(&mut tx, now.id).await?;
+        self.done(tx, delivery).await
+    }
+
+    async fn membership_changed(
+        &self,
+        delivery: &LeasedDelivery,
+        repository: Option<i64>,
+        installation: Option<i64>,
+    ) -> Result<Done, IntakeError> {
+        let mut tx = self.db.begin().await?;
+        match (repository, installation) {
+            (Some(repository), _) => user_repositories::forget_repository(&mut tx, repository).await?,
+            (None, Some(installation)) => user_repositories::forget_installation(&mut tx, installation).await?,
+            (None, None) => {}
+        }
+        self.done(tx, delivery).await
+    }
+
+    async fn authorization_revoked(&self, delivery: &LeasedDelivery, user: i64) -> Result<Done, IntakeError> {
+        let mut tx = self.db.begin().await?;
+        if let Some((user, login)) = users::find_by_github(&mut tx, user).await? {
+            signin::sign_out_in(&mut tx, user, &login, "the authorization was taken back on GitHub").await?;
+        }
         self.done(tx, delivery).await
     }
 
@@ -222,7 +253,12 @@ impl Intake {
 async fn store(tx: &mut Tx, now: &InstallationInfo, sender: Option<&Account>) -> Result<(), IntakeError> {
     installations::lock(tx, now.id).await?;
     let installed_by = match sender {
-        Some(sender) => Some(users::upsert(tx, sender.id, &sender.login).await?),
+        Some(sender) => {
+            let sender = users::upsert(tx, sender.id, &sender.login).await?;
+            // Who installs it looks at once whether it is there.
+            user_repositories::ask_again(tx, sender).await?;
+            Some(sender)
+        }
         None => None,
     };
     let known = installations::Known {

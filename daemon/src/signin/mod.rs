@@ -7,12 +7,14 @@ mod access;
 mod cookies;
 mod next;
 mod page;
+mod rotate;
 mod routes;
 mod tokens;
 mod vault;
 mod viewer;
 
 pub use access::{Known, LIFE};
+pub use rotate::{Rotated, rotate};
 pub use routes::routes;
 pub(crate) use tokens::sign_out_in;
 pub use vault::{Field, Unreadable, Vault};

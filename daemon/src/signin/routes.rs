@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rocket::{
     Request, Route, State,
     form::{Form, FromForm},
-    http::{CookieJar, Status},
+    http::{CookieJar, Header, Status},
     request::{FromRequest, Outcome},
     response::Redirect,
 };
@@ -36,7 +36,7 @@ const CONSENT: Duration = Duration::from_mins(10);
 /// The routes of signing in and out.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    rocket::routes![login, callback, callback_of_old, logout]
+    rocket::routes![login, callback, callback_of_old, session, logout]
 }
 
 /// What the browser keeps while it is at GitHub's, encrypted.
@@ -190,6 +190,21 @@ async fn audit(
 ) -> Result<(), DbError> {
     let event = NewAuditEvent { actor: login, channel: "web", action, job: None, installation: None, detail };
     audit_events::append_of_user(tx, &event, user, Some(&from.address)).await
+}
+
+/// Who is signed in, for scripts: `login`, `avatar_url`, and what is sent back as `X-CSRF-Token`; `null` for nobody.
+#[rocket::get("/auth/session")]
+fn session(_limited: Limited, viewer: Viewer) -> Unkept {
+    let user = viewer.user.map(|user| json!({ "login": user.login, "avatar_url": user.avatar_url, "csrf": user.csrf }));
+    Unkept { text: json!(user).to_string(), kept: Header::new("Cache-Control", "no-store") }
+}
+
+/// An answer that no browser or proxy keeps.
+#[derive(rocket::Responder)]
+#[response(content_type = "json")]
+struct Unkept {
+    text: String,
+    kept: Header<'static>,
 }
 
 #[derive(FromForm)]

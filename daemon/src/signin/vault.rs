@@ -140,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_changed_or_cut_does_not_open(token in "[ -~]{0,80}", at in any::<prop::sample::Index>(), bit in 0..8) {
+        fn whatever_is_changed_or_cut_does_not_open(token in "[ -~]{0,80}", at in any::<prop::sample::Index>(), bit in 0..8_u32) {
             let vault = vault(&[3]);
             let sealed = vault.seal(1, Field::Refresh, &token.clone().into()).unwrap();
             let opened = vault.open(1, Field::Refresh, &sealed).unwrap();

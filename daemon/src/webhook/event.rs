@@ -48,6 +48,18 @@ pub enum Event {
         /// GitHub's number of it.
         repository: i64,
     },
+    /// Somebody's right to a repository, or to all of an installation, may not be what it was.
+    MembershipChanged {
+        /// GitHub's number of the repository; none: all of them.
+        repository: Option<i64>,
+        /// GitHub's number of the installation, where the delivery names one.
+        installation: Option<i64>,
+    },
+    /// A user took back what was authorized when signing in.
+    AuthorizationRevoked {
+        /// GitHub's number of the user.
+        user: i64,
+    },
     /// Nothing to do, and why.
     Ignored(String),
 }

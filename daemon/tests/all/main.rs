@@ -35,5 +35,6 @@ mod serve_jobs;
 mod serve_replies;
 mod serve_tls;
 mod serve_webhook;
+mod signin;
 mod support;
 mod web;

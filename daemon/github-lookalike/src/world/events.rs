@@ -372,7 +372,7 @@ fn installation_stub(id: i64) -> Value {
     json!({"id": id, "node_id": node})
 }
 
-fn about_repository(
+pub(super) fn about_repository(
     state: &State,
     installation: &Installation,
     repository: &Repository,
@@ -402,7 +402,7 @@ fn organization(base: &str, id: i64, login: &str) -> Value {
     })
 }
 
-fn outgoing(
+pub(super) fn outgoing(
     app: i64,
     event: &str,
     action: Option<&str>,

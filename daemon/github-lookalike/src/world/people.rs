@@ -1,9 +1,12 @@
 //! Who is signed in where: OAuth Apps, and what becomes of users' tokens.
 
+use super::events::{about_repository, outgoing};
 use super::state::OAuthApp;
 use super::{NewOAuthApp, World};
-use crate::keys;
+use crate::{keys, render};
+use anyhow::Context;
 use chrono::TimeDelta;
+use serde_json::json;
 
 impl World {
     /// Where those who sign in to an App are sent back to; addresses below it are taken, too.
@@ -59,6 +62,38 @@ impl World {
             let user = state.user_named(login).map(|user| user.id);
             state.user_tokens.retain(|token| Some(token.user) != user);
         });
+    }
+
+    /// Sends `github_app_authorization.revoked` to the App.
+    ///
+    /// # Errors
+    /// When something is unknown.
+    pub async fn announce_revocation(&self, app: i64, login: &str) -> anyhow::Result<()> {
+        let outgoing = {
+            let state = self.read();
+            let user = state.user_named(login).context("the world has no such person")?.id;
+            let body = json!({"action": "revoked", "sender": render::user(&state, user)});
+            outgoing(app, "github_app_authorization", Some("revoked"), None, None, &body)
+        };
+        self.deliver(outgoing).await;
+        Ok(())
+    }
+
+    /// Sends `member.edited` about a repository to every App that hears of it.
+    ///
+    /// # Errors
+    /// When something is unknown.
+    pub async fn announce_member(&self, repository: &str, login: &str) -> anyhow::Result<()> {
+        let repository = self.repository(repository)?;
+        let webhooks: Vec<_> = {
+            let state = self.read();
+            let user = state.user_named(login).context("the world has no such person")?.id;
+            let body = json!({"action": "edited", "member": render::user(&state, user), "changes": {}});
+            let hear = state.listeners(&repository);
+            hear.iter().map(|i| about_repository(&state, i, &repository, "member", &body, repository.owner)).collect()
+        };
+        self.deliver_all(webhooks).await;
+        Ok(())
     }
 
     /// Every token of a user that was given out and works still, refresh tokens included: what must not stand anywhere.

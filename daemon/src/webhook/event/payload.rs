@@ -16,6 +16,8 @@ pub(super) fn understand(event: &str, text: &str) -> Result<Delivery, EventError
         "installation" => installation(event, action.as_deref(), text)?,
         "installation_repositories" => repositories(event, action.as_deref(), text)?,
         "installation_target" => target(event, action.as_deref(), text)?,
+        "member" | "membership" | "organization" | "team" | "team_add" => membership(event, text)?,
+        "github_app_authorization" => authorization(event, action.as_deref(), text)?,
         "repository" => repository(event, action.as_deref(), text)?,
         _ => Event::Ignored(format!("nothing is done about `{event}`")),
     };
@@ -106,6 +108,23 @@ fn repository(event: &str, action: Option<&str>, text: &str) -> Result<Event, Ev
     }
 }
 
+/// People and teams come and go: whatever it was, GitHub is asked anew who sees what.
+fn membership(event: &str, text: &str) -> Result<Event, EventError> {
+    let told: MembershipTold = read(event, text)?;
+    let number = |it: Option<Numbered>| it.map(|it| it.id);
+    // A team may reach more than the repository that the delivery names.
+    let repository = number(told.repository).filter(|_| event == "member");
+    Ok(Event::MembershipChanged { repository, installation: number(told.installation) })
+}
+
+fn authorization(event: &str, action: Option<&str>, text: &str) -> Result<Event, EventError> {
+    if action != Some("revoked") {
+        return unheeded(event, action, "it changes nothing");
+    }
+    let told: AuthorizationTold = read(event, text)?;
+    Ok(Event::AuthorizationRevoked { user: told.sender.id })
+}
+
 /// An action that is not acted on; none at all is no delivery of GitHub's.
 fn unheeded(event: &str, action: Option<&str>, why: &str) -> Result<Event, EventError> {
     let action = action.ok_or_else(|| malformed(event, "missing field `action`".into()))?;
@@ -162,6 +181,17 @@ struct Known {
 #[derive(Deserialize)]
 struct Numbered {
     id: i64,
+}
+
+#[derive(Deserialize)]
+struct MembershipTold {
+    repository: Option<Numbered>,
+    installation: Option<Numbered>,
+}
+
+#[derive(Deserialize)]
+struct AuthorizationTold {
+    sender: Numbered,
 }
 
 #[derive(Deserialize)]

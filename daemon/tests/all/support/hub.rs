@@ -238,7 +238,7 @@ impl Hub {
     /// Neither the App's key nor a secret of its webhooks nor a token is in the log.
     pub fn keeps_secrets(&self, log: &str) {
         let key = self.app.private_key.lines().nth(1).unwrap();
-        for secret in [key, &self.app.webhook_secret, "PRIVATE KEY", "ghs_", "Bearer "] {
+        for secret in [key, &self.app.webhook_secret, "PRIVATE KEY", "ghs_", "ghu_", "ghr_", "gho_", "Bearer "] {
             assert!(!log.contains(secret), "{secret:.8}… is in the log:\n{log}");
         }
     }

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 mod browser;
+mod browser_session;
 mod console;
 mod counted_link;
 mod database_link;
@@ -18,6 +19,7 @@ mod service;
 mod world;
 
 pub use browser::Browser;
+pub use browser_session::{BrowserSession, SITE, cookie, lifetime, location};
 pub use console::{Console, Http, Lines, read};
 pub use counted_link::CountedLink;
 pub use database_link::DatabaseLink;
