@@ -36,6 +36,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// What is told.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all of them are jobs")]
 pub(in crate::web) enum Told {
     /// A job as it is now.
     Job {
