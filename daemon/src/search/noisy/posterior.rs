@@ -46,15 +46,15 @@ impl Seen {
     }
 
     /// Of each commit under suspicion: the runs of itself and its descendants, which its culprit would be behind.
-    fn from_on(&self, graph: &Graph) -> Vec<Tally> {
-        let mut from_on = vec![Tally::default(); graph.len()];
+    fn behind(&self, graph: &Graph) -> Vec<Tally> {
+        let mut behind = vec![Tally::default(); graph.len()];
         for (node, tally) in self.of.iter().enumerate().filter(|(_, tally)| tally.runs > 0) {
             let below = graph.ancestors([node as Node]);
-            for (sum, _) in from_on.iter_mut().zip(below).filter(|(_, below)| *below) {
+            for (sum, _) in behind.iter_mut().zip(below).filter(|(_, below)| *below) {
                 *sum = sum.plus(*tally);
             }
         }
-        from_on
+        behind
     }
 
     /// Bayes' rule: π_b ∝ prior(b) × evidence of the runs if b is the culprit.
@@ -63,12 +63,12 @@ impl Seen {
     #[must_use]
     pub fn posterior(&self, graph: &Graph) -> Posterior {
         let total = self.total();
-        let from_on = self.from_on(graph);
+        let behind = self.behind(graph);
         let prior = ((1.0 - NO_CULPRIT) / graph.len() as f64).ln();
         let none = NO_CULPRIT.ln() + total.ln_evidence();
         let bound = |after: Tally| prior + Rising::at_most(total.minus(after), after);
         // Commits between which nothing was run share one answer.
-        let mut known: HashMap<Tally, Option<Rising>> = from_on.iter().map(|after| (*after, None)).collect();
+        let mut known: HashMap<Tally, Option<Rising>> = behind.iter().map(|after| (*after, None)).collect();
         let mut by_bound: Vec<Tally> = known.keys().copied().collect();
         by_bound.sort_by(|one, other| bound(*other).total_cmp(&bound(*one)));
         let mut best = none;
@@ -80,7 +80,7 @@ impl Seen {
             best = best.max(prior + rising.ln_evidence);
             known.insert(after, Some(rising));
         }
-        let rising: Vec<Option<Rising>> = from_on.iter().map(|after| known[after]).collect();
+        let rising: Vec<Option<Rising>> = behind.iter().map(|after| known[after]).collect();
         let weigh = |ln: f64| (ln - best).exp();
         let weight = |rising: &Option<Rising>| rising.map_or(0.0, |rising| weigh(prior + rising.ln_evidence));
         let all: f64 = rising.iter().map(weight).sum::<f64>() + weigh(none);
