@@ -26,7 +26,7 @@ class Terminal:
     """A program in a window of tmux."""
 
     def __init__(self, folder, command, environment):
-        self.socket = folder / "tmux.sock"
+        self.socket = folder / f"tmux-{time.monotonic_ns()}"
         self.environment = environment
         self.started = time.monotonic()
         words = shlex.join(str(word) for word in command)

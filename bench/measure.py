@@ -186,7 +186,9 @@ def measure_all(programs, wanted, folder, kept):
 
 def with_recorded(results, recorded):
     """These results, and of what was not measured this time what is recorded, with its date."""
-    before = json.loads(recorded.read_text()) if recorded.exists() else {}
+    # Numbers of lanes and of processes are numbers, which JSON cannot have as names.
+    named = lambda pairs: {int(name) if name.isdigit() else name: value for name, value in pairs}
+    before = json.loads(recorded.read_text(), object_pairs_hook=named) if recorded.exists() else {}
     dates = {case: before["date"] for case in CASES if case in before} | before.get("dates", {}) | results["dates"]
     return before | results | {"dates": dates}
 

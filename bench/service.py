@@ -30,7 +30,7 @@ CASES = ["webhooks", "start", "claims", "idle", "takeover"]
 # What GitHub sends at worst, and how long.
 RATE, SECONDS = 300, 30
 # Rates per second at which capacity is looked for, each for so many seconds.
-LADDER, LADDER_SECONDS = [400, 600, 800, 1000, 1300, 1600, 2000, 2500, 3000, 4000], 8
+LADDER, LADDER_SECONDS = [400, 600, 800, 1000, 1300, 1600, 2000, 2500, 3000, 4000, 5000, 6000, 8000], 8
 # The slowest answer of a hundred that still counts, in milliseconds.
 P99 = 100
 PENDING, FINISHED = 10_000, 1_000_000

@@ -292,7 +292,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(Command::OpenLog, &[P::Job], &[key('l')], "", "log", "show the output of all its probes, live"),
     bind(Command::Open, &[P::Job], &[named(KeyCode::Enter)], "", "log of probe", "show the output of the probe at the cursor"),
     bind(Command::Cancel, &[P::Jobs, P::Job, P::Log], &[key('c')], "cancel", "cancel", "stop the job, or all that are marked; asks first").acts(),
-    bind(Command::Retry, &[P::Jobs, P::Job, P::Log], &[key('r')], "retry", "retry", "run the job again, or all that are marked; asks for the number of runs first").acts(),
+    bind(Command::Retry, &[P::Jobs, P::Job, P::Log], &[key('r')], "retry", "retry", "run the job again, or all that are marked; asks first").acts(),
     bind(Command::Find, &[P::Jobs], &[key('/')], "find", "find", "show only jobs of which all these words are said: number, state, result, repository, person, server, commit").takes(Takes::Text),
     bind(Command::Filter, &[P::Jobs], &[key('s')], "filter", "state", "show jobs of one state only: all, active, pending, running, completed, failed, cancelled").takes(Takes::Filter),
     bind(Command::Mark, &[P::Jobs], &[named(KeyCode::Char(' '))], "", "mark", "mark the job for an action on many, and go on"),
@@ -354,7 +354,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(Command::ReconnectAsking, VIEWS, &[key('A')], "login", "", "the same, with the terminal given to ssh, so that it can ask for a password or about a host key"),
     bind(Command::Redraw, EVERYWHERE, &[ctrl('l')], "redraw", "", "draw everything anew"),
     bind(Command::Suspend, EVERYWHERE, &[ctrl('z')], "suspend", "", "back to the shell until its `fg`"),
-    bind(Command::Quit, EVERYWHERE, &[ctrl('c')], "quit", "", "end the console; nothing on the servers changes"),
+    bind(Command::Quit, EVERYWHERE, &[ctrl('c')], "quit", "", "end the console, or leave what is typed or asked; nothing on the servers changes"),
     // What lies over a view.
     bind(Command::Yes, &[P::Question], &[key('y'), key('Y')], "", "yes", "do it"),
     bind(Command::No, &[P::Question], &[key('n'), key('N'), key('q'), named(KeyCode::Esc)], "", "no", "do nothing"),

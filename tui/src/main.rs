@@ -8,6 +8,7 @@ use bisect_tui::{
     plan::{self, Plan},
     run,
     state::{Options, State},
+    target::Address,
     terminal,
     theme::Colours,
 };
@@ -59,6 +60,7 @@ async fn console(plan: Plan) -> ExitCode {
         Ok(session) => session,
         Err(mistake) => return fail(NO_CONNECTION, &mistake),
     };
+    let by_socket = plan.servers.iter().filter(|server| matches!(server.address, Address::Socket(_)));
     let options = Options {
         read_only: plan.read_only,
         utc: plan.look.utc,
@@ -66,6 +68,7 @@ async fn console(plan: Plan) -> ExitCode {
         colours: plan.look.colours,
         host: server.name.clone(),
         hosts: plan.servers.iter().map(|server| server.name.clone()).collect(),
+        sockets: by_socket.map(|server| server.name.clone()).collect(),
         size: crossterm::terminal::size().unwrap_or(layout::LEAST),
         ..Options::default()
     };

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 pub const HEAD_BYTES: usize = 1 << 20;
 /// Bytes kept from its end.
 pub const TAIL_BYTES: usize = 1 << 20;
+/// Said at once where the head ends, so that whoever follows the output does not take the pause for a hang.
+const HEAD_IS_FULL: &[u8] = b"\n[... more is printed: the end of it follows when the run ends ...]\n";
 /// A chunk is stored when it has so many bytes,
 const CHUNK_BYTES: usize = 64 << 10;
 /// or is so old.
@@ -128,6 +130,9 @@ impl Log {
             self.pending.extend_from_slice(head);
             self.head_left -= head.len();
         }
+        if !rest.is_empty() && self.tail.is_empty() {
+            self.pending.extend_from_slice(HEAD_IS_FULL);
+        }
         // Only the end of a large piece can stay: copying the rest would cost its whole length.
         let kept = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
         let overflow = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
@@ -169,7 +174,8 @@ mod tests {
         log.end();
         let total = 11 + 100 * 100_000 + 10;
         let gap = format!("\n[… {} bytes not kept …]\n", total - HEAD_BYTES - TAIL_BYTES);
-        assert_eq!(log.pending.len(), HEAD_BYTES + TAIL_BYTES + gap.len());
+        assert_eq!(log.pending.len(), HEAD_BYTES + TAIL_BYTES + HEAD_IS_FULL.len() + gap.len());
+        assert_eq!(&log.pending[HEAD_BYTES..HEAD_BYTES + HEAD_IS_FULL.len()], HEAD_IS_FULL);
         assert!(log.pending.starts_with(b"first line\n") && log.pending.ends_with(b"last line\n"));
         assert!(String::from_utf8_lossy(&log.pending).contains(&gap));
     }

@@ -7,6 +7,7 @@ mod conclusion;
 mod ends;
 mod graph;
 mod narrow;
+pub mod noisy;
 mod pick;
 mod proof;
 mod step;

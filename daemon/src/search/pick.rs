@@ -44,7 +44,7 @@ impl Field<'_> {
         let candidates = self.candidates;
         let open = |&node: &Node| !candidates.cleared[node as usize];
         let part: Vec<Node> = (0..self.graph.len() as Node).filter(open).collect();
-        let weights = weigh(self.graph, &part, |node| candidates.inside[node as usize]);
+        let weights = weigh(self.graph, &part, |node| u32::from(candidates.inside[node as usize]));
         let smaller = |weight: u32| weight.min(candidates.nodes.len() as u32 - weight);
         let picks = part.into_iter().zip(weights).filter(|(node, _)| self.pickable[*node as usize]);
         let best = picks.map(|(node, weight)| (smaller(weight), node)).max()?;
@@ -102,7 +102,7 @@ impl Field<'_> {
     fn choose(&self, cell: &[Node], count: usize, busy: &[Node]) -> Option<(Node, usize)> {
         // A bad end that touches no path is the last to suspect: as for git, it has no weight.
         let weightless = |node: Node| node == 0 && self.graph.bad_end_added();
-        let weights = weigh(self.graph, cell, |node| !weightless(node));
+        let weights = weigh(self.graph, cell, |node| u32::from(!weightless(node)));
         let size = cell.len() as u32 - u32::from(weightless(cell[0]));
         let usable = |(node, weight): &(&Node, &u32)| {
             (**weight as usize) < cell.len() && self.pickable[**node as usize] && !busy.contains(node)

@@ -9,6 +9,8 @@ use unicode_width::UnicodeWidthChar;
 
 /// Bytes of a line that are kept in one piece. A longer one goes on in the next.
 pub(super) const LONGEST: usize = 4096;
+/// So many more for the marks of its last character.
+const MARKS: usize = 64;
 
 /// Ends whatever sequence is open (ECMA-48, 8.3.10): none goes on over the end of a line.
 const CANCEL: u8 = 0x18;
@@ -113,15 +115,24 @@ impl Line {
         if self.returned {
             self.clear();
         }
-        if self.text.len() >= LONGEST && character.width() != Some(0) {
+        // Between a character and its marks only where there is no end of marks.
+        let full = LONGEST + if character.width() == Some(0) { MARKS } else { 0 };
+        if self.text.len() >= full {
             self.end(true);
             self.begun = true;
         }
+        let before = (self.text.len(), self.written, self.unknown);
         if self.unknown || self.written != self.sgr {
             self.sgr.write(&mut self.text);
             (self.written, self.unknown) = (self.sgr, false);
         }
+        let coloured = self.text.len();
         self.column += self.cleaner.push(&mut self.text, character);
+        // What is not kept needs no colour.
+        if self.text.len() == coloured {
+            self.text.truncate(before.0);
+            (self.written, self.unknown) = (before.1, before.2);
+        }
     }
 
     /// Takes the last character back.
@@ -260,7 +271,7 @@ mod tests {
         let long = vec![b'x'; 10_000_000];
         let mut pieces: Vec<Piece> = long.chunks(65_536).flat_map(|bytes| pen.write(bytes)).collect();
         pieces.extend(pen.write(b"\nend\n"));
-        assert!(pieces.iter().all(|piece| piece.text.len() <= LONGEST + 64));
+        assert!(pieces.iter().all(|piece| piece.text.len() <= LONGEST + 2 * MARKS));
         assert_eq!(pieces.iter().filter(|piece| !piece.continued).count(), 2);
         let (end, long) = pieces.split_last().unwrap();
         assert_eq!(end.text, "end");

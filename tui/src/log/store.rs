@@ -265,9 +265,10 @@ impl Near {
             let file = file.ok_or(io::ErrorKind::NotFound)?;
             // Who goes up wants what is before it next.
             let up = !self.bytes.is_empty() && offset < self.start;
-            let start = if up { end.saturating_sub(self.ahead as u64) } else { offset };
+            let ahead = self.ahead.max(length);
+            let start = if up { end.saturating_sub(ahead as u64) } else { offset };
             let most = usize::try_from(written - start).unwrap_or(usize::MAX);
-            self.bytes.resize(self.ahead.min(most), 0);
+            self.bytes.resize(ahead.min(most), 0);
             if let Err(error) = file.read_exact_at(&mut self.bytes, start) {
                 self.bytes.clear();
                 return Err(error);
@@ -292,6 +293,20 @@ mod tests {
 
     fn store() -> Store {
         Store::new(LogOf { job: JobId(1), probe: None })
+    }
+
+    #[test]
+    fn lines_without_end_of_what_takes_no_room_are_cut_like_others() {
+        for line in ["\u{200b}".repeat(40_000), format!("e{}", "\u{1b}[31m\u{301}\u{1b}[32m\u{301}".repeat(9_000))] {
+            let mut store = store();
+            store.ingest(&piece(1, 0, line.as_bytes()));
+            store.ingest(&piece(1, 1, format!("\n{}", "more\n".repeat(20_000)).as_bytes()));
+            // Down and up again, through a reader that reads little ahead.
+            let mut near = Near::new(0);
+            for line in (0..store.len()).chain((0..store.len()).rev()) {
+                assert!(store.read(line, &mut near).unwrap().len() <= LONGEST + 256);
+            }
+        }
     }
 
     fn lines(store: &Store) -> Vec<(i64, String)> {

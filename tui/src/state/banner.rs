@@ -39,13 +39,15 @@ impl State {
     }
 
     fn next_try(&self, again_at: Option<DateTime<Utc>>) -> String {
+        let by_ssh = !self.options.sockets.contains(&self.options.host);
+        let asks = if by_ssh { ", A lets ssh ask for a password" } else { "" };
         match again_at {
             Some(at) => {
                 // Rounded up: there is no waiting for zero seconds.
                 let left = (at - self.clock.here() + TimeDelta::milliseconds(999)).max(TimeDelta::seconds(1));
-                format!("Next try in {}, R now, A lets ssh ask for a password", span(left))
+                format!("Next try in {}, R now{asks}", span(left))
             }
-            None => "R tries again, A lets ssh ask for a password".to_owned(),
+            None => format!("R tries again{asks}"),
         }
     }
 

@@ -270,12 +270,7 @@ impl State {
         if command == Command::Cancel {
             return self.ask(&ids, true, Action::Cancel);
         }
-        let can_be = |id: &JobId| self.jobs.get(*id).is_none_or(|job| job.status.is_final());
-        if ids.iter().any(can_be) {
-            self.type_line(LineFor::Runs(ids), String::new());
-        } else {
-            self.ask(&ids, false, |job| Action::Retry(job, None));
-        }
+        self.ask(&ids, false, |job| Action::Retry(job, None));
     }
 
     fn ask_about_server(&mut self, command: Command) {

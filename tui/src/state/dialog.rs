@@ -54,8 +54,6 @@ pub enum LineFor {
     Log,
     /// The name of a file for the log.
     Save,
-    /// The number of runs with which these jobs are repeated.
-    Runs(Vec<JobId>),
 }
 
 impl LineFor {
@@ -66,7 +64,6 @@ impl LineFor {
             Self::Jobs => "find jobs: ",
             Self::Log => "search: ",
             Self::Save => "save the log to: ",
-            Self::Runs(_) => "runs of one commit, at most (empty: as before): ",
         }
     }
 }
@@ -166,12 +163,22 @@ fn many_jobs(state: &State, actions: &[Action]) -> Vec<String> {
         return vec![format!("{} {}?", verb(first), names.join(", "))];
     }
     let cancels = matches!(first, Action::Cancel(_));
+    // Jobs of a shell have no comment.
+    let commented = ids.iter().any(|id| state.jobs.get(*id).is_none_or(|job| job.issue.is_some()));
     let lead = if cancels { "Cancel" } else { "Run again:" };
     let mut said = vec![format!("{lead} {}: {}?", counted(ids.len(), "job"), listed(&ids))];
-    said.push(if cancels {
-        format!("Their containers are stopped, their comments say that {} cancelled them.", state.operator())
-    } else {
-        "Each is a new job with a number and a comment of its own.".to_owned()
+    said.push(match (cancels, commented) {
+        (true, true) => {
+            format!("Their containers are stopped, their comments say that {} cancelled them.", state.operator())
+        }
+        (true, false) => {
+            format!(
+                "Their containers are stopped, who waits for them is told that {} cancelled them.",
+                state.operator()
+            )
+        }
+        (false, true) => "Each is a new job with a number and a comment of its own.".to_owned(),
+        (false, false) => "Each is a new job with a number of its own.".to_owned(),
     });
     said
 }

@@ -5,6 +5,7 @@ use bisect_shared::{
     InstanceId,
     admin::{AuditEntry, AuditPage, InstanceView},
 };
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
 /// The servers.
@@ -88,6 +89,9 @@ impl Servers {
     }
 }
 
+/// How long an answer with older entries is waited for.
+const ASK_AGAIN: TimeDelta = TimeDelta::seconds(10);
+
 /// Who did what, the newest first.
 #[derive(Debug, Default)]
 pub struct Audit {
@@ -96,7 +100,8 @@ pub struct Audit {
     /// The lowest number up to which nothing is missing, with which older ones are asked for.
     older: Option<i64>,
     loaded: bool,
-    asked: bool,
+    /// When they were asked for, while nothing is told.
+    asked: Option<DateTime<Utc>>,
     list: List,
     chosen: Option<i64>,
     height: usize,
@@ -148,13 +153,13 @@ impl Audit {
     pub fn tell(&mut self, page: AuditPage, older: bool) {
         let lowest = page.entries.last().map(|entry| entry.id);
         if older {
-            (self.older, self.asked) = (page.next, false);
+            (self.older, self.asked) = (page.next, None);
         } else {
             let newest_known = self.entries.keys().next_back().copied();
             let joins = newest_known.is_some_and(|known| lowest.is_none_or(|lowest| lowest <= known + 1));
             if !joins {
                 self.entries.clear();
-                (self.older, self.asked) = (page.next, false);
+                (self.older, self.asked) = (page.next, None);
             }
         }
         self.loaded = true;
@@ -174,19 +179,20 @@ impl Audit {
         self.list.fit(self.entries.len(), height);
     }
 
-    /// What has to be asked for, because the end is seen: entries before that number.
-    pub fn want_older(&mut self) -> Option<i64> {
+    /// What has to be asked for, because the end is seen: entries before that number. Once more, if nothing is told for a while.
+    pub fn want_older(&mut self, now: DateTime<Utc>) -> Option<i64> {
         let near_the_end = self.list.top + 2 * self.height >= self.entries.len();
-        if self.asked || !near_the_end {
+        let waits = self.asked.is_some_and(|asked| now - asked < ASK_AGAIN);
+        if waits || !near_the_end {
             return None;
         }
-        self.asked = self.older.is_some();
+        self.asked = self.older.map(|_| now);
         self.older
     }
 
     /// What was asked for will not be told: the connection is another one.
     pub const fn forget_asked(&mut self) {
-        self.asked = false;
+        self.asked = None;
     }
 
     /// Moves the cursor.
@@ -243,11 +249,13 @@ mod tests {
         let mut audit = Audit::default();
         audit.resize(3);
         audit.tell(page(&[20, 19, 18, 17, 16, 15, 14, 13], Some(13)), false);
-        assert_eq!(audit.want_older(), None);
+        let now = DateTime::UNIX_EPOCH;
+        assert_eq!(audit.want_older(now), None);
         audit.step(Step::Last);
-        assert_eq!((audit.want_older(), audit.want_older()), (Some(13), None));
+        assert_eq!((audit.want_older(now), audit.want_older(now)), (Some(13), None));
+        assert_eq!(audit.want_older(now + ASK_AGAIN), Some(13), "the answer may have been an error");
         audit.tell(page(&[12, 11], None), true);
-        assert_eq!((audit.len(), audit.want_older(), audit.chosen().unwrap().id), (10, None, 13));
+        assert_eq!((audit.len(), audit.want_older(now), audit.chosen().unwrap().id), (10, None, 13));
     }
 
     #[test]

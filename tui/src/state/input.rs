@@ -82,11 +82,12 @@ impl State {
     /// A key that has a meaning in what lies over the view.
     fn answer(&mut self, command: Command) -> Vec<Effect> {
         match command {
-            Command::Quit => return vec![Effect::Quit],
             Command::Suspend => return vec![Effect::Suspend],
             Command::Redraw => return vec![Effect::Redraw],
             _ => {}
         }
+        // Ctrl-C gives up what is typed or asked, as in a shell.
+        let command = if command == Command::Quit { Command::No } else { command };
         match (self.modal.take(), command) {
             (Some(Modal::Question(asked)), Command::Yes) => return self.act(asked.actions),
             (Some(Modal::Question(_)), Command::No) => self.say(super::Kind::Plain, "nothing was done"),
@@ -134,14 +135,6 @@ impl State {
             }
             LineFor::Save if value.is_empty() => self.say(super::Kind::Plain, "no file was named, nothing was saved"),
             LineFor::Save => return vec![Effect::SaveLog(value.into())],
-            LineFor::Runs(jobs) => match value.parse::<u32>() {
-                _ if value.is_empty() => self.ask(&jobs, false, |job| Action::Retry(job, None)),
-                Ok(runs @ 1..) => self.ask(&jobs, false, |job| Action::Retry(job, Some(runs))),
-                _ => self.say(
-                    super::Kind::Bad,
-                    &format!("`{value}` is no number of runs; leave it empty, or give 1, 2, 3, …"),
-                ),
-            },
         }
         Vec::new()
     }

@@ -62,6 +62,8 @@ pub struct Options {
     pub host: String,
     /// All servers that are known by name.
     pub hosts: Vec<String>,
+    /// Those of them that are reached without ssh.
+    pub sockets: Vec<String>,
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
     /// The time zone of this machine.
@@ -77,6 +79,7 @@ impl Default for Options {
             colours: Colours::Sixteen,
             host: String::new(),
             hosts: Vec::new(),
+            sockets: Vec::new(),
             size: layout::LEAST,
             zone: clock::local,
         }
@@ -182,7 +185,7 @@ impl State {
         };
         self.fit();
         if self.view() == Place::Audit && self.connection.is_up() {
-            effects.extend(self.audit.want_older().map(Effect::OlderAudit));
+            effects.extend(self.audit.want_older(self.clock.here()).map(Effect::OlderAudit));
         }
         effects
     }

@@ -128,19 +128,28 @@ fn many_jobs_at_once_leave_out_those_that_have_ended() {
 }
 
 #[test]
-fn a_retry_may_be_given_more_runs() {
+fn a_job_that_has_ended_is_run_again() {
     let mut state = full(SIZE);
     press(&mut state, ":20\n\x1b");
     assert_eq!(chosen(&state), 20);
-    assert_eq!(press(&mut state, "r5\ny"), [Effect::Act(Action::Retry(JobId(20), Some(5)))]);
-    assert_eq!(press(&mut state, "r\ny"), [Effect::Act(Action::Retry(JobId(20), None))]);
-    assert_eq!(press(&mut state, "rx\n"), []);
-    assert!(said(&state).contains("`x` is no number of runs"));
-    let refused = "`runs` is not offered yet: this engine runs each commit once";
-    state.update(Message::Done(Action::Retry(JobId(20), Some(5)), Err(refused.to_owned())));
+    assert_eq!(press(&mut state, "ry"), [Effect::Act(Action::Retry(JobId(20), None))]);
+    let refused = "the installation is suspended";
+    state.update(Message::Done(Action::Retry(JobId(20), None), Err(refused.to_owned())));
     assert_eq!(said(&state), format!("Retry job 20: {refused}"));
     press(&mut state, "ggr");
     assert_eq!(said(&state), "job 25 has not ended yet; cancel it first");
+}
+
+#[test]
+fn ctrl_c_leaves_a_question_and_a_line_before_it_ends_the_console() {
+    let mut state = full(SIZE);
+    for keys in ["jc", "/x", ":", "H"] {
+        press(&mut state, keys);
+        assert!(state.modal.is_some(), "{keys}");
+        assert_eq!(ctrl(&mut state, 'c'), []);
+        assert!(state.modal.is_none(), "{keys}");
+    }
+    assert_eq!(ctrl(&mut state, 'c'), [Effect::Quit]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{chrome, paint::Paint};
 use crate::{
     keys::Place,
     layout::{self, Screen},
-    state::{Line, LineFor, List, Modal, Palette, State, listed, question},
+    state::{Line, LineFor, List, Modal, Palette, State, question},
     text,
     theme::Role,
 };
@@ -21,18 +21,7 @@ pub(super) fn draw(paint: &mut Paint<'_>, screen: &Screen, area: Rect, state: &S
             ask(paint, area, &question(state, asked));
             None
         }
-        Modal::Line(line) => {
-            if let LineFor::Runs(jobs) = &line.wanted {
-                let what = if jobs.len() == 1 { "job" } else { "jobs" };
-                let said = [
-                    format!("Run {what} {} again: how many runs of one commit, at most?", listed(jobs)),
-                    "Several runs tell a test that fails now and then from one that is broken.".to_owned(),
-                    "Empty: as it was asked for before. Esc does nothing.".to_owned(),
-                ];
-                notes(paint, area, "Retry", &said);
-            }
-            Some(type_line(paint, screen.foot, line, state))
-        }
+        Modal::Line(line) => Some(type_line(paint, screen.foot, line, state)),
         Modal::Palette(palette) => Some(type_command(paint, screen, palette, state)),
         Modal::Hosts(list) => {
             hosts(paint, area, *list, state);
@@ -55,10 +44,6 @@ fn lines_box(paint: &mut Paint<'_>, area: Rect, title: &str, lines: &[String], b
         paint.text(Rect { y, height: 1, ..inner }, line, if number == 0 { Role::Strong } else { Role::Plain });
     }
     Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner }
-}
-
-fn notes(paint: &mut Paint<'_>, area: Rect, title: &str, said: &[String]) {
-    lines_box(paint, area, title, &wrapped(said, area.width.min(76) - 6), 0);
 }
 
 fn ask(paint: &mut Paint<'_>, area: Rect, said: &[String]) {
@@ -86,7 +71,7 @@ fn type_line(paint: &mut Paint<'_>, foot: Rect, line: &Line, state: &State) -> P
         LineFor::Log => state.log.as_ref().and_then(|log| log.search()).map_or_else(String::new, |search| {
             format!("{}{}", search.count(), if search.count() == 1 { " line" } else { " lines" })
         }),
-        LineFor::Save | LineFor::Runs(_) => String::new(),
+        LineFor::Save => String::new(),
     };
     let said = if found.is_empty() { "Enter Esc".to_owned() } else { format!("{found}  Enter Esc") };
     let width = u16::try_from(text::width(&said)).unwrap_or(0) + 2;

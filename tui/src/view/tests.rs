@@ -274,9 +274,9 @@ fn over_a_view() {
         press(&mut state, "*c");
         state
     });
-    check("retry_prompt", |size| {
+    check("retry_question", |size| {
         let mut state = full(size);
-        press(&mut state, ":job 20\n\x1br5");
+        press(&mut state, ":job 20\n\x1br");
         state
     });
     check("drain_question", |size| {

@@ -96,8 +96,6 @@ async fn an_operators_day() {
     console.key("Escape");
     console.shows("cancelled").await;
     console.types("r");
-    console.shows("runs of one commit").await;
-    console.key("Enter");
     console.shows(&format!("Run job {job} of {CALC} again?")).await;
     console.types("y");
     console.shows(&format!("repeats job {job}")).await;

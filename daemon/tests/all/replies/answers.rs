@@ -47,6 +47,28 @@ async fn whatever_befalls_the_first_try_there_is_one_comment(#[case] trouble: Tr
 }
 
 #[tokio::test]
+async fn a_token_that_is_refused_is_tried_again_and_a_text_that_is_refused_is_not() {
+    let scene = scene().await;
+    let sender = scene.sender(Pace::default());
+    let job = scene.job().await;
+    // The client asks for another token at once, and says it with that one.
+    scene.hub.fault(Fault::new(CREATE, Trouble::Status(401), 2));
+    drain(&sender).await;
+    let row = scene.status(job).await;
+    assert!(row.error.as_ref().is_some_and(|error| error.contains("401")), "{row:?}");
+    sent_once(&scene, &sender, job).await;
+    let refused = scene.job().await;
+    scene.hub.fault(Fault::new(CREATE, Trouble::Status(422), 1));
+    drain(&sender).await;
+    let row = scene.status(refused).await;
+    assert!(row.state == "dropped" && row.error.as_ref().is_some_and(|error| error.contains("422")), "{row:?}");
+    scene.time_passes().await;
+    drain(&sender).await;
+    assert_eq!(scene.comments().len(), 1, "it was not said again");
+    scene.ends_well().await;
+}
+
+#[tokio::test]
 async fn an_edit_whose_answer_is_lost_is_said_again() {
     let scene = scene().await;
     let job = scene.job().await;

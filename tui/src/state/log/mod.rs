@@ -285,37 +285,52 @@ impl LogScreen {
     /// The text of rows, one a line; an error is a sentence.
     pub fn text_of(&self, rows: impl Iterator<Item = usize>) -> Result<String, String> {
         let (mut out, mut near) = (String::new(), Near::new(AHEAD));
+        let mut last = None;
         for row in rows {
-            let line = self.store.read(self.line(row), &mut near).map_err(|error| format!("not copied: {error}"))?;
+            let line = self.line(row);
+            if last.is_some() && !self.goes_on(last, line) {
+                out.push('\n');
+            }
+            last = Some(line);
+            let line = self.store.read(line, &mut near).map_err(|error| format!("not copied: {error}"))?;
             out.push_str(&paint::plain(line));
-            out.push('\n');
             if out.len() > COPIED_AT_MOST {
                 return Err("too much to copy through a terminal; S saves the log to a file".to_owned());
             }
         }
+        if last.is_some() {
+            out.push('\n');
+        }
         Ok(out)
     }
 
-    /// Writes what is shown, each line after what `before` says of it. Lines that were cut are whole again.
+    /// Whether a line is the rest of the one that was written last.
+    fn goes_on(&self, last: Option<usize>, line: usize) -> bool {
+        let probe = |line: usize| self.store.meta(line).map(|meta| meta.probe);
+        self.store.meta(line).is_some_and(|meta| meta.continued) && last.is_some_and(|last| probe(last) == probe(line))
+    }
+
+    /// Writes what is shown, each line after what `before` says of it. Lines that were cut are whole again, unless another
+    /// probe has printed in between.
     ///
     /// # Errors
     /// Those of the log's own file, and of `out`.
     pub fn write_to(&self, out: &mut dyn Write, before: &dyn Fn(&Meta) -> String) -> io::Result<()> {
         let mut near = Near::new(256 * 1024);
-        let mut begun = false;
+        let mut last = None;
         for row in 0..self.len() {
             let line = self.line(row);
             let Some(meta) = self.store.meta(line) else { break };
-            if !(meta.continued && begun) {
-                if begun {
+            if !self.goes_on(last, line) {
+                if last.is_some() {
                     out.write_all(b"\n")?;
                 }
                 out.write_all(before(&meta).as_bytes())?;
             }
             out.write_all(paint::plain(self.store.read(line, &mut near)?).as_bytes())?;
-            begun = true;
+            last = Some(line);
         }
-        if begun { out.write_all(b"\n") } else { Ok(()) }
+        if last.is_some() { out.write_all(b"\n") } else { Ok(()) }
     }
 }
 

@@ -110,6 +110,28 @@ fn what_is_saved_is_what_is_shown() {
 }
 
 #[test]
+fn the_rest_of_a_line_is_never_given_to_another_probe() {
+    let mut log = screen(0);
+    for seq in 0..2 {
+        for (probe, letter) in [(3, "a"), (4, "b")] {
+            log.ingest(&[samples::log_piece(probe, seq, 0, letter.repeat(5_000).as_bytes())]);
+        }
+    }
+    let mut out = Vec::new();
+    log.write_to(&mut out, &|meta| format!("{} ", meta.probe)).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    for line in text.lines() {
+        let (probe, printed) = line.split_once(' ').unwrap();
+        let letter = if probe == "3" { 'a' } else { 'b' };
+        assert!(printed.chars().all(|other| other == letter), "{probe}: {printed}");
+    }
+    assert_eq!(text.matches('a').count(), 10_000);
+    let copied = log.text_of(0..log.len()).unwrap();
+    assert_eq!(copied.matches('b').count(), 10_000);
+    assert!(!copied.contains("ab") && !copied.contains("ba"), "{copied}");
+}
+
+#[test]
 fn lines_are_broken_by_columns() {
     assert_eq!(broken("abcdef", 4), [0..4, 4..6]);
     assert_eq!(broken("日本語", 4), [0..6, 6..9]);

@@ -1,0 +1,148 @@
+//! What must hold of beliefs, whatever the history and the answers.
+
+use super::*;
+use crate::search::graph::Graph;
+use proptest::prelude::*;
+
+/// A history of `parents`, oldest first: each commit's parents are older ones by number.
+fn history(parents: &[Vec<usize>]) -> Graph {
+    let name = |n: usize| format!("{n:040x}");
+    let mut list = String::new();
+    for (n, parents) in parents.iter().enumerate().rev() {
+        list.push_str(&name(n));
+        for parent in parents {
+            list.push_str(&format!(" {}", name(*parent)));
+        }
+        list.push('\n');
+    }
+    Graph::parse(list.as_bytes(), name(parents.len() - 1).parse().unwrap(), false).unwrap()
+}
+
+fn linear(commits: usize) -> Graph {
+    history(&(0..commits).map(|n| if n == 0 { vec![] } else { vec![n - 1] }).collect::<Vec<_>>())
+}
+
+/// The last commit is above all others, and some have two parents.
+fn histories() -> impl Strategy<Value = Vec<Vec<usize>>> {
+    (3_usize..12).prop_flat_map(|commits| {
+        proptest::collection::vec((any::<usize>(), any::<usize>(), any::<bool>()), commits).prop_map(move |dice| {
+            let mut parents: Vec<Vec<usize>> = (0..commits).map(|_| vec![]).collect();
+            for n in 1..commits {
+                let (one, other, merges) = dice[n];
+                parents[n] = vec![one % n];
+                if merges && other % n != one % n {
+                    parents[n].push(other % n);
+                }
+            }
+            // What nobody is above goes into the last.
+            let last = commits - 1;
+            for n in 0..last {
+                if !parents.iter().flatten().any(|parent| *parent == n) {
+                    parents[last].push(n);
+                }
+            }
+            parents
+        })
+    })
+}
+
+fn places() -> impl Strategy<Value = Vec<(usize, bool)>> {
+    proptest::collection::vec((any::<usize>(), any::<bool>()), 0..20)
+}
+
+fn seen(graph: &Graph, runs: &[(usize, bool)]) -> Seen {
+    let mut seen = Seen::nothing(graph);
+    for (place, failed) in runs {
+        let place = place % (graph.len() + 1);
+        seen.count(if place == graph.len() { Place::Before } else { Place::Commit(place as u32) }, *failed);
+    }
+    seen
+}
+
+proptest! {
+    #[test]
+    fn beliefs_are_a_distribution_and_know_no_order(parents in histories(), runs in places()) {
+        let graph = history(&parents);
+        let posterior = seen(&graph, &runs).posterior(&graph);
+        let sum = posterior.none + posterior.culprit.iter().sum::<f64>();
+        prop_assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+        let reversed: Vec<_> = runs.iter().rev().copied().collect();
+        let again = seen(&graph, &reversed).posterior(&graph);
+        prop_assert_eq!(&posterior.culprit, &again.culprit);
+        prop_assert_eq!(posterior.none, again.none);
+    }
+
+    /// The fall of entropy that a pick promises is what it keeps, on average over both answers, with the rates held.
+    #[test]
+    fn a_pick_tells_most(parents in histories(), runs in places()) {
+        let graph = history(&parents);
+        let posterior = seen(&graph, &runs).posterior(&graph);
+        let promised = |place: Place| {
+            let above = match place {
+                Place::Before => vec![false; graph.len()],
+                Place::Commit(node) => graph.ancestors([node]),
+            };
+            let fails = |node: usize| if above[node] { posterior.rates[node].1 } else { posterior.rates[node].0 };
+            let entropy = |chance: &dyn Fn(f64) -> f64| {
+                let mut parts: Vec<f64> =
+                    posterior.culprit.iter().enumerate().map(|(node, share)| share * chance(fails(node))).collect();
+                parts.push(posterior.none * chance(posterior.rate));
+                let all: f64 = parts.iter().sum();
+                parts.iter().filter(|part| **part > 0.0).map(|part| -part * (part / all).ln()).sum::<f64>()
+            };
+            posterior.entropy() - entropy(&|fails| fails) - entropy(&|fails| 1.0 - fails)
+        };
+        let all = (0..graph.len() as u32).map(Place::Commit).chain([Place::Before]);
+        let best = all.map(promised).fold(f64::MIN, f64::max);
+        let pick = posterior.picks(&graph, &[], 1, |_| true)[0];
+        prop_assert!(promised(pick) >= best - 1e-6, "{pick:?} promises {} of {best}", promised(pick));
+    }
+}
+
+#[test]
+fn commits_that_no_run_tells_apart_are_believed_alike() {
+    let graph = linear(8);
+    let posterior = seen(&graph, &[(0, true), (8, false), (4, true)]).posterior(&graph);
+    assert!(posterior.culprit[0..4].iter().all(|share| (share - posterior.culprit[0]).abs() < 1e-12));
+    assert!(posterior.culprit[4] > posterior.culprit[3], "{posterior:?}");
+}
+
+#[test]
+fn a_sure_test_is_bisected() {
+    let graph = linear(1000);
+    let (mut seen, culprit) = (Seen::nothing(&graph), 617);
+    seen.count(Place::Before, false);
+    seen.count(Place::Commit(0), true);
+    let mut runs = 0;
+    let belief = loop {
+        let posterior = seen.posterior(&graph);
+        if let Some(belief) = posterior.concludes(CONFIDENCE) {
+            break belief;
+        }
+        for place in posterior.picks(&graph, &[], 1, |_| true) {
+            seen.count(place, matches!(place, Place::Commit(node) if node <= culprit));
+            runs += 1;
+        }
+    };
+    assert!(matches!(belief, Belief::Culprit(node, _) if node == culprit), "{belief:?}");
+    assert!(runs <= 16, "{runs} runs");
+}
+
+#[test]
+fn lanes_are_not_given_the_same_run() {
+    let graph = linear(1000);
+    let posterior = seen(&graph, &[(0, true), (1000, false)]).posterior(&graph);
+    let picks = posterior.picks(&graph, &[], 3, |_| true);
+    let places: std::collections::HashSet<_> = picks.iter().collect();
+    assert_eq!((picks.len(), places.len()), (3, 3), "{picks:?}");
+    assert!(posterior.picks(&graph, &[], 1, |node| node == 5) != picks, "only what may be run");
+}
+
+#[test]
+fn failures_that_stop_are_no_culprit() {
+    let graph = linear(8);
+    // It fails before and never after: not what is looked for.
+    let runs: Vec<(usize, bool)> = (0..10).flat_map(|_| [(8, true), (7, true), (0, false), (1, false)]).collect();
+    let posterior = seen(&graph, &runs).posterior(&graph);
+    assert_eq!(posterior.concludes(CONFIDENCE), Some(Belief::NoCulprit), "{posterior:?}");
+}
