@@ -87,9 +87,12 @@ fn open_issue(world: &World, name: &str, culprit: Option<&String>, comment: &str
 }
 
 impl Playground {
-    /// Where the daemon takes webhooks.
+    /// Where the daemon takes webhooks; those who sign in are sent back to the same place.
     pub fn send_webhooks_to(&self, url: &str) {
         self.world.set_webhook_url(self.app.id, url);
+        if let Some(base) = url.strip_suffix("/webhook") {
+            self.world.set_callback_url(self.app.id, &format!("{base}/auth"));
+        }
     }
 
     /// What the daemon must be told, as variables; the App's key is in the file `key`.
@@ -101,6 +104,10 @@ impl Playground {
             ("GITHUB_APP_SLUG", self.app.slug.clone()),
             ("GITHUB_PRIVATE_KEY_PATH", key.display().to_string()),
             ("GITHUB_WEBHOOK_SECRET", self.app.webhook_secret.clone()),
+            ("GITHUB_CLIENT_ID", self.app.client_id.clone()),
+            ("GITHUB_CLIENT_SECRET", self.app.client_secret.clone()),
+            ("SESSION_SECRET", crate::keys::random_hex(32)),
+            ("ENCRYPTION_KEY", crate::keys::random_hex(32)),
             ("GITHUB_API_URL", url.clone()),
             ("GITHUB_URL", url),
         ]

@@ -220,6 +220,8 @@ impl Inner {
                 RepositoryRef { installation: row.installation, id: row.github_id, owner: row.owner, name: row.name };
             match github.permission(&place, &who.login, who.github_id).await {
                 Ok(Permission::None) => {}
+                // Everybody has that in a public one: it says nothing of the user, and opens nothing of the installation.
+                Ok(Permission::Read) if !row.private => {}
                 Ok(permission) => may.push((row.github_id, permission)),
                 // Not for this App to see now, so for nobody here.
                 Err(GithubError::Forbidden { .. } | GithubError::Suspended { .. } | GithubError::NotFound { .. }) => {}

@@ -4,6 +4,7 @@
 
 mod faults;
 mod git;
+mod oauth;
 mod pages;
 mod playground;
 mod routes;

@@ -162,9 +162,10 @@ async fn a_token_that_is_over_is_refreshed_and_one_that_was_taken_back_signs_out
     hub.sql("UPDATE users SET token_expires_at = now()").await;
     later(&hub).await;
     let refused = || hub.github.calls().iter().filter(|call| call.ends_with(" 401")).count();
-    let so_far = refused();
+    let (so_far, before) = (refused(), hub.github.user_tokens());
     assert_eq!(ada.login().await.as_deref(), Some("ada"));
     assert_eq!(refused(), so_far);
+    assert_ne!(hub.github.user_tokens(), before);
     hub.github.revoke_authorization("ada");
     later(&hub).await;
     for browser in [&ada, &phone] {

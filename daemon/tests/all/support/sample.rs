@@ -49,6 +49,7 @@ pub async fn insert(raw: &mut PgConnection, version: i64) {
         20260101000010 => UPKEEP,
         20261126011700 => TAMPERED,
         20261126081500 => CONSOLE,
+        20261126132903 => SIGN_IN,
         20260101000004..=20260101000006 | 20261126010940 | 20261126011800 | 20261126083600 => return,
         _ => panic!("migration {version} has no sample rows"),
     };
@@ -68,6 +69,8 @@ pub async fn tables(raw: &mut PgConnection) -> BTreeSet<String> {
     let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(raw).await.unwrap();
     rows.into_iter().map(|(table,)| table).collect()
 }
+
+const SIGN_IN: &str = "UPDATE users SET repositories_until = now(), repositories_asking_until = now()";
 
 const OWNER: &str = "
     INSERT INTO users (id, github_id, github_login, access_token) VALUES (1, 11, 'ada', 'x'), (2, 12, 'eve', 'x')
