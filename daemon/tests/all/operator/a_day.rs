@@ -109,7 +109,9 @@ async fn an_operators_day() {
         })
         .await;
     console.key("Enter");
-    shown("job-done", &console.shows(&hub.world.project.sha("c5").to_string()[..10]).await);
+    let done = console.shows("Culprit found and proven").await;
+    assert!(done.contains(&hub.world.project.sha("c5").to_string()), "{done}");
+    shown("job-done", &done);
     console.types("l");
     console.shows("tick ").await;
     console.types("/tick");
