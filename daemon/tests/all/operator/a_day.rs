@@ -39,21 +39,21 @@ async fn an_operators_day() {
     let hub = Hub::new(Project::linear(9), &[]).await;
     let (two, one) = (hub.serve("two").await, hub.serve("one").await);
     let Some(console) = Terminal::open(&hub.world, "one", "two").await else { return };
-    shown("jobs-empty", &console.shows("There are no jobs.").await);
+    shown("jobs-empty", &console, "There are no jobs.").await;
 
     // The server at the other end of ssh takes nothing any more: whatever is seen now runs elsewhere.
     console.types("2");
     console.shows("2 serve").await;
     console.goes_to("(here)").await;
     console.types("d");
-    shown("drain", &console.shows("Give no new jobs to").await);
+    shown("drain", &console, "Give no new jobs to").await;
     let asked = Instant::now();
     console.types("y");
     let drains = async || (one.get("/health").await.1["status"] == "draining").then_some(());
     eventually("it drains", drains).await;
     let took = asked.elapsed();
     assert!(took < Duration::from_secs(2), "drained after {took:?}");
-    shown("servers", &console.shows("1 serves").await);
+    shown("servers", &console, "1 serves").await;
     console.types("1");
     console.shows("There are no jobs.").await;
 
@@ -69,18 +69,18 @@ async fn an_operators_day() {
     let job = hub.ended(comment).await.job.unwrap();
 
     console.comes_to("a running job", |screen| screen.contains("▸ running") && screen.contains('█')).await;
-    shown("jobs", &console.screen());
+    shown("jobs", &console, CALC).await;
     console.key("Enter");
-    shown("job-running", &console.shows(TICKS.get(..20).unwrap()).await);
+    shown("job-running", &console, TICKS.get(..20).unwrap()).await;
     console.types("l");
     console.shows("tick ").await;
     let lags = lags(&console).await;
-    shown("log", &console.screen());
+    shown("log", &console, "tick ").await;
     println!("job seen after {appeared} ms; lines after {lags:?} ms");
     assert!(lags[lags.len() / 2] <= 500, "lines came {lags:?} ms after they were printed");
 
     console.types("c");
-    shown("cancel", &console.shows(&format!("Cancel job {job} of {CALC}?")).await);
+    shown("cancel", &console, &format!("Cancel job {job} of {CALC}?")).await;
     assert!(!hub.world.running_containers().is_empty());
     let asked = Instant::now();
     console.types("y");
@@ -109,25 +109,23 @@ async fn an_operators_day() {
         })
         .await;
     console.key("Enter");
-    let done = console.shows("Culprit found and proven").await;
+    let done = shown("job-done", &console, "Culprit found and proven").await;
     assert!(done.contains(&hub.world.project.sha("c5").to_string()), "{done}");
-    shown("job-done", &done);
     console.types("l");
     console.shows("tick ").await;
     console.types("/tick");
-    shown("search", &console.shows("search: tick").await);
+    shown("search", &console, "search: tick").await;
     console.key("Enter");
 
     console.types("3");
-    shown("overview", &console.shows("Results of 24 hours").await);
+    shown("overview", &console, "Results of 24 hours").await;
     console.types("4");
-    shown("audit", &console.shows("job.retry").await);
-    let audit = console.screen();
+    let audit = shown("audit", &console, "job.retry").await;
     for action in ["instance.drain", "job.cancel", "job.retry"] {
         assert!(audit.lines().any(|line| line.contains(action) && line.contains(OPERATOR)), "{action}:\n{audit}");
     }
     console.types("?");
-    shown("help", &console.shows("› Help").await);
+    shown("help", &console, "› Help").await;
     console.key("Escape");
 
     // Claims go on; and the other server tells the same.
@@ -138,7 +136,7 @@ async fn an_operators_day() {
     console.types("y");
     console.shows("2 serve").await;
     console.types("H");
-    shown("hosts", &console.shows(SPARE).await);
+    shown("hosts", &console, SPARE).await;
     console.types("j");
     console.key("Enter");
     console.comes_to("the other server", |screen| screen.lines().next().is_some_and(|line| line.contains(SPARE))).await;

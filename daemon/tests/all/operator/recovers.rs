@@ -38,7 +38,7 @@ async fn whatever_goes_away_comes_back() {
     goes_on(&console).await;
 
     one.kill().await;
-    shown("lost", &console.shows("Not connected").await);
+    shown("lost", &console, "Not connected").await;
     let one = Service::start(world.serve("one")).await;
     console.hides("Not connected").await;
     goes_on(&console).await;
@@ -48,7 +48,7 @@ async fn whatever_goes_away_comes_back() {
     goes_on(&console).await;
 
     postgres.stop().await;
-    shown("database-away", &console.shows("cannot reach its database").await);
+    shown("database-away", &console, "cannot reach its database").await;
     postgres.start_again().await;
     console.hides("cannot reach its database").await;
     goes_on(&console).await;

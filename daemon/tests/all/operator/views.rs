@@ -3,6 +3,7 @@
 //! `BISECT_RECORD_VIEWS=1 cargo nextest run -E 'test(operator::)'` writes the page; else it is only looked at whether the page
 //! has the view, with the keys that are hinted at now.
 
+use super::terminal::Terminal;
 use std::{fs, path::PathBuf};
 
 fn page() -> PathBuf {
@@ -15,21 +16,24 @@ fn hints(screen: &str) -> Option<String> {
     (!line.starts_with('✓')).then(|| line.chars().filter(|c| !c.is_ascii_digit()).collect())
 }
 
-/// The page has this view, or has it now.
-pub fn shown(name: &str, screen: &str) {
+/// Waits until `text` is shown, with the keys that the page has in this view; a frame that is drawn by half is none. Recording,
+/// the page has it afterwards.
+pub async fn shown(name: &str, console: &Terminal, text: &str) -> String {
     let page = page();
-    let text = fs::read_to_string(&page).unwrap();
     let begin = format!("<!-- view: {name} -->\n```text\n");
-    let (before, rest) =
-        text.split_once(&begin).unwrap_or_else(|| panic!("docs/console.md has no {begin:?}; the view is:\n{screen}"));
-    let (recorded, after) = rest.split_once("```\n").unwrap();
-    if std::env::var_os("BISECT_RECORD_VIEWS").is_some() {
+    let recorded = fs::read_to_string(&page).unwrap();
+    let (before, rest) = recorded.split_once(&begin).unwrap_or_else(|| panic!("docs/console.md has no {begin:?}"));
+    let (known, after) = rest.split_once("```\n").unwrap();
+    let records = std::env::var_os("BISECT_RECORD_VIEWS").is_some();
+    let fits = |screen: &str| match (hints(known), hints(screen)) {
+        (Some(known), Some(now)) if !records => known == now,
+        _ => true,
+    };
+    let what = format!("`{text}` with the keys that docs/console.md has in `{name}` (record it: see views.rs)");
+    let screen = console.comes_to(&what, |screen| screen.contains(text) && fits(screen)).await;
+    if records {
         let lines: Vec<&str> = screen.trim_end().lines().map(str::trim_end).collect();
         fs::write(&page, format!("{before}{begin}{}\n```\n{after}", lines.join("\n"))).unwrap();
-        return;
     }
-    let record = "BISECT_RECORD_VIEWS=1 cargo nextest run -E 'test(operator::)'";
-    if let (Some(recorded), Some(now)) = (hints(recorded), hints(screen)) {
-        assert_eq!(recorded, now, "docs/console.md is behind in `{name}`; record it: {record}");
-    }
+    screen
 }
