@@ -15,10 +15,7 @@ use bisect_shared::{
 use futures::FutureExt;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -56,12 +53,11 @@ pub(in crate::web) enum Told {
 pub struct Live {
     sender: broadcast::Sender<Arc<Told>>,
     wanted: Arc<Notify>,
-    newest: Arc<AtomicI64>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { sender: broadcast::channel(KEPT).0, wanted: Arc::default(), newest: Arc::default() }
+        Self { sender: broadcast::channel(KEPT).0, wanted: Arc::default() }
     }
 }
 
@@ -160,7 +156,6 @@ impl Telling<'_> {
         let mut seers = viewer::seers(&mut tx, &ids).await?;
         let newest = viewer::newest_event(&mut tx).await?;
         tx.commit().await?;
-        self.live.newest.fetch_max(newest, Ordering::Relaxed);
         for (id, view) in jobs {
             // A job of a shell, and one that is no more, is nobody's here.
             let Some(seers) = seers.remove(&id) else { continue };
