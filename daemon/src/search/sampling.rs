@@ -132,12 +132,19 @@ impl<'a> Samples<'a> {
         if let Some(run) = record.aborts().find(|run| run.purpose == Purpose::Sample) {
             return Some(Conclusion::Aborted { run, why: AbortReason::CommandSaidSo });
         }
-        let bad_end = self.bad_end();
-        if bad_end.failures == 0 && bad_end.runs >= question.sampling.runs {
-            let run = record.run_with(question.bad, Verdict::Good)?;
-            return Some(Conclusion::NotReproducible { run, runs: bad_end.runs });
+        if self.chances_left() == 0
+            && !self.is_reproduced()
+            && let Some(run) = record.run_with(question.bad, Verdict::Good)
+        {
+            return Some(Conclusion::NotReproducible { run, runs: self.bad_end().runs });
         }
         ends::untestable_end(question, record)
+    }
+
+    /// How often the bad end may still be run to show the newer behaviour.
+    fn chances_left(&self) -> usize {
+        let chances = self.question.sampling.runs.max(1) as usize;
+        chances.saturating_sub(self.record.of(self.question.bad).count())
     }
 
     /// How often the bad end was run, and showed the newer behaviour.
@@ -166,7 +173,7 @@ impl<'a> Samples<'a> {
         let bad = self.question.bad;
         let more = match self.is_reproduced() {
             true => 0,
-            false => (self.question.sampling.runs - self.bad_end().runs) as usize - going(bad),
+            false => self.chances_left().saturating_sub(going(bad)),
         };
         let wanted = std::iter::repeat_n(bad, more.min(1))
             .chain(self.older_ends().filter(unknown))
