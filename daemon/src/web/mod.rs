@@ -18,14 +18,17 @@ mod rates;
 mod read;
 mod site;
 mod status;
+mod streams;
 
 pub use act::Acting;
 pub use headers::Headers;
 pub use health::{DockerCheck, Health, Monitor};
 pub use live::Live;
 pub use metrics::Exporter;
+pub use pages::Notice;
 pub use rates::Rates;
 pub use site::Site;
+pub use streams::Streams;
 
 use crate::{db::DbError, signin::Viewer};
 use pages::{Seen, reads_html};

@@ -81,6 +81,9 @@ pub(super) async fn job(
     id: &str,
     site: &State<Site>,
 ) -> Result<Tagged<JobAnswer>, Problem> {
-    let read = JobRead::read(site, viewer.id(), asked::job(id)?).await?;
+    let job = asked::job(id)?;
+    let mut tx = site.db.begin_as_viewer(viewer.id()).await?;
+    let read = JobRead::read(&mut tx, site, viewer.id(), job).await?;
+    tx.rollback().await?;
     Ok(Tagged((&read.ok_or_else(asked::no_job)?).into()))
 }

@@ -109,7 +109,7 @@ async fn who_may_write_cancels_and_retries_and_nobody_else() {
         (response.status().as_u16(), response.headers()["location"].to_str().unwrap()),
         (303, "/jobs/20?done=cancelled")
     );
-    assert!(page(&ada, "/jobs/20?done=cancelled").await.1.contains("It is being stopped."));
+    assert!(page(&ada, "/jobs/20?done=cancelled").await.1.contains("Bisection cancelled"));
     let (status, done) = site.call(&ada, "/api/jobs/21/cancel", &ada.csrf).await;
     assert_eq!((status, &done["changed"]), (200, &true.into()), "{done}");
     assert_eq!(site.call(&ada, "/api/jobs/21/cancel", &ada.csrf).await.1["changed"], false);
