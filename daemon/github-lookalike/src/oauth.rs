@@ -102,7 +102,7 @@ fn refused(to: &str, state: &str, error: &str, description: &str) -> Response<Bo
 }
 
 fn page(status: StatusCode, body: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("<!doctype html><title>Authorize</title>{body}")));
+    let mut response = Response::new(Body::from(pages::framed("Authorize", body)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
@@ -139,8 +139,8 @@ fn consent(world: &World, query: &[(String, String)]) -> Response<Body> {
         &format!(
             "<h1>Authorize {name}</h1><p>It asks for: {scope}</p><form method=\"post\">\
              <p><label>Sign in as <select name=\"login\">{people}</select></label></p>\
-             <button name=\"decision\" value=\"authorize\">Authorize {name}</button> \
-             <button name=\"decision\" value=\"cancel\">Cancel</button></form>"
+             <p class=\"send\"><button name=\"decision\" value=\"cancel\">Cancel</button> \
+             <button name=\"decision\" value=\"authorize\" class=\"primary\">Authorize {name}</button></p></form>"
         ),
     )
 }

@@ -45,6 +45,11 @@ pub(crate) fn serve(world: &World, parts: &request::Parts, path: &str, form: &By
     }
 }
 
+/// A page with this HTML in it.
+pub(crate) fn framed(title: &str, body: &str) -> String {
+    view::page(title, "", body)
+}
+
 fn answer(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;

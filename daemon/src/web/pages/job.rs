@@ -152,7 +152,7 @@ fn page(frame: Frame, read: &JobRead, chosen: Option<ProbeId>, log: Option<Log>,
         probes: read.probes[hidden..].iter().map(|row| probe_line(row, read, chosen)).collect(),
         hidden_probes: Some(hidden).filter(|hidden| *hidden > 0),
         log,
-        command: block(&shell::join(&row.command)),
+        command: command(&row.command),
         goods: std::iter::once(&row.good).chain(&row.more_good).take(20).map(linked).collect(),
         bad: linked(&row.bad),
         options: options(&read.options),
@@ -299,6 +299,24 @@ fn probe_line(row: &ProbeRow, read: &JobRead, selected: Option<ProbeId>) -> Prob
     }
 }
 
+/// As it was written: what stands in a comment is run by a shell.
+fn command(words: &[String]) -> String {
+    match words {
+        [shell, flag, script] if shell == "sh" && flag == "-c" => block(script),
+        words => block(&shell::join(words)),
+    }
+}
+
+/// A limit in words: most are whole minutes.
+fn limit(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 60.. if seconds % 60 == 0 => {
+            format!("{} minute{}", seconds / 60, if seconds == 60 { "" } else { "s" })
+        }
+        _ => duration(time.as_secs_f64()),
+    }
+}
+
 /// Options as somebody would write them.
 fn options(asked: &Options) -> Vec<String> {
     let quoted = |name: &str, value: &str| format!("{name} {}", shell::join(&[line(value)]));
@@ -312,7 +330,6 @@ fn options(asked: &Options) -> Vec<String> {
 
 fn facts(read: &JobRead) -> Vec<(&'static str, String)> {
     let (row, asked) = (&read.row, &read.options);
-    let limit = |time: Duration| duration(time.as_secs_f64());
     let names = (!asked.env.is_empty()).then(|| line(&asked.env.join(", ")));
     let network = asked.network.as_deref().map(|network| match network {
         "none" => "none".to_owned(),
@@ -337,6 +354,15 @@ fn facts(read: &JobRead) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_asked_stands_as_it_was_written() {
+        let words = |words: &[&str]| command(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(words(&["sh", "-c", "test \"$(cat n)\" -lt 5"]), "test \"$(cat n)\" -lt 5");
+        assert_eq!(words(&["pytest", "a b"]), "pytest 'a b'");
+        let limits = [60, 1800, 90].map(|seconds| limit(Duration::from_secs(seconds)));
+        assert_eq!(limits, ["1 minute", "30 minutes", "1 min 30 s"]);
+    }
 
     #[test]
     fn options_stand_as_in_a_command() {

@@ -128,6 +128,8 @@ function follow(log) {
   source.addEventListener('end', () => {
     source.close();
     log.dataset.running = 'false';
+    document.querySelector('[data-follow]').hidden = true;
+    if (!log.textContent) log.textContent = 'Nothing was printed.';
   });
   source.addEventListener('error', () => {
     if (printing !== source || source.readyState !== EventSource.CLOSED) return;

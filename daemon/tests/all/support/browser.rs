@@ -99,6 +99,12 @@ impl Browser {
         self.call("POST", "/execute/async", json!({"script": body, "args": []})).await
     }
 
+    /// Gives the browser a cookie for the site that it is at.
+    pub async fn cookie(&self, name: &str, value: &str) {
+        let cookie = json!({"name": name, "value": value, "path": "/", "httpOnly": true, "sameSite": "Lax"});
+        self.call("POST", "/cookie", json!({"cookie": cookie})).await;
+    }
+
     /// Where the window is.
     pub async fn url(&self) -> String {
         self.call("GET", "/url", Value::Null).await.as_str().unwrap().to_owned()

@@ -3,6 +3,8 @@
 mod acts;
 mod api;
 mod events;
+mod fuzz;
+mod keyboard;
 mod live;
 mod looks;
 mod pages;
