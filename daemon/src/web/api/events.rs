@@ -160,7 +160,7 @@ async fn catch_up(
 #[utoipa::path(
     get, path = "/api/jobs/{id}/log/events",
     params(
-        ("id" = i64, Path, description = "the job's number"),
+        ("id" = i64, Path, description = "the job's number", example = 3),
         ("probe" = Option<i64>, Query, description = "only the output of this run"),
         ("after" = Option<String>, Query, description = "what is known already, `probe:seq` of each run, separated by commas"),
         ("Last-Event-ID" = Option<String>, Header, description = "the same, as the `id` of the event that was heard last"),

@@ -65,7 +65,7 @@ pub(super) async fn list(
 /// Everything about one job: its range, runs, history and result.
 #[utoipa::path(
     get, path = "/api/jobs/{id}",
-    params(("id" = i64, Path, description = "the job's number")),
+    params(("id" = i64, Path, description = "the job's number", example = 3)),
     responses(
         (status = 200, body = JobAnswer),
         (status = 304, description = "it is as the `If-None-Match` of the request knows it"),

@@ -31,7 +31,8 @@ async fn run(site: &Site, who: &str, headers: &[String]) {
     let ran = command.output().await.unwrap();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{who}:\n{said}");
-    eprintln!("{who}:\n{said}");
+    let generated = said.split(" generated").next().and_then(|before| before.rsplit(' ').next()?.parse::<u32>().ok());
+    assert!(generated.is_some_and(|cases| cases >= 100), "{who} tried next to nothing:\n{said}");
 }
 
 #[tokio::test]

@@ -207,7 +207,7 @@ async fn a_stream_ends_with_its_session_and_with_the_right_to_see_its_job() {
         ("the right", "DELETE FROM user_repositories WHERE user_id = 1"),
         ("the session", "DELETE FROM sessions WHERE user_id = 1"),
     ] {
-        let mut streams = vec![
+        let mut streams = [
             Stream::open(site.of(log, &ada)).await,
             Stream::open(site.of("/api/events?job=30", &ada)).await,
             Stream::open(site.of("/api/events", &ada)).await,
