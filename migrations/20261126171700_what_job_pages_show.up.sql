@@ -4,6 +4,8 @@ CREATE FUNCTION job_options(spec jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PAR
     SELECT jsonb_strip_nulls(jsonb_build_object(
         'first_parent', spec->'first_parent',
         'fixed',        spec->'fixed',
+        'runs',         spec->'runs',
+        'confidence',   spec->'confidence',
         'paths',        spec->'paths',
         'skip',         spec->'skip',
         'skip_ranges',  spec->'skip_ranges',

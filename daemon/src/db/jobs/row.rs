@@ -155,6 +155,10 @@ pub struct Options {
     pub first_parent: bool,
     /// Find the commit that fixed it.
     pub fixed: bool,
+    /// So many runs for each step of the search at most, where the test is known to fail by chance.
+    pub runs: Option<u32>,
+    /// How sure the answer of such a search is to be, 0 to 1.
+    pub confidence: Option<f64>,
     /// Consider only commits that touch these.
     pub paths: Vec<String>,
     /// Never test these.

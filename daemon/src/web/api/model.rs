@@ -137,6 +137,10 @@ pub struct OptionsAnswer {
     pub first_parent: bool,
     /// The commit that fixed it is sought.
     pub fixed: bool,
+    /// So many runs for each step at most, of a test that fails by chance.
+    pub runs: Option<u32>,
+    /// How sure the answer of such a test is to be, 0 to 1.
+    pub confidence: Option<f64>,
     /// Only commits that touch these are considered.
     pub paths: Vec<String>,
     /// Never tested: full ids, and ranges of them.
@@ -153,6 +157,8 @@ impl From<&Options> for OptionsAnswer {
         Self {
             first_parent: options.first_parent,
             fixed: options.fixed,
+            runs: options.runs,
+            confidence: options.confidence,
             paths: options.paths.clone(),
             skip: skip.collect(),
             network: options.network.clone(),
@@ -336,7 +342,7 @@ impl OutcomeAnswer {
     fn of(report: &Report, read: &JobRead) -> Self {
         Self {
             result: report.result.name(),
-            title: report::comment::title(report),
+            title: report.title(),
             explanation: report::comment::plain_explanation(report),
             advice: report::comment::advice(report),
             confidence: report.confidence,

@@ -17,7 +17,7 @@ use crate::{
         log_chunks,
         probes::{ProbeRow, ProbeState},
     },
-    report::{comment, shell, terminal::duration},
+    report::{shell, terminal::duration},
     web::{
         address::Limited,
         ansi::{self, Span},
@@ -220,7 +220,7 @@ async fn log_of(tx: &mut Tx, row: &ProbeRow) -> Result<Option<Log>, DbError> {
 fn headline(read: &JobRead) -> String {
     match (&read.report, read.view.status) {
         (_, JobStatus::Cancelled) => "Bisection cancelled".to_owned(),
-        (Some(report), _) => comment::title(report).to_owned(),
+        (Some(report), _) => report.title().to_owned(),
         (None, JobStatus::Pending) => "Bisection queued".to_owned(),
         (None, JobStatus::Running) => "Bisecting".to_owned(),
         (None, JobStatus::Failed) => "Bisection failed".to_owned(),
@@ -325,7 +325,9 @@ fn options(asked: &Options) -> Vec<String> {
     let paths = asked.paths.iter().map(|path| quoted("--path", path));
     let skipped = asked.skip.iter().map(|sha| quoted("--skip", &sha.short()));
     let ranges = asked.skip_ranges.iter().map(|range| quoted("--skip", range));
-    flags.chain(paths).chain(skipped).chain(ranges).take(SHOWN_OPTIONS).collect()
+    let runs = asked.runs.map(|runs| format!("--runs {runs}"));
+    let confidence = asked.confidence.map(|confidence| format!("--confidence {confidence}"));
+    flags.chain(runs).chain(confidence).chain(paths).chain(skipped).chain(ranges).take(SHOWN_OPTIONS).collect()
 }
 
 fn facts(read: &JobRead) -> Vec<(&'static str, String)> {
@@ -368,12 +370,14 @@ mod tests {
     fn options_stand_as_in_a_command() {
         let asked = Options {
             first_parent: true,
+            runs: Some(5),
             paths: vec!["src".into(), "a b".into()],
             skip: vec![Sha::from_bytes([0xab; 20])],
             skip_ranges: vec!["x\u{1b}[2J..y".into()],
             ..Options::default()
         };
-        let written = ["--first-parent", "--path src", "--path 'a b'", "--skip abababababab", "--skip x..y"];
+        let written =
+            ["--first-parent", "--runs 5", "--path src", "--path 'a b'", "--skip abababababab", "--skip x..y"];
         assert_eq!(options(&asked), written);
         assert!(options(&Options::default()).is_empty());
     }
