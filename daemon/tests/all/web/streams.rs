@@ -196,8 +196,8 @@ async fn a_stream_ends_with_its_session_and_with_the_right_to_see_its_job() {
     let site = Site::new().await;
     let ada = site.session(1).await;
     site.sql(
-        "INSERT INTO bisect_jobs (id, installation_id, repository_id, good_sha, bad_sha, command, event_seq) \
-           VALUES (30, 500, 1, repeat('a', 40), repeat('b', 40), '{true}', 1)",
+        "INSERT INTO bisect_jobs (id, installation_id, repository_id, good_sha, bad_sha, command, event_seq, available_at) \
+           VALUES (30, 500, 1, repeat('a', 40), repeat('b', 40), '{true}', 1, now() + interval '1 day')",
     )
     .await;
     site.running(30, 60).await;
