@@ -4,7 +4,7 @@
     bench/measure.py --programs target/release [--results FOLDER] [--record]
 
 BENCH_RUNS: how many culprits per case (default 5). BENCH_ONLY: some of sleep,lognormal,build,graph,schedule and, of the
-service, webhooks,start,claims,idle,takeover; and console; with commas.
+service, webhooks,start,claims,idle,takeover; and console, pages; with commas.
 Standard library only. Nothing stays behind, also after Ctrl-C.
 """
 
@@ -23,6 +23,7 @@ import time
 
 import console
 import ours
+import pages
 import peer
 import repositories
 import service
@@ -31,7 +32,7 @@ import table
 
 IMAGE = os.environ.get("DOCKER_RUNNER_IMAGE", "bisect-runner:latest")
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
-CASES = ["sleep", "lognormal", "build", "graph", "schedule", *service.CASES, *console.CASES]
+CASES = ["sleep", "lognormal", "build", "graph", "schedule", *service.CASES, *console.CASES, *pages.CASES]
 
 
 def say(text):
@@ -179,6 +180,8 @@ def measure_all(programs, wanted, folder, kept):
     service.measure(programs, wanted, results, kept, RUNS)
     if "console" in wanted:
         results["console"] = console.console_case(programs, RUNS)
+    if "pages" in wanted:
+        results["pages"] = pages.pages_case(programs)
     results["machine"]["load_after"] = os.getloadavg()
     results["dates"] = {case: results["date"] for case in wanted}
     return results
@@ -218,7 +221,7 @@ def main():
     recorded = pathlib.Path(__file__).resolve().parent.parent / "docs" / "benchmarks.json"
     if options.record:
         results = with_recorded(results, recorded)
-    text = table.render(results, [*service_table.lines(results), *console.lines(results)])
+    text = table.render(results, [*service_table.lines(results), *console.lines(results), *pages.lines(results)])
     (options.results / "results.md").write_text(text)
     (options.results / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     if options.record:

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
-cargo build --release --locked --package bisectd --bin bisectd --example picks --example schedule --example webhooks --example claims
+cargo build --release --locked --package bisectd --bin bisectd --example picks --example schedule --example webhooks --example claims --example pages
 cargo build --release --locked --package github-lookalike
 cargo build --release --locked --package bisect-tui --bin bisect-tui --example frames
 # exec is not used: a Ctrl-C must reach this shell as well, so that nothing more is started.

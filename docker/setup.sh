@@ -103,6 +103,8 @@ wanted_for_tests() {
   command -v chromedriver >/dev/null || printf 'chromium-driver\tthrough which the tests steer that browser\n'
   [[ -x /usr/sbin/sshd ]] || printf 'openssh-server\tthrough which the tests reach the admin socket, on ports of their own\n'
   command -v ssh >/dev/null || printf "openssh-client\tthe console's way to a server\n"
+  command -v npm >/dev/null || printf 'npm\tfetches axe-core, which looks for barriers in the pages\n'
+  python3 -c 'import ensurepip' 2>/dev/null || printf 'python3-venv\tholds schemathesis, which tries the API\n'
   command -v tmux >/dev/null || printf 'tmux\tthe terminal in which the tests use the console\n'
 }
 
@@ -316,6 +318,9 @@ if docker_answers; then
   ensure_base_image
   ensure_runner_image
   ensure_egress_network
+fi
+if [[ $for_tests == yes ]]; then
+  "$here/test-tools.sh"
 fi
 
 if [[ $check_only == yes ]]; then

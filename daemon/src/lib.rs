@@ -17,6 +17,7 @@ mod fuzz;
 pub mod git;
 pub mod github;
 pub mod intake;
+pub mod mask;
 pub mod outbox;
 pub mod queue;
 pub mod redelivery;

@@ -1,6 +1,7 @@
-//! What the daemon says about itself: fixed messages with fields, on standard error.
+//! What the daemon says about itself: fixed messages with fields, on standard error, and no secrets.
 
-use std::io::IsTerminal;
+use crate::mask::mask;
+use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// What a service says by default. Rocket speaks of every request that it refuses; `_` is what it
@@ -14,7 +15,22 @@ pub fn start(service: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = std::io::stderr().is_terminal() && !plain;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = fmt().with_env_filter(filter).with_writer(|| Masked).with_target(false);
     // A second call (tests run `main` more than once) keeps the first subscriber.
     let _ = if service { lines.json().try_init() } else { lines.with_ansi(colours).try_init() };
+}
+
+/// Standard error, without secrets. A line comes in one piece.
+struct Masked;
+
+impl Write for Masked {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        io::stderr().write_all(mask(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

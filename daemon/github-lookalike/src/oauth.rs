@@ -10,7 +10,7 @@ use crate::world::state::{Code, State, UserToken};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Method, Response, StatusCode, header, request};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -21,16 +21,21 @@ const CODE_LIFE: TimeDelta = TimeDelta::minutes(10);
 const TOKEN_LIFE: TimeDelta = TimeDelta::hours(8);
 const REFRESH_LIFE: TimeDelta = TimeDelta::seconds(15_897_600);
 
-/// Answers what is below `/login/oauth`; `None` for an address that is not there.
-pub(crate) fn serve(world: &World, parts: &request::Parts, path: &str, form: &Bytes) -> Option<Response<Body>> {
+/// Answers what is below `/login/oauth`, and `DELETE /applications/{client_id}/token`; `None` for an address that is not
+/// there.
+pub(crate) fn serve(world: &World, parts: &request::Parts, path: &str, body: &Bytes) -> Option<Response<Body>> {
     let query = pairs(parts.uri.query().unwrap_or_default());
-    let form = pairs(&String::from_utf8_lossy(form));
+    let form = pairs(&String::from_utf8_lossy(body));
     match (&parts.method, path) {
         (&Method::GET, "/login/oauth/authorize") => Some(consent(world, &query)),
         (&Method::POST, "/login/oauth/authorize") => Some(decided(world, parts, &query, &form)),
         (&Method::POST, "/login/oauth/access_token") => {
             let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
             Some(told(&world.change(|state| exchange(state, &form)), accept))
+        }
+        (&Method::DELETE, path) => {
+            let client_id = path.strip_prefix("/applications/")?.strip_suffix("/token")?;
+            Some(world.change(|state| revoked(state, parts, client_id, body)))
         }
         _ => None,
     }
@@ -97,7 +102,7 @@ fn refused(to: &str, state: &str, error: &str, description: &str) -> Response<Bo
 }
 
 fn page(status: StatusCode, body: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("<!doctype html><title>Authorize</title>{body}")));
+    let mut response = Response::new(Body::from(pages::framed("Authorize", body)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
@@ -134,8 +139,8 @@ fn consent(world: &World, query: &[(String, String)]) -> Response<Body> {
         &format!(
             "<h1>Authorize {name}</h1><p>It asks for: {scope}</p><form method=\"post\">\
              <p><label>Sign in as <select name=\"login\">{people}</select></label></p>\
-             <button name=\"decision\" value=\"authorize\">Authorize {name}</button> \
-             <button name=\"decision\" value=\"cancel\">Cancel</button></form>"
+             <p class=\"send\"><button name=\"decision\" value=\"cancel\">Cancel</button> \
+             <button name=\"decision\" value=\"authorize\" class=\"primary\">Authorize {name}</button></p></form>"
         ),
     )
 }
@@ -232,6 +237,28 @@ fn refreshed(state: &mut State, client: &Client, refresh: &str) -> Value {
     // Neither the old token nor the old refresh token works any more.
     let old = state.user_tokens.remove(index);
     given_out(state, client, old.user, &old.scope)
+}
+
+/// An App gives back a user's token (docs.github.com, "REST API endpoints for OAuth authorizations", "Delete an app
+/// token"): it proves itself by Basic authentication. The fixtures do not have this call.
+fn revoked(state: &mut State, parts: &request::Parts, client_id: &str, body: &Bytes) -> Response<Body> {
+    let basic = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Basic "));
+    let given = basic.and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok());
+    let known = client(state, client_id).is_some_and(|it| given == Some(format!("{}:{}", it.id, it.secret)));
+    let mut response = Response::new(Body::empty());
+    let token =
+        serde_json::from_slice::<Value>(body).ok().and_then(|it| it["access_token"].as_str().map(str::to_owned));
+    let before = state.user_tokens.len();
+    let is_it = |it: &UserToken| it.client_id == client_id && Some(&it.token) == token.as_ref();
+    if known {
+        state.user_tokens.retain(|it| !is_it(it));
+    }
+    *response.status_mut() = match (known, state.user_tokens.len() < before) {
+        (false, _) => StatusCode::NOT_FOUND,
+        (true, false) => StatusCode::UNPROCESSABLE_ENTITY,
+        (true, true) => StatusCode::NO_CONTENT,
+    };
+    response
 }
 
 fn given_out(state: &mut State, client: &Client, user: i64, scope: &str) -> Value {

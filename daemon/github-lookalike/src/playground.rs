@@ -92,6 +92,7 @@ impl Playground {
         self.world.set_webhook_url(self.app.id, url);
         if let Some(base) = url.strip_suffix("/webhook") {
             self.world.set_callback_url(self.app.id, &format!("{base}/auth"));
+            self.world.set_setup_url(self.app.id, &format!("{base}/setup"));
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     github::Github,
     queue::Queue,
     tail::Tail,
-    web::Live,
+    web::{Live, Streams},
 };
 use std::time::Duration;
 use tokio::{task::JoinSet, time::timeout};
@@ -25,6 +25,7 @@ pub(super) struct Watched {
     pub(super) tail: Tail,
     pub(super) actions: Actions,
     pub(super) live: Live,
+    pub(super) streams: Streams,
 }
 
 impl Watched {
@@ -36,7 +37,8 @@ impl Watched {
             network: config.network,
             max_lanes: config.max_concurrent_probes,
         };
-        Self { feed: Feed::default(), tail: Tail::new(db.clone()), actions, live: Live::default() }
+        let (feed, live, streams) = (Feed::default(), Live::default(), Streams::default());
+        Self { feed, tail: Tail::new(db.clone()), actions, live, streams }
     }
 }
 
@@ -50,7 +52,7 @@ impl Console {
     /// Serves on `socket` from now on, and keeps going what pages are told from too.
     pub(super) fn start(
         config: &Config,
-        Watched { feed, tail, actions, live }: Watched,
+        Watched { feed, tail, actions, live, streams }: Watched,
         changes: &Changes,
         github: Option<Github>,
         socket: Socket,
@@ -66,6 +68,7 @@ impl Console {
         let mut tasks = JoinSet::new();
         tasks.spawn(feed.clone().run(source, stopping.clone()));
         tasks.spawn(live.run(feed.clone(), db.clone(), stopping.clone()));
+        tasks.spawn(streams.run(db.clone(), stopping.clone()));
         tasks.spawn(tail.clone().run(stopping.clone()));
         let (db, github_url) = (db.clone(), config.github_url.clone());
         let admin = Admin { db, actions, feed, tail, github, github_url, stopping: stopping.clone() };

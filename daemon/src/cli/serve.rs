@@ -201,7 +201,7 @@ async fn serve(
     let for_users = github.as_ref().map(|(github, _)| github.clone());
     let signin = SignIn::new(config, service.db.clone(), for_users).map_err(Refusal::usage)?;
     let rocket = build(&service, monitor, exporter.clone(), rates, (&addresses, signin))?;
-    let rocket = rocket.manage(site).attach(headers);
+    let rocket = rocket.manage(site).manage(watched.streams.clone()).attach(headers);
     let rocket = rocket.ignite().await.map_err(|e| Refusal::usage(Problem(e)))?;
     let shutdown = rocket.shutdown();
     let mut http = tokio::spawn(rocket.launch());

@@ -1,6 +1,7 @@
 //! `audit_events`: who did what, append-only.
 
 use super::{DbError, Tx, job_events};
+use crate::mask::mask_json;
 use bisect_shared::{
     JobId,
     admin::{AuditEntry, AuditPage},
@@ -41,25 +42,12 @@ impl<'r> FromRow<'r, PgRow> for Entry {
     }
 }
 
-/// Appends one.
+/// Appends one, and says so in the log; without secrets in both.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
 pub async fn append(tx: &mut Tx, event: &NewAuditEvent<'_>) -> Result<(), DbError> {
-    tx.execute(
-        sqlx::query(
-            "INSERT INTO audit_events (actor, channel, action, job_id, installation_id, detail) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(event.actor)
-        .bind(event.channel)
-        .bind(event.action)
-        .bind(event.job.map(|job| job.0))
-        .bind(event.installation)
-        .bind(&event.detail),
-    )
-    .await
-    .map(drop)
+    insert(tx, event, None, None).await
 }
 
 /// Appends one that a user did who is signed in, from this address.
@@ -72,11 +60,34 @@ pub async fn append_of_user(
     user: i64,
     address: Option<&str>,
 ) -> Result<(), DbError> {
+    insert(tx, event, Some(user), address).await
+}
+
+async fn insert(
+    tx: &mut Tx,
+    event: &NewAuditEvent<'_>,
+    user: Option<i64>,
+    address: Option<&str>,
+) -> Result<(), DbError> {
     let sql = "INSERT INTO audit_events (actor, channel, action, job_id, installation_id, detail, actor_user_id, address) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let query = sqlx::query(sql).bind(event.actor).bind(event.channel).bind(event.action);
-    let query = query.bind(event.job.map(|job| job.0)).bind(event.installation).bind(&event.detail);
-    tx.execute(query.bind(user).bind(address)).await.map(drop)
+    let NewAuditEvent { actor, channel, action, job, installation, .. } = *event;
+    let (job, detail) = (job.map(|job| job.0), mask_json(event.detail.clone()));
+    let query = sqlx::query(sql).bind(actor).bind(channel).bind(action).bind(job).bind(installation).bind(&detail);
+    tx.execute(query.bind(user).bind(address)).await?;
+    let detail = job_events::words(&detail);
+    tracing::info!(
+        audit.action = action,
+        audit.actor = actor,
+        audit.channel = channel,
+        job.id = job,
+        github.installation = installation,
+        user.id = user,
+        address,
+        detail,
+        "noted in the audit"
+    );
+    Ok(())
 }
 
 /// The newest ones, at most `limit`; only those with a lower number than `before`, where one is given.

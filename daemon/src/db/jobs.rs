@@ -28,13 +28,14 @@ mod row;
 mod state;
 
 pub(crate) use claim::{take_local, take_of_installation, take_one};
-pub use row::{End, JobRow, NewJob, Origin, Outcome, Progress, Standing};
+pub use row::{End, JobRow, NewJob, Options, Origin, Outcome, Progress, Shown, Standing};
 pub(crate) use state::{
     any_of_worker, beat, end, flag_cancel, lock_leased, lock_of_worker, lock_stale, lock_unfinished, put_back,
 };
 
-use super::{Database, DbError, Lease, LeaseError, Tx, lease};
+use super::{Database, DbError, Lease, LeaseError, Tx, lease, notify::Channel};
 use bisect_shared::{JobId, Sha, admin::Strip};
+use serde_json::Value;
 
 /// Tells how far a job is, in the transaction of a write under its lease. How many candidates there were at
 /// first is told once.
@@ -67,6 +68,26 @@ pub async fn strip(tx: &mut Tx, job: JobId) -> Result<Option<Strip>, DbError> {
     let sql = "SELECT strip FROM bisect_jobs WHERE id = $1";
     let row: Option<(Option<sqlx::types::Json<Strip>>,)> = tx.optional(sqlx::query_as(sql).bind(job.0)).await?;
     Ok(row.and_then(|(strip,)| strip).map(|strip| strip.0))
+}
+
+/// What a job's page shows beside its row.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn shown(tx: &mut Tx, job: JobId) -> Result<Option<Shown>, DbError> {
+    let sql = "SELECT strip, options, pulls FROM bisect_jobs WHERE id = $1";
+    tx.optional(sqlx::query_as(sql).bind(job.0)).await
+}
+
+/// Notes the pull requests of an ended job's commits, and tells those who look at it.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn note_pulls(tx: &mut Tx, job: JobId, pulls: &Value) -> Result<(), DbError> {
+    let sql = "WITH noted AS (UPDATE bisect_jobs SET pulls = $2 WHERE id = $1 AND completed_at IS NOT NULL \
+                 AND pulls IS DISTINCT FROM $2 RETURNING id, event_seq, status) \
+               SELECT pg_notify($3, id || ' ' || event_seq || ' ' || status) FROM noted";
+    tx.execute(sqlx::query(sql).bind(job.0).bind(pulls).bind(Channel::Jobs.name())).await.map(drop)
 }
 
 /// How long ago the job was first claimed, in seconds by the database's clock.

@@ -132,15 +132,19 @@ impl Database {
     }
 
     /// Opens a read-only transaction that sees what row-level security lets this user see;
-    /// `None` is somebody who is not signed in.
+    /// `None` is somebody who is not signed in. All its statements see the same moment, so that a page
+    /// never shows one part as it was before a change and another as it is after it.
     ///
     /// # Errors
     /// [`DbError`], as for every call.
     pub async fn begin_as_viewer(&self, user: Option<i64>) -> Result<Tx, DbError> {
         let mut tx = self.begin().await?;
-        tx.run("SET TRANSACTION READ ONLY; SET LOCAL ROLE bisect_dashboard").await?;
         let user = user.map_or_else(String::new, |id| id.to_string());
-        tx.execute(sqlx::query("SELECT set_config('app.user_id', $1, true)").bind(user)).await?;
+        tx.run(format!(
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL ROLE bisect_dashboard; \
+             SET LOCAL app.user_id = '{user}'"
+        ))
+        .await?;
         Ok(tx)
     }
 

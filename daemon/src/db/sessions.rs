@@ -2,7 +2,7 @@
 
 use super::{DbError, Tx};
 use sqlx::{FromRow, Row, postgres::PgRow};
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// SHA-256 of a session's token.
 pub type TokenHash = [u8; 32];
@@ -68,6 +68,17 @@ pub async fn find(tx: &mut Tx, hash: &TokenHash) -> Result<Option<SessionRow>, D
                greatest(0, coalesce(extract(epoch FROM u.repositories_until - now()), 0))::float8 AS repositories_seconds_left \
                FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = $1 AND s.expires_at > now()";
     tx.optional(sqlx::query_as(sql).bind(&hash[..])).await
+}
+
+/// Those of these sessions that live.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn live(tx: &mut Tx, hashes: &[TokenHash]) -> Result<HashSet<TokenHash>, DbError> {
+    let sql = "SELECT token_hash FROM sessions WHERE token_hash = ANY ($1) AND expires_at > now()";
+    let hashes: Vec<&[u8]> = hashes.iter().map(|hash| &hash[..]).collect();
+    let rows: Vec<(Vec<u8>,)> = tx.all(sqlx::query_as(sql).bind(hashes)).await?;
+    Ok(rows.into_iter().filter_map(|(hash,)| TokenHash::try_from(hash).ok()).collect())
 }
 
 /// A session that is used lives on: for this long from now.

@@ -10,7 +10,7 @@ use super::{
 use bisect_shared::{JobId, JobStatus, ProbeId, admin::JobPage, admin::JobView};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, Row, postgres::PgRow};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Whether `$1` may know of repository `r`: it is public, or GitHub said so not long ago.
 macro_rules! seen {
@@ -335,6 +335,20 @@ pub async fn seers(tx: &mut Tx, jobs: &[JobId]) -> Result<HashMap<JobId, Option<
         }
     }
     Ok(seers)
+}
+
+/// Those of these viewers with their jobs who may know of them. For the one look at all open streams; not as a viewer.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn seen_of(tx: &mut Tx, watching: &[(Option<i64>, JobId)]) -> Result<HashSet<(Option<i64>, JobId)>, DbError> {
+    let (viewers, jobs): (Vec<Option<i64>>, Vec<i64>) = watching.iter().map(|(viewer, job)| (*viewer, job.0)).unzip();
+    let sql = "SELECT DISTINCT w.viewer, w.job FROM unnest($1::bigint[], $2::bigint[]) AS w (viewer, job) \
+               JOIN bisect_jobs j ON j.id = w.job JOIN repositories r ON r.id = j.repository_id \
+               WHERE NOT r.private OR EXISTS (SELECT FROM user_repositories u WHERE u.repository_id = r.id \
+                 AND u.user_id = w.viewer AND u.expires_at > now())";
+    let rows: Vec<(Option<i64>, i64)> = tx.all(sqlx::query_as(sql).bind(viewers).bind(jobs)).await?;
+    Ok(rows.into_iter().map(|(viewer, job)| (viewer, JobId(job))).collect())
 }
 
 /// The number of the newest event of any job; not as a viewer.

@@ -5,7 +5,9 @@
 //! so that one whose rate limit is used up keeps nobody else waiting.
 
 use super::{Call, Client, GithubError, GithubSettings, Permission, repository::Flags};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::future::BoxFuture;
+use http::{HeaderValue, StatusCode, header};
 use oauth2::{
     AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
     EndpointSet, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
@@ -42,6 +44,7 @@ pub struct OAuthSettings {
 pub struct OAuth {
     client: Arc<Client>,
     protocol: Arc<Protocol>,
+    settings: Arc<OAuthSettings>,
 }
 
 /// A way to GitHub's consent page, with what must be remembered until the browser is back.
@@ -170,7 +173,7 @@ impl OAuth {
             .set_redirect_uri(RedirectUrl::new(settings.redirect_uri.clone()).map_err(wrong("BASE_URL"))?);
         // Only the App's own calls need its number and its key.
         let client = Client::new(&GithubSettings::new(settings.api_url.as_str(), "", String::new().into()))?;
-        Ok(Self { client: Arc::new(client), protocol: Arc::new(protocol) })
+        Ok(Self { client: Arc::new(client), protocol: Arc::new(protocol), settings: Arc::new(settings.clone()) })
     }
 
     /// Where a browser goes to sign in.
@@ -206,6 +209,33 @@ impl OAuth {
         let refresh = RefreshToken::new(refresh.expose_secret().to_owned());
         let answer = self.protocol.exchange_refresh_token(&refresh).request_async(&wire).await;
         answer.map(|told| tokens_of(&told)).map_err(error_of)
+    }
+
+    /// Makes a user's token worth nothing (REST, "Delete an app token"). One that is worth nothing already is no error.
+    ///
+    /// # Errors
+    /// [`OAuthError`].
+    pub async fn revoke(&self, token: &SecretString) -> Result<(), OAuthError> {
+        let OAuthSettings { api_url, client_id, client_secret, .. } = &*self.settings;
+        let proof = STANDARD.encode(format!("{client_id}:{}", client_secret.expose_secret()));
+        let unsent = |error: &dyn std::fmt::Display| OAuthError::Unavailable(error.to_string());
+        let mut proof = HeaderValue::from_str(&format!("Basic {proof}")).map_err(|error| unsent(&error))?;
+        proof.set_sensitive(true);
+        let request =
+            http::Request::delete(format!("{}/applications/{client_id}/token", api_url.trim_end_matches('/')))
+                .header(header::AUTHORIZATION, proof)
+                .header(header::ACCEPT, "application/vnd.github+json")
+                .body(serde_json::json!({ "access_token": token.expose_secret() }).to_string().into_bytes())
+                .map_err(|error| unsent(&error))?;
+        let answer = self.client.plain("revoke_token", request).await.map_err(|error| unsent(&error))?;
+        match answer.status() {
+            // 422: GitHub knows no such token any more.
+            StatusCode::NO_CONTENT | StatusCode::UNPROCESSABLE_ENTITY => Ok(()),
+            StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED => {
+                Err(OAuthError::Configuration(format!("status {}", answer.status().as_u16())))
+            }
+            status => Err(OAuthError::Unavailable(format!("status {}", status.as_u16()))),
+        }
     }
 
     /// Whose token it is.

@@ -48,7 +48,7 @@ impl Intake {
         }
         for &job in &unfinished {
             if self.queue.request_cancel_in(&mut tx, job, &comment.author.login).await? {
-                self.audit(&mut tx, asking, "job.cancel", job).await?;
+                self.audit(&mut tx, asking, "job.cancel", Some(job)).await?;
             }
         }
         self.react(&mut tx, asking).await?;
@@ -79,7 +79,7 @@ impl Intake {
                 return self.reject(asking, &rejection).await;
             }
         };
-        self.audit(&mut tx, asking, "answer.disputed", job.id).await?;
+        self.audit(&mut tx, asking, "answer.disputed", Some(job.id)).await?;
         self.reply(&mut tx, asking, &say::disputed(job.id)).await?;
         self.commit(tx, asking, processed(Some(job.id))).await
     }
@@ -110,15 +110,15 @@ impl Intake {
         tx: &mut Tx,
         asking: &Asking<'_>,
         action: &str,
-        job: JobId,
+        job: Option<JobId>,
     ) -> Result<(), DbError> {
         let event = audit_events::NewAuditEvent {
             actor: &asking.comment.author.login,
             channel: "github",
             action,
-            job: Some(job),
+            job,
             installation: Some(asking.comment.installation),
-            detail: json!({}),
+            detail: json!({ "repository": format!("{}/{}", asking.repository.owner, asking.repository.name) }),
         };
         audit_events::append(tx, &event).await
     }

@@ -177,7 +177,7 @@ impl Intake {
         }
         usage::count_job(&mut tx, comment.installation).await?;
         if accepted.retry_of.is_some() {
-            self.audit(&mut tx, asking, "job.retry", enqueued.job).await?;
+            self.audit(&mut tx, asking, "job.retry", Some(enqueued.job)).await?;
         }
         self.react(&mut tx, asking).await?;
         let key = format!("job:{}:status", enqueued.job);

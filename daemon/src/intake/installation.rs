@@ -6,7 +6,8 @@
 use super::{Done, Intake, IntakeError, processed};
 use crate::{
     db::{
-        Tx,
+        DbError, Tx,
+        audit_events::{self, NewAuditEvent},
         deliveries::{self, Completion, LeasedDelivery},
         installations, outbox, repositories,
         repositories::RepositoryRow,
@@ -16,6 +17,10 @@ use crate::{
     signin,
     webhook::event::{Account, Event, Installation, Repository},
 };
+use serde_json::{Value, json};
+
+/// So many names of repositories are kept in the audit with one delivery.
+const NOTED: usize = 20;
 
 /// Whether an installation may be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,21 +44,48 @@ struct Repositories {
     described: Vec<RepositoryInfo>,
 }
 
+/// What the audit keeps of a delivery: what was done, and by whom.
+pub(super) struct Note {
+    pub(super) action: String,
+    pub(super) by: Option<String>,
+}
+
+impl Note {
+    /// Keeps it; `what` is `installation` or `repository`.
+    async fn keep(&self, tx: &mut Tx, what: &str, installation: i64, detail: Value) -> Result<(), DbError> {
+        let event = NewAuditEvent {
+            actor: self.by.as_deref().unwrap_or("system"),
+            channel: "github",
+            action: &format!("{what}.{}", self.action),
+            job: None,
+            installation: Some(installation),
+            detail,
+        };
+        audit_events::append(tx, &event).await
+    }
+}
+
 impl Intake {
-    pub(super) async fn installation(&self, delivery: &LeasedDelivery, event: Event) -> Result<Done, IntakeError> {
+    pub(super) async fn installation(
+        &self,
+        delivery: &LeasedDelivery,
+        event: Event,
+        note: &Note,
+    ) -> Result<Done, IntakeError> {
         match event {
             Event::Installed(told, added) => {
                 let described = self.described_anew(told.id).await?;
-                self.changed(delivery, told, Repositories { added, described, removed: Vec::new() }).await
+                self.changed(delivery, told, Repositories { added, described, removed: Vec::new() }, note).await
             }
-            Event::Suspended(told) => self.changed(delivery, told, Repositories::default()).await,
+            Event::Suspended(told) => self.changed(delivery, told, Repositories::default(), note).await,
             Event::RepositoriesChanged { installation, added, removed } => {
-                self.changed(delivery, installation, Repositories { added, removed, described: Vec::new() }).await
+                let repositories = Repositories { added, removed, described: Vec::new() };
+                self.changed(delivery, installation, repositories, note).await
             }
-            Event::Uninstalled { installation } => self.uninstalled(delivery, installation).await,
-            Event::AccountRenamed { installation } => self.account_renamed(delivery, installation).await,
+            Event::Uninstalled { installation } => self.uninstalled(delivery, installation, note).await,
+            Event::AccountRenamed { installation } => self.account_renamed(delivery, installation, note).await,
             Event::RepositoryChanged { installation: _, repository } => {
-                self.repository_changed(delivery, &repository).await
+                self.repository_changed(delivery, &repository, note).await
             }
             Event::MembershipChanged { repository, installation } => {
                 self.membership_changed(delivery, repository, installation).await
@@ -95,8 +127,11 @@ impl Intake {
         delivery: &LeasedDelivery,
         told: Installation,
         repositories: Repositories,
+        note: &Note,
     ) -> Result<Done, IntakeError> {
-        let Some(now) = self.installation_now(told.id).await? else { return self.uninstalled(delivery, told.id).await };
+        let Some(now) = self.installation_now(told.id).await? else {
+            return self.uninstalled(delivery, told.id, note).await;
+        };
         let removed = self.really_removed(told.id, repositories.removed).await?;
         let mut tx = self.db.begin().await?;
         store(&mut tx, &now, told.sender.as_ref()).await?;
@@ -107,6 +142,11 @@ impl Intake {
             repositories::upsert(&mut tx, &known_of(repository, told.id)).await?;
         }
         repositories::remove(&mut tx, &removed, Some(told.id)).await?;
+        let names: Vec<String> =
+            repositories.added.iter().take(NOTED).map(|it| format!("{}/{}", it.owner, it.name)).collect();
+        let (added, removed_count) = (repositories.added.len(), removed.len());
+        let detail = json!({ "account": now.account_login, "added": added, "names": names, "removed": removed_count });
+        note.keep(&mut tx, "installation", told.id, detail).await?;
         user_repositories::forget_installation(&mut tx, told.id).await?;
         if now.suspended {
             self.silence(&mut tx, told.id, "the installation is suspended").await?;
@@ -151,28 +191,47 @@ impl Intake {
         Ok(described)
     }
 
-    async fn uninstalled(&self, delivery: &LeasedDelivery, installation: i64) -> Result<Done, IntakeError> {
+    async fn uninstalled(
+        &self,
+        delivery: &LeasedDelivery,
+        installation: i64,
+        note: &Note,
+    ) -> Result<Done, IntakeError> {
         self.github.forget_installation(installation);
         let mut tx = self.db.begin().await?;
         // Their workers find their leases gone with the rows, and stop their containers.
         let gone = installations::remove(&mut tx, installation).await?;
+        // Whatever told of it: what happened is that it is gone.
+        let note = Note { action: "deleted".to_owned(), by: note.by.clone() };
+        note.keep(&mut tx, "installation", installation, json!({ "removed": gone.len() })).await?;
         let done = self.done(tx, delivery).await?;
         self.remove_mirrors(&gone).await;
         Ok(done)
     }
 
-    async fn account_renamed(&self, delivery: &LeasedDelivery, installation: i64) -> Result<Done, IntakeError> {
+    async fn account_renamed(
+        &self,
+        delivery: &LeasedDelivery,
+        installation: i64,
+        note: &Note,
+    ) -> Result<Done, IntakeError> {
         let Some(now) = self.installation_now(installation).await? else {
-            return self.uninstalled(delivery, installation).await;
+            return self.uninstalled(delivery, installation, note).await;
         };
         let mut tx = self.db.begin().await?;
         store(&mut tx, &now, None).await?;
+        note.keep(&mut tx, "installation", installation, json!({ "account": now.account_login })).await?;
         installations::rename_account(&mut tx, now.account_id, &now.account_login).await?;
         self.done(tx, delivery).await
     }
 
     /// A repository is not what it was: what it is now, and whose, GitHub says.
-    async fn repository_changed(&self, delivery: &LeasedDelivery, told: &Repository) -> Result<Done, IntakeError> {
+    async fn repository_changed(
+        &self,
+        delivery: &LeasedDelivery,
+        told: &Repository,
+        note: &Note,
+    ) -> Result<Done, IntakeError> {
         let ignored = |why: &str| Ok(Done::Ended(Completion::Ignored(why.to_owned())));
         let place = RepositoryRef { installation: 0, id: told.id, owner: told.owner.clone(), name: told.name.clone() };
         let Some(installation) = self.github.installation_of(&place).await? else {
@@ -181,7 +240,7 @@ impl Intake {
         match self.standing(installation).await? {
             Standing::Works => {}
             Standing::Suspended => return ignored("the installation is suspended"),
-            Standing::Gone => return self.uninstalled(delivery, installation).await,
+            Standing::Gone => return self.uninstalled(delivery, installation, note).await,
         }
         let now = match self.github.repository(&RepositoryRef { installation, ..place }).await {
             Ok(now) if now.id == told.id => now,
@@ -194,6 +253,8 @@ impl Intake {
         let mut tx = self.db.begin().await?;
         installations::lock(&mut tx, installation).await?;
         repositories::upsert(&mut tx, &known_of(&now, installation)).await?;
+        let detail = json!({ "repository": format!("{}/{}", now.owner, now.name), "private": now.private });
+        note.keep(&mut tx, "repository", installation, detail).await?;
         // One that became private, or another owner's, is not seen by the same people.
         user_repositories::forget_repository(&mut tx, now.id).await?;
         self.done(tx, delivery).await

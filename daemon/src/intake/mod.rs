@@ -26,6 +26,7 @@ use crate::{
     webhook::event::{self, Event},
 };
 use bisect_shared::{InstanceId, JobId};
+use installation::Note;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -163,15 +164,18 @@ impl Intake {
     }
 
     async fn work_off(&self, delivery: &LeasedDelivery) -> Result<Done, IntakeError> {
-        let event = match event::parse(&delivery.event, delivery.payload.as_bytes()) {
-            Ok(event) => event,
+        let told = match event::read(&delivery.event, delivery.payload.as_bytes()) {
+            Ok(told) => told,
             Err(error) => return Ok(Done::Ended(Completion::Rejected(error.to_string()))),
         };
-        match event {
+        match told.event {
             Event::Ignored(reason) => Ok(Done::Ended(Completion::Ignored(reason))),
             Event::Ping => Ok(Done::Ended(Completion::Processed(None))),
             Event::Comment(comment) => self.comment(delivery, *comment).await,
-            other => self.installation(delivery, other).await,
+            event => {
+                let note = Note { action: told.action.unwrap_or_default(), by: told.sender };
+                self.installation(delivery, event, &note).await
+            }
         }
     }
 

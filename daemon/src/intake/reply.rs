@@ -35,6 +35,9 @@ impl Intake {
         let mut tx = self.db.begin().await?;
         let body = ReplyBody::Text(say::rejection(rejection));
         self.queue_reply(&mut tx, asking, key, None, ReplyKind::Reply, &body).await?;
+        if matches!(rejection, Rejection::NotAllowed { .. }) {
+            self.audit(&mut tx, asking, "permission.denied", None).await?;
+        }
         self.commit(tx, asking, Completion::Rejected(rejection.reason())).await
     }
 

@@ -216,7 +216,7 @@ fn count(row: &OutboxRow, outcome: &'static str) {
 #[must_use]
 pub fn links(base_url: Option<&str>, github_url: &str, repository: &RepositoryRef, job: JobId) -> Links {
     Links {
-        job: base_url.map(|base| format!("{}/job/{job}", base.trim_end_matches('/'))),
+        job: base_url.map(|base| format!("{}/jobs/{job}", base.trim_end_matches('/'))),
         repository: format!("{}/{}/{}", github_url.trim_end_matches('/'), repository.owner, repository.name),
     }
 }

@@ -84,6 +84,9 @@ impl Outbox {
             return Ok(State::Failed { reason });
         };
         let pulls = self.pulls_of(&report, row, target).await?;
+        let mut tx = self.db.begin().await?;
+        jobs::note_pulls(&mut tx, job.id, &serde_json::json!(pulls)).await?;
+        tx.commit().await?;
         Ok(State::Ended { report: Box::new(report), pulls })
     }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use bisect_shared::{ResultKind, Sha, Verdict};
 use quote::{cut, cut_chars, fence};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt::Write};
 
 /// The longest comment that GitHub takes, in characters.
@@ -21,7 +22,7 @@ pub const MAX_CHARS: usize = 65_536;
 const MARKER_CHARS: usize = 1024;
 
 /// A pull request that brought a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullLink {
     /// Its number.
     pub number: i64,

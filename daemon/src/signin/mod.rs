@@ -6,7 +6,6 @@
 mod access;
 mod cookies;
 mod next;
-mod page;
 mod rotate;
 mod routes;
 mod tokens;
@@ -14,6 +13,7 @@ mod vault;
 mod viewer;
 
 pub use access::{Known, LIFE};
+pub use next::sign_in_url;
 pub use rotate::{Rotated, rotate};
 pub use routes::routes;
 pub(crate) use tokens::sign_out_in;

@@ -1,5 +1,7 @@
 //! Where a browser goes after signing in: a page of ours, whatever it was asked to be.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// Where it goes when nothing else was asked for.
 pub(super) const HOME: &str = "/dashboard";
 
@@ -16,6 +18,16 @@ pub(super) fn local(asked: Option<&str>) -> String {
             && rocket::http::uri::Origin::parse(path).is_ok()
     };
     asked.filter(fine).unwrap_or(HOME).to_owned()
+}
+
+/// The address at which somebody signs in who is then to be brought back to `next`, a path of ours.
+#[must_use]
+pub fn sign_in_url(next: Option<&str>) -> String {
+    let path = "/auth/github/login";
+    match next.filter(|next| local(Some(next)) == *next) {
+        Some(next) => format!("{path}?next={}", utf8_percent_encode(next, NON_ALPHANUMERIC)),
+        None => path.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +61,13 @@ mod tests {
         }
         assert_eq!(local(None), HOME);
         assert_eq!(local(Some(&format!("/{}", "x".repeat(1000)))), HOME);
+    }
+
+    #[test]
+    fn the_way_back_is_one_parameter() {
+        assert_eq!(sign_in_url(Some("/jobs/7?a=1&b=2")), "/auth/github/login?next=%2Fjobs%2F7%3Fa%3D1%26b%3D2");
+        assert_eq!(sign_in_url(Some("//evil.example")), sign_in_url(None));
+        assert_eq!(sign_in_url(Some("/auth/callback")), "/auth/github/login");
     }
 
     proptest! {

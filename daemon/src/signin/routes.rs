@@ -3,8 +3,7 @@
 use super::{
     Inner, SESSION_LIFETIME, SignIn, Viewer,
     cookies::{Cookies, DEPARTURE, SESSION},
-    next,
-    page::{AGAIN, Answer, Page},
+    next::{self, sign_in_url},
     tokens,
     viewer::Token,
 };
@@ -15,7 +14,10 @@ use crate::{
         sessions, user_repositories, users,
     },
     github::{OAuth, OAuthError, UserInfo, UserTokens},
-    web::address::{self, Limited},
+    web::{
+        Notice,
+        address::{self, Limited},
+    },
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use rocket::{
@@ -23,11 +25,11 @@ use rocket::{
     form::{Form, FromForm},
     http::{CookieJar, Header, Status},
     request::{FromRequest, Outcome},
-    response::Redirect,
+    response::{Redirect, Responder},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
 
 /// How long somebody may look at GitHub's consent page.
@@ -46,6 +48,25 @@ struct Away {
     verifier: String,
     next: String,
     until: DateTime<Utc>,
+}
+
+/// What a route of signing in answers; nobody keeps it.
+enum Answer {
+    To(Redirect),
+    Says(Notice),
+}
+
+impl<'r> Responder<'r, 'static> for Answer {
+    fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
+        match self {
+            Self::Says(notice) => notice.respond_to(request),
+            Self::To(redirect) => {
+                let mut response = redirect.respond_to(request)?;
+                response.set_header(Header::new("Cache-Control", "no-store"));
+                Ok(response)
+            }
+        }
+    }
 }
 
 /// Where a request comes from, for the audit.
@@ -103,7 +124,7 @@ async fn callback(
     }
     match arrived(signin, oauth, &back, &from, jar).await {
         Ok(next) => Answer::To(Redirect::to(next)),
-        Err(page) => Answer::Says(page),
+        Err(notice) => Answer::Says(notice),
     }
 }
 
@@ -126,27 +147,28 @@ async fn arrived(
     back: &Back<'_>,
     from: &From,
     jar: &CookieJar<'_>,
-) -> Result<String, Page> {
+) -> Result<String, Notice> {
     let away = signin.inner.cookies.read(jar, DEPARTURE).and_then(|text| serde_json::from_str::<Away>(&text).ok());
     Cookies::take(jar, DEPARTURE);
     let expected = away.filter(|away| away.until > Utc::now());
     let same = |away: &Away| back.state.is_some_and(|state| away.state.as_bytes().ct_eq(state.as_bytes()).into());
     let away = expected.filter(same).ok_or_else(not_asked_for)?;
+    // Whatever goes wrong from here on, the next try ends where this one was to end.
+    let again = |notice: Notice| Notice { link: Some((sign_in_url(Some(&away.next)), AGAIN)), ..notice };
     if let Some(error) = back.error {
-        return Err(refused_by_github(error, back.error_description));
+        return Err(again(refused_by_github(error, back.error_description)));
     }
     let code = back.code.ok_or_else(not_asked_for)?;
-    let tokens = oauth.redeem(code.to_owned(), away.verifier).await.map_err(unredeemed)?;
-    let who = oauth.user(&tokens.access).await.map_err(|error| away_now(&error))?;
+    let tokens = oauth.redeem(code.to_owned(), away.verifier.clone()).await.map_err(|it| again(unredeemed(it)))?;
+    let who = oauth.user(&tokens.access).await.map_err(|error| again(github_away(&error)))?;
     let former = signin.inner.cookies.read(jar, SESSION).and_then(|text| Token::parse(&text));
     let token = Token::random();
     let began = begin(&signin.inner, &who, &tokens, (former.as_ref(), &token), from).await;
     let user = began.map_err(|error| {
         tracing::warn!(error = %error, "somebody could not be signed in");
-        database_away()
+        again(database_away())
     })?;
     signin.inner.cookies.give(jar, SESSION, token.text(), SESSION_LIFETIME);
-    tracing::info!(user.id = user, user.login = who.login, address = from.address, "signed in");
     // So that the first page shows it.
     signin.ensure(user).await;
     Ok(away.next)
@@ -224,13 +246,13 @@ async fn logout(
 ) -> Answer {
     let Some(user) = viewer.user else { return Answer::To(Redirect::to("/")) };
     if !form.csrf.is_some_and(|given| user.csrf_is(given)) {
-        return Answer::Says(Page {
+        return Answer::Says(Notice {
             status: Status::Forbidden,
             title: "That was not asked for on a page of ours",
-            text: "Another site may have tried to sign you out, or the page was older than your session. Nothing was \
-                   done."
+            what: "Nothing was done: another site may have tried to sign you out, or the page was older than your session."
                 .to_owned(),
-            link: Some((next::HOME, "Go to the dashboard")),
+            next: "Load a page anew, and sign out there.",
+            link: None,
         });
     }
     let everywhere = form.everywhere.is_some_and(|text| ["true", "on", "1"].contains(&text));
@@ -242,106 +264,109 @@ async fn logout(
             u64::from(sessions::end(&mut tx, &user.hash).await?)
         };
         // Nobody looks as this user any more, so nobody needs to speak for them.
+        let mut token = None;
         if sessions::count(&mut tx, user.id).await? == 0 {
-            users::store_tokens(&mut tx, user.id, None, None, None).await?;
+            token = tokens::take(&signin.inner, &mut tx, user.id).await?;
             user_repositories::forget_user(&mut tx, user.id).await?;
         }
         let detail = json!({ "everywhere": everywhere, "sessions": ended });
         audit(&mut tx, user.id, &user.login, "user.signout", detail, &from).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok::<_, DbError>(token)
     };
-    let ended: Result<(), DbError> = ended.await;
-    if let Err(error) = ended {
-        tracing::warn!(error = %error, "somebody could not be signed out");
-        return Answer::Says(database_away());
-    }
+    let token = match ended.await {
+        Ok(token) => token,
+        Err(error) => {
+            tracing::warn!(error = %error, "somebody could not be signed out");
+            return Answer::Says(database_away());
+        }
+    };
     Cookies::take(jar, SESSION);
-    tracing::info!(user.id = user.id, user.login = user.login, address = from.address, everywhere, "signed out");
+    if let Some(token) = token {
+        // Nobody waits for it, and where GitHub is away the token ends by itself.
+        tokio::spawn(tokens::give_back(Arc::clone(&signin.inner), user.id, token));
+    }
     Answer::To(Redirect::to("/"))
 }
 
-fn off(missing: &[&str]) -> Page {
-    Page {
-        status: Status::ServiceUnavailable,
-        title: "Nobody can sign in here yet",
-        text: format!(
-            "Whoever runs this service has to set {} first. Commands in issues and pull requests work all the same.",
-            missing.join(", ")
-        ),
-        link: None,
-    }
+/// What the way back to GitHub is called.
+const AGAIN: &str = "Sign in with GitHub";
+
+/// A page that ends a try to sign in. What was tried may be tried again.
+fn notice(status: Status, title: &'static str, what: impl Into<String>, next: &'static str) -> Notice {
+    Notice { status, title, what: what.into(), next, link: Some((sign_in_url(None), AGAIN)) }
 }
 
-fn not_asked_for() -> Page {
-    Page {
-        status: Status::BadRequest,
-        title: "This sign-in is over",
-        text:
-            "It was begun more than ten minutes ago, in another browser, or not here at all; or your browser refuses \
-               cookies. Nothing was done: begin again."
-                .to_owned(),
-        link: AGAIN,
-    }
+fn off(missing: &[&str]) -> Notice {
+    let what = format!("Whoever runs this service has to set {} first.", missing.join(", "));
+    let next =
+        "Commands in issues and pull requests work all the same, and public jobs can be seen without signing in.";
+    let title = "Nobody can sign in here yet";
+    Notice { link: None, ..notice(Status::ServiceUnavailable, title, what, next) }
 }
 
-fn refused_by_github(error: &str, description: Option<&str>) -> Page {
+fn not_asked_for() -> Notice {
+    notice(
+        Status::BadRequest,
+        "This sign-in is over",
+        "It was begun more than ten minutes ago, in another browser, or not here at all; or your browser refuses cookies.",
+        "Nothing was done. Begin again.",
+    )
+}
+
+fn refused_by_github(error: &str, description: Option<&str>) -> Notice {
     if error == "access_denied" {
-        return Page {
-            status: Status::Forbidden,
-            title: "You did not allow it",
-            text: "Without your consent GitHub does not say who you are, so you are not signed in.".to_owned(),
-            link: AGAIN,
-        };
+        return notice(
+            Status::Forbidden,
+            "You did not allow it",
+            "Without your consent GitHub does not say who you are, so you are not signed in.",
+            "It is asked for your name and picture, and for which repositories you may read: nothing is written for you. \
+             Public jobs can be seen without signing in.",
+        );
     }
     tracing::warn!(error, description, "GitHub sent somebody back without a code");
-    Page {
-        status: Status::BadGateway,
-        title: "GitHub did not sign you in",
-        text: format!(
-            "GitHub says: {}. If it says so again, tell whoever runs this service.",
-            description.unwrap_or(error).chars().take(300).collect::<String>().trim_end_matches('.')
-        ),
-        link: AGAIN,
-    }
+    let said: String = description.unwrap_or(error).chars().take(300).collect();
+    let what = format!("GitHub says: {}.", said.trim_end_matches('.'));
+    let next = "You are not signed in. If it says so again, tell whoever runs this service.";
+    notice(Status::BadGateway, "GitHub did not sign you in", what, next)
 }
 
-fn unredeemed(error: OAuthError) -> Page {
+fn unredeemed(error: OAuthError) -> Notice {
     match error {
-        OAuthError::Refused(_) => Page {
-            status: Status::BadRequest,
-            title: "This sign-in was used already",
-            text: "GitHub takes each answer of its consent page once, and for ten minutes. Begin again.".to_owned(),
-            link: AGAIN,
-        },
+        OAuthError::Refused(_) => notice(
+            Status::BadRequest,
+            "This sign-in was used already",
+            "GitHub takes each answer of its consent page once, and for ten minutes.",
+            "You are not signed in. Begin again.",
+        ),
         OAuthError::Configuration(_) => {
             tracing::error!(error = %error, "nobody can sign in");
-            Page {
-                status: Status::BadGateway,
-                title: "GitHub does not know this service",
-                text: "Its registration at GitHub is not as it should be. Whoever runs it finds the reason in its log."
-                    .to_owned(),
-                link: AGAIN,
-            }
+            notice(
+                Status::BadGateway,
+                "GitHub does not know this service",
+                "Its registration at GitHub is not as it should be.",
+                "You are not signed in. Whoever runs this service finds the reason in its log.",
+            )
         }
-        OAuthError::Unavailable(_) => away_now(&error),
+        OAuthError::Unavailable(_) => github_away(&error),
     }
 }
 
-fn away_now(error: &(impl std::fmt::Display + ?Sized)) -> Page {
+fn github_away(error: &(impl std::fmt::Display + ?Sized)) -> Notice {
     tracing::warn!(error = %error, "somebody could not be signed in: GitHub is away");
-    Page {
-        status: Status::BadGateway,
-        title: "GitHub does not answer",
-        text: "You are not signed in. Try again in a minute; www.githubstatus.com says how GitHub is.".to_owned(),
-        link: AGAIN,
-    }
+    notice(
+        Status::BadGateway,
+        "GitHub does not answer",
+        "You are not signed in.",
+        "Try again in a minute; www.githubstatus.com says how GitHub is.",
+    )
 }
 
-fn database_away() -> Page {
-    Page {
-        status: Status::ServiceUnavailable,
-        title: "This does not work just now",
-        text: "The service's database is away. Try again in a minute.".to_owned(),
-        link: AGAIN,
-    }
+fn database_away() -> Notice {
+    notice(
+        Status::ServiceUnavailable,
+        "This does not work just now",
+        "The service's database is away.",
+        "Try again in a minute.",
+    )
 }

@@ -1,7 +1,7 @@
 //! Users' tokens: stored sealed, refreshed shortly before they are over, and the end of every session when GitHub says
 //! that they were taken back.
 
-use super::{Field, Inner, access::Unknown};
+use super::{Field, Inner, Vault, access::Unknown};
 use crate::{
     db::{
         DbError, Tx,
@@ -12,7 +12,7 @@ use crate::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A token that is over so soon is refreshed first.
 const SOON: Duration = Duration::from_mins(1);
@@ -39,11 +39,7 @@ pub(super) async fn current(
     let row = users::tokens(&mut tx, user).await?;
     tx.rollback().await?;
     let Some(row) = row else { return Ok(None) };
-    let open = |field, sealed: &Option<Vec<u8>>| {
-        let opened = vault.open(user, field, sealed.as_deref()?);
-        let warn = |error: &_| tracing::warn!(user.id = user, error = %error, "a stored token cannot be read");
-        opened.inspect_err(warn).ok()
-    };
+    let open = |field, sealed: &Option<Vec<u8>>| opened(vault, user, field, sealed.as_deref()?);
     let Some(access) = open(Field::Access, &row.access) else { return Ok(None) };
     let is_bad = bad.is_some_and(|bad| bad.expose_secret() == access.expose_secret());
     if !is_bad && row.left.is_none_or(|left| left > SOON) {
@@ -67,14 +63,34 @@ pub(super) async fn current(
     Ok(Some((row.github_id, fresh.access)))
 }
 
+fn opened(vault: &Vault, user: i64, field: Field, sealed: &[u8]) -> Option<SecretString> {
+    let warn = |error: &_| tracing::warn!(user.id = user, error = %error, "a stored token cannot be read");
+    vault.open(user, field, sealed).inspect_err(warn).ok()
+}
+
+/// Takes what is stored to speak for a user out of the database; the token is to be given back to GitHub once that is
+/// committed.
+pub(super) async fn take(inner: &Inner, tx: &mut Tx, user: i64) -> Result<Option<SecretString>, DbError> {
+    let row = users::tokens(tx, user).await?;
+    users::store_tokens(tx, user, None, None, None).await?;
+    let sealed = row.and_then(|row| row.access);
+    Ok(sealed.zip(inner.vault.as_ref()).and_then(|(sealed, vault)| opened(vault, user, Field::Access, &sealed)))
+}
+
+/// Tells GitHub that a token is not needed any more.
+pub(super) async fn give_back(inner: Arc<Inner>, user: i64, token: SecretString) {
+    let Some(oauth) = &inner.oauth else { return };
+    if let Err(error) = oauth.revoke(&token).await {
+        tracing::warn!(user.id = user, error = %error, "a token could not be given back to GitHub; it ends by itself");
+    }
+}
+
 /// Ends every session of a user, and forgets tokens and repositories.
 pub(super) async fn sign_out(inner: &Inner, user: i64, reason: &str) -> Result<(), DbError> {
     let mut tx = inner.db.begin().await?;
     let login = users::tokens(&mut tx, user).await?.map(|row| row.login);
     sign_out_in(&mut tx, user, login.as_deref().unwrap_or("unknown"), reason).await?;
-    tx.commit().await?;
-    tracing::info!(user.id = user, user.login = login, reason, "signed out everywhere");
-    Ok(())
+    tx.commit().await
 }
 
 /// The same within a transaction.

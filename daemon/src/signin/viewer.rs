@@ -56,6 +56,12 @@ impl Viewer {
 }
 
 impl SignedIn {
+    /// Whose session this is, as the database knows it.
+    #[must_use]
+    pub const fn session(&self) -> TokenHash {
+        self.hash
+    }
+
     /// Whether this is the token that the viewer's own pages send back. Takes the same time whatever is given.
     #[must_use]
     pub fn csrf_is(&self, given: &str) -> bool {

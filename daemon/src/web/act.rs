@@ -3,7 +3,10 @@
 use super::{Viewer, address, problem::Problem, site::Site};
 use crate::{
     actions::{Account, Actor},
-    db::viewer,
+    db::{
+        audit_events::{self, NewAuditEvent},
+        viewer,
+    },
 };
 use bisect_shared::{JobId, admin::Outcome};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -12,6 +15,7 @@ use rocket::{
     http::Status,
     request::{FromRequest, Outcome as Guarded},
 };
+use serde_json::json;
 use std::{convert::Infallible, num::NonZeroU32};
 
 /// Actions of one user: so many a minute, and so many at once.
@@ -52,22 +56,42 @@ pub(super) enum Act {
     Retry,
 }
 
-/// Does it, where the viewer may.
+impl Act {
+    /// As the audit names it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "job.cancel",
+            Self::Retry => "job.retry",
+        }
+    }
+}
+
+/// Does it, where the viewer may; notes it where they may not.
 pub(super) async fn act(
     site: &Site,
     acting: &Acting,
     viewer: &Viewer,
     job: JobId,
     asker: &Asker,
-    act: Act,
+    what: Act,
 ) -> Result<Outcome, Problem> {
     let user = viewer.user.as_ref().ok_or_else(|| Problem::of_status(Status::Unauthorized))?;
-    if !asker.csrf.as_ref().is_some_and(|given| user.csrf_is(given)) {
-        let why = "this was not sent by a page of your session: load the page anew and try again";
-        return Err(Problem::new(Status::Forbidden, why));
-    }
     if acting.0.check_key(&user.id).is_err() {
-        return Err(Problem::new(Status::TooManyRequests, "too many actions of this user; wait a minute"));
+        return Err(
+            Problem::new(Status::TooManyRequests, "too many actions of this user; wait a minute").again_after(60)
+        );
+    }
+    let denied = async |why: &'static str| -> Result<Outcome, Problem> {
+        let mut tx = site.db.begin().await?;
+        let detail = json!({ "asked": what.name(), "why": why });
+        let (actor, action) = (user.login.as_str(), "permission.denied");
+        let event = NewAuditEvent { actor, channel: "web", action, job: Some(job), installation: None, detail };
+        audit_events::append_of_user(&mut tx, &event, user.id, Some(&asker.address)).await?;
+        tx.commit().await?;
+        Err(Problem::new(Status::Forbidden, why))
+    };
+    if !asker.csrf.as_ref().is_some_and(|given| user.csrf_is(given)) {
+        return denied("this was not sent by a page of your session: load the page anew and try again").await;
     }
     // Who may not know of a job learns nothing from the answer.
     let mut tx = site.db.begin_as_viewer(viewer.id()).await?;
@@ -76,18 +100,14 @@ pub(super) async fn act(
     match may {
         None => return Err(super::api::no_job()),
         Some(false) => {
-            tracing::info!(job.id = job.0, user.id = user.id, action = ?act, "somebody without write permission was refused");
-            let why = "only those who may write to the repository may do this; on GitHub you may not";
-            return Err(Problem::new(Status::Forbidden, why));
+            return denied("only those who may write to the repository may do this; on GitHub you may not").await;
         }
         Some(true) => {}
     }
     let account = Account { id: user.id, address: asker.address.clone() };
     let actor = Actor { name: user.login.clone(), channel: "web", user: None, account: Some(account) };
-    let outcome = match act {
+    Ok(match what {
         Act::Cancel => site.actions.cancel(job, &actor).await?,
         Act::Retry => site.actions.retry(job, None, &actor).await?,
-    };
-    tracing::info!(job.id = job.0, user.id = user.id, action = ?act, changed = outcome.changed, "done in a browser");
-    Ok(outcome)
+    })
 }

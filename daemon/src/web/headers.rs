@@ -14,13 +14,13 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Forms may lead to this service and to GitHub; `https` where browsers reach it by that only.
+    /// Forms may lead to this service and to GitHub, where pictures of people come from as well; `https` where browsers reach it by that only.
     #[must_use]
     pub fn new(github_url: &str, https: bool) -> Self {
         let github = github_url.trim_end_matches('/');
         let policy = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; \
-             img-src 'self' https://avatars.githubusercontent.com data:; connect-src 'self'; \
+             img-src 'self' {github} https://avatars.githubusercontent.com; connect-src 'self'; \
              form-action 'self' {github}; base-uri 'none'; frame-ancestors 'none'"
         );
         Self { policy, https }
@@ -38,9 +38,10 @@ impl Fairing for Headers {
         response.set_header(Header::new("X-Content-Type-Options", "nosniff"));
         response.set_header(Header::new("X-Frame-Options", "DENY"));
         response.set_header(Header::new("Referrer-Policy", "same-origin"));
-        response.set_header(Header::new("Cross-Origin-Opener-Policy", "same-origin"));
         response.set_header(Header::new("Permissions-Policy", "camera=(), geolocation=(), microphone=()"));
+        // Browsers heed neither on plain http, and complain of the first.
         if self.https {
+            response.set_header(Header::new("Cross-Origin-Opener-Policy", "same-origin"));
             response.set_header(Header::new("Strict-Transport-Security", "max-age=31536000; includeSubDomains"));
         }
         // Whatever does not say so itself may depend on who asks.

@@ -50,6 +50,7 @@ fn describe() {
     describe_histogram!("bisectd_queue_wait_seconds", "from a job's request to its first claim");
     describe_histogram!("bisectd_webhook_seconds", "from a signed body to its durable row");
     describe_counter!("bisectd_webhooks_total", "webhook deliveries by the HTTP status of the answer");
+    describe_gauge!("bisectd_event_streams", "streams of events to browsers that are open here");
     describe_gauge!("bisectd_inbox", "deliveries that wait");
     describe_gauge!("bisectd_inbox_age_seconds", "the age of the oldest delivery that waits");
     describe_gauge!("bisectd_outbox", "replies that wait, progress included");

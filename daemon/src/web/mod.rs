@@ -18,19 +18,24 @@ mod rates;
 mod read;
 mod site;
 mod status;
+mod streams;
 
 pub use act::Acting;
 pub use headers::Headers;
 pub use health::{DockerCheck, Health, Monitor};
 pub use live::Live;
 pub use metrics::Exporter;
+pub use pages::Notice;
 pub use rates::Rates;
 pub use site::Site;
+pub use streams::Streams;
 
 use crate::{db::DbError, signin::Viewer};
 use pages::{Seen, reads_html};
 use problem::Problem;
-use rocket::{Build, Catcher, Request, Rocket, http::Status, response::Responder, serde::json::Json};
+use rocket::{
+    Build, Catcher, Request, Rocket, http::Status, request::Outcome as Guarded, response::Responder, serde::json::Json,
+};
 use serde_json::{Value, json};
 
 /// Every route and catcher of this module.
@@ -50,9 +55,18 @@ fn catchers() -> Vec<Catcher> {
     rocket::catchers![anything]
 }
 
-/// Whatever goes wrong before a route answers: a page for browsers, JSON for others.
+/// Whatever goes wrong before a route answers.
 #[rocket::catch(default)]
-fn anything(status: Status, request: &Request<'_>) -> Result<Seen, (Status, Json<Value>)> {
+async fn anything(status: Status, request: &Request<'_>) -> Result<Seen, (Status, Json<Value>)> {
+    if status == Status::NotFound && reads_html(request) {
+        // So that the page knows who is signed in.
+        let _: Guarded<Viewer, _> = request.guard().await;
+    }
+    answer(status, request)
+}
+
+/// A page for browsers, JSON for others.
+fn answer(status: Status, request: &Request<'_>) -> Result<Seen, (Status, Json<Value>)> {
     if reads_html(request) {
         return Ok(Seen(Problem::of_status(status)));
     }
@@ -84,6 +98,6 @@ impl<'r> Responder<'r, 'static> for NoAnswer {
                 if error.is_unreachable() { Status::ServiceUnavailable } else { Status::InternalServerError }
             }
         };
-        anything(status, request).respond_to(request)
+        answer(status, request).respond_to(request)
     }
 }

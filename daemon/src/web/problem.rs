@@ -3,7 +3,7 @@
 use crate::{actions::ActionError, db::DbError};
 use rocket::{
     Request, Response,
-    http::{ContentType, Status},
+    http::{ContentType, Header, Status},
     response::Responder,
 };
 use serde::Serialize;
@@ -22,6 +22,9 @@ pub struct Problem {
     status: u16,
     /// For people.
     detail: String,
+    /// When to try again, in seconds; told as a header.
+    #[serde(skip)]
+    retry_after: Option<u32>,
 }
 
 impl Problem {
@@ -29,7 +32,7 @@ impl Problem {
     #[must_use]
     pub fn new(status: Status, detail: impl Into<String>) -> Self {
         let title = status.reason_lossy().to_owned();
-        Self { kind: "about:blank", title, status: status.code, detail: detail.into() }
+        Self { kind: "about:blank", title, status: status.code, detail: detail.into(), retry_after: None }
     }
 
     /// There is no such thing, or its viewer may not know of it.
@@ -57,7 +60,26 @@ impl Problem {
             500.. => "this is a fault of the server, and is in its log",
             _ => "the request could not be understood",
         };
-        Self::new(status, detail)
+        let problem = Self::new(status, detail);
+        match status.code {
+            429 => problem.again_after(5),
+            503 => problem.again_after(10),
+            _ => problem,
+        }
+    }
+
+    /// The same with when to try again, in seconds.
+    #[must_use]
+    pub const fn again_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Says when to try again (RFC 9110, 10.2.3).
+    pub(super) fn tell_when(&self, response: &mut Response<'_>) {
+        if let Some(seconds) = self.retry_after {
+            response.set_header(Header::new("Retry-After", seconds.to_string()));
+        }
     }
 
     /// Its status.
@@ -94,10 +116,12 @@ impl From<ActionError> for Problem {
 impl<'r> Responder<'r, 'static> for Problem {
     fn respond_to(self, _: &'r Request<'_>) -> rocket::response::Result<'static> {
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        Response::build()
+        let mut response = Response::build()
             .status(self.status())
             .header(ContentType::new("application", "problem+json"))
             .sized_body(body.len(), Cursor::new(body))
-            .ok()
+            .finalize();
+        self.tell_when(&mut response);
+        Ok(response)
     }
 }

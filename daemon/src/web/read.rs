@@ -3,18 +3,23 @@
 use super::site::Site;
 use crate::{
     db::{
-        DbError,
+        DbError, Tx,
         job_events::{self, JobEventRow},
-        jobs::{self, JobRow},
+        jobs::{self, JobRow, Options},
         probes::{self, ProbeRow},
         viewer,
     },
-    report::{Report, comment::for_users, text},
+    report::{
+        Report,
+        comment::{PullLink, for_users},
+        text,
+    },
 };
 use bisect_shared::{
     JobId, Sha,
     admin::{JobView, Strip},
 };
+use std::collections::BTreeMap;
 
 /// What is known of one job.
 #[derive(Debug)]
@@ -29,8 +34,12 @@ pub struct JobRead {
     pub history: Vec<JobEventRow>,
     /// Its range, once that is read.
     pub strip: Option<Strip>,
+    /// What was asked for besides ends and command.
+    pub options: Options,
     /// Its result.
     pub report: Option<Report>,
+    /// The pull requests that brought the commits of the result; `None` before they are known.
+    pub pulls: Option<BTreeMap<Sha, Vec<PullLink>>>,
     /// Whether the viewer may cancel and retry it.
     pub may_act: bool,
     /// The repository's page on GitHub.
@@ -40,26 +49,39 @@ pub struct JobRead {
 }
 
 impl JobRead {
-    /// Reads it; `None` where the viewer may not know of it.
+    /// Reads it in a transaction of its viewer; `None` where they may not know of it.
     ///
     /// # Errors
     /// [`DbError`], as for every call.
-    pub async fn read(site: &Site, viewer: Option<i64>, id: JobId) -> Result<Option<Self>, DbError> {
-        let mut tx = site.db.begin_as_viewer(viewer).await?;
-        let Some(view) = viewer::job(&mut tx, viewer, id).await? else { return Ok(None) };
-        let Some(row) = jobs::find_visible(&mut tx, id).await? else { return Ok(None) };
-        let may_act = viewer::may_act(&mut tx, viewer, id).await?.unwrap_or(false);
-        let probes = probes::probes(&mut tx, id).await?;
-        let history = job_events::history(&mut tx, id).await?;
-        let strip = jobs::strip(&mut tx, id).await?;
-        tx.rollback().await?;
+    pub async fn read(tx: &mut Tx, site: &Site, viewer: Option<i64>, id: JobId) -> Result<Option<Self>, DbError> {
+        let Some(view) = viewer::job(tx, viewer, id).await? else { return Ok(None) };
+        let (Some(row), Some(shown)) = (jobs::find_visible(tx, id).await?, jobs::shown(tx, id).await?) else {
+            return Ok(None);
+        };
+        let may_act = viewer::may_act(tx, viewer, id).await?.unwrap_or(false);
+        let probes = probes::probes(tx, id).await?;
+        let history = job_events::history(tx, id).await?;
         let report = row.report.clone().and_then(|report| serde_json::from_value(report).ok());
+        let pulls = shown.pulls.and_then(|pulls| serde_json::from_value(pulls).ok());
         let repository_url = format!("{}/{}", site.github_url, view.repository);
         let comment_url = row.issue.map(|issue| match row.comment {
             Some(comment) => format!("{repository_url}/issues/{issue}#issuecomment-{comment}"),
             None => format!("{repository_url}/issues/{issue}"),
         });
-        Ok(Some(Self { view, row, probes, history, strip, report, may_act, repository_url, comment_url }))
+        let (strip, options) = (shown.strip, shown.options);
+        Ok(Some(Self {
+            view,
+            row,
+            probes,
+            history,
+            strip,
+            options,
+            report,
+            pulls,
+            may_act,
+            repository_url,
+            comment_url,
+        }))
     }
 
     /// The first line of the message of a run's commit, as text for one line. A job may end before it was noted with the
@@ -72,6 +94,18 @@ impl JobRead {
             Some(line.subject.as_str()).filter(|subject| !subject.is_empty())
         };
         noted.or_else(reported).map(text::line)
+    }
+
+    /// The pull requests that brought a commit, as far as they are known.
+    #[must_use]
+    pub fn pulls_of(&self, commit: Sha) -> &[PullLink] {
+        self.pulls.as_ref().and_then(|pulls| pulls.get(&commit)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A pull request's page on GitHub.
+    #[must_use]
+    pub fn pull_url(&self, pull: &PullLink) -> String {
+        format!("{}/pull/{}", self.repository_url, pull.number)
     }
 
     /// A commit's page on GitHub.

@@ -155,6 +155,8 @@ pub struct Delivery {
     pub installation: Option<i64>,
     /// GitHub's number of the comment, where there is one.
     pub comment: Option<i64>,
+    /// The login of who did it, where it says so.
+    pub sender: Option<String>,
 }
 
 /// Reads a delivery: `event` is `X-GitHub-Event`.

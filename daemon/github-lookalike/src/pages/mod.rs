@@ -1,11 +1,14 @@
-//! The playground's pages: lists, issues with their comments and a form, commits. Never part of the API.
+//! The playground's pages: lists, issues with their comments and a form, commits, an App's installation. Never part of
+//! the API.
 
+mod install;
 mod markdown;
 mod view;
 
 use crate::git;
 use crate::server::pairs;
 use crate::world::World;
+use crate::world::state::State;
 use crate::world::write_comment;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
@@ -16,6 +19,9 @@ pub(crate) fn serve(world: &World, parts: &request::Parts, path: &str, form: &By
     match (&parts.method, segments.as_slice()) {
         (&Method::GET, [""]) => Some(html(view::index(&world.read(), None))),
         (&Method::GET, ["favicon.ico"]) => Some(answer(StatusCode::NO_CONTENT, "")),
+        (&Method::GET, ["avatars", "u", number]) => avatar(&world.read(), number.parse().ok()?),
+        (&Method::GET, ["apps", slug, "installations", "new"]) => install::page(&world.read(), slug).map(html),
+        (&Method::POST, ["apps", slug, "installations", "new"]) => install::install(world, &parts.headers, slug, form),
         (&Method::GET, [owner, name]) => {
             let state = world.read();
             let repository = state.repository_named(&format!("{owner}/{name}"))?;
@@ -39,6 +45,11 @@ pub(crate) fn serve(world: &World, parts: &request::Parts, path: &str, form: &By
     }
 }
 
+/// A page with this HTML in it.
+pub(crate) fn framed(title: &str, body: &str) -> String {
+    view::page(title, "", body)
+}
+
 fn answer(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
@@ -51,6 +62,19 @@ fn html(text: String) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// A user's picture: the first letter of the name.
+fn avatar(state: &State, user: i64) -> Option<Response<Body>> {
+    let user = state.user(user)?;
+    let initial = escape(&user.login.chars().take(1).collect::<String>().to_uppercase());
+    let mut response = Response::new(Body::from(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 40 40\"><rect width=\"40\" height=\"40\" fill=\"hsl({} 45% 40%)\"/>\
+         <text x=\"20\" y=\"27\" font-family=\"sans-serif\" font-size=\"20\" fill=\"#fff\" text-anchor=\"middle\">{initial}</text></svg>",
+        view::hue(&user.login)
+    )));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"));
+    Some(response)
 }
 
 fn commit(world: &World, repository: &str, sha: &str) -> Option<Response<Body>> {

@@ -8,7 +8,7 @@ use crate::world::state::{Comment, Issue, Repository, State};
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::fmt::Write as _;
 
-fn page(title: &str, place: &str, body: &str) -> String {
+pub(super) fn page(title: &str, place: &str, body: &str) -> String {
     let (title, style) = (escape(title), include_str!("page.css"));
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -174,6 +174,11 @@ fn time(at: DateTime<Utc>) -> String {
     format!("<time datetime=\"{machine}\">on {}</time>", at.format("%Y-%m-%d %H:%M UTC"))
 }
 
+/// The same colour for the same name, wherever it stands.
+pub(super) fn hue(name: &str) -> u32 {
+    name.bytes().fold(7_u32, |hue, byte| (hue * 31 + u32::from(byte)) % 360)
+}
+
 struct Article {
     id: String,
     author: i64,
@@ -191,8 +196,7 @@ fn article(state: &State, repository: &Repository, shown: &Article) -> String {
     let bot = author.is_some_and(|author| author.kind == "Bot");
     let name = author.map_or("ghost", |author| author.login.trim_end_matches("[bot]"));
     let initial = escape(&name.chars().take(1).collect::<String>().to_uppercase());
-    // The same colour for the same name, wherever it stands.
-    let hue = name.bytes().fold(7_u32, |hue, byte| (hue * 31 + u32::from(byte)) % 360);
+    let hue = hue(name);
     let label = match association(state, repository, shown.author) {
         _ if bot => "<span class=\"label\">bot</span>",
         "OWNER" => "<span class=\"label\">Owner</span>",

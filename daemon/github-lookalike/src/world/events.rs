@@ -116,7 +116,7 @@ impl World {
     /// # Errors
     /// When the installation is unknown.
     pub async fn uninstall(&self, installation: i64) -> anyhow::Result<()> {
-        let outgoing = self.installation_webhook(installation, "deleted")?;
+        let outgoing = self.installation_webhook(installation, "deleted", None)?;
         self.change(|state| {
             state.installations.retain(|i| i.id != installation);
             state.tokens.retain(|token| token.installation != installation);
@@ -311,18 +311,19 @@ impl World {
     }
 
     async fn tell_installation(&self, installation: i64, action: &str) -> anyhow::Result<()> {
-        let outgoing = self.installation_webhook(installation, action)?;
+        let outgoing = self.installation_webhook(installation, action, None)?;
         self.deliver(outgoing).await;
         Ok(())
     }
 
-    fn installation_webhook(&self, id: i64, action: &str) -> anyhow::Result<Outgoing> {
+    /// `by` is who did it; without one the account itself.
+    pub(crate) fn installation_webhook(&self, id: i64, action: &str, by: Option<i64>) -> anyhow::Result<Outgoing> {
         let state = self.read();
         let installation = state.installation(id).with_context(|| format!("the world has no installation {id}"))?;
         let mut body = json!({
             "action": action,
             "installation": render::installation(&state, installation, true),
-            "sender": render::user(&state, installation.account),
+            "sender": render::user(&state, by.unwrap_or(installation.account)),
         });
         if matches!(action, "created" | "deleted") {
             let covered = state.repositories.iter().filter(|r| state.covers(installation, r));

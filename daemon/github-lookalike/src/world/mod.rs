@@ -189,6 +189,7 @@ impl World {
                 client_id: format!("Iv23li{id:014}"),
                 client_secret: client_secret.clone(),
                 callback_url: None,
+                setup_url: None,
                 bot,
                 public_key,
                 webhook_secret: webhook_secret.clone(),

@@ -18,6 +18,15 @@ impl World {
         });
     }
 
+    /// Where those who installed an App on its page are sent to.
+    pub fn set_setup_url(&self, app: i64, url: &str) {
+        self.change(|state| {
+            if let Some(app) = state.apps.iter_mut().find(|a| a.id == app) {
+                app.setup_url = Some(url.to_owned());
+            }
+        });
+    }
+
     /// Registers an OAuth App, whose users' tokens see no installations and do not expire.
     pub fn add_oauth_app(&self, name: &str, callback_url: &str) -> NewOAuthApp {
         self.change(|state| {

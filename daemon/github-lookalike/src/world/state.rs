@@ -31,6 +31,8 @@ pub struct App {
     pub client_secret: String,
     /// Where those who sign in are sent back to.
     pub callback_url: Option<String>,
+    /// Where those who installed it are sent to.
+    pub setup_url: Option<String>,
     /// The user number of its bot.
     pub bot: i64,
     /// The RSA public key, PKCS#1 DER.

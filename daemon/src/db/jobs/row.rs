@@ -3,6 +3,7 @@
 use super::super::row;
 use bisect_shared::{Epoch, InstanceId, JobId, JobStatus, ResultKind, Sha, admin::Strip};
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow};
 use std::time::Duration;
@@ -144,6 +145,53 @@ pub struct JobRow {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// What was asked for besides ends and command, as everybody may know it who may know of the job.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// Follow only first parents.
+    pub first_parent: bool,
+    /// Find the commit that fixed it.
+    pub fixed: bool,
+    /// So many runs for each step of the search at most, where the test is known to fail by chance.
+    pub runs: Option<u32>,
+    /// How sure the answer of such a search is to be, 0 to 1.
+    pub confidence: Option<f64>,
+    /// Consider only commits that touch these.
+    pub paths: Vec<String>,
+    /// Never test these.
+    pub skip: Vec<Sha>,
+    /// Nor these.
+    pub skip_ranges: Vec<String>,
+    /// `none` or `egress`.
+    pub network: Option<String>,
+    /// The longest that a run may print nothing, in seconds.
+    pub silence: Option<f64>,
+    /// The names of the variables that are set for the command.
+    pub env: Vec<String>,
+}
+
+/// What a job's page shows beside its row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// Its range, once that is read.
+    pub strip: Option<Strip>,
+    /// What else was asked for.
+    pub options: Options,
+    /// The pull requests of its commits, once they are known.
+    pub pulls: Option<Value>,
+}
+
+impl<'r> FromRow<'r, PgRow> for Shown {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        // What another version wrote that cannot be read is not shown, and keeps nothing else from being shown.
+        let options: Option<Value> = row.try_get("options")?;
+        let options = options.and_then(|options| serde_json::from_value(options).ok()).unwrap_or_default();
+        let strip: Option<sqlx::types::Json<Strip>> = row.try_get("strip")?;
+        Ok(Self { strip: strip.map(|strip| strip.0), options, pulls: row.try_get("pulls")? })
+    }
 }
 
 /// Everything that a worker tells of a search with each start of a run.

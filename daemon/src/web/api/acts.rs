@@ -31,7 +31,7 @@ impl From<bisect_shared::admin::Outcome> for Done {
 #[utoipa::path(
     post, path = "/api/jobs/{id}/cancel",
     params(
-        ("id" = i64, Path, description = "the job's number"),
+        ("id" = i64, Path, description = "the job's number", example = 3),
         ("X-CSRF-Token" = Option<String>, Header, description = "from a page of the session"),
     ),
     responses(
@@ -60,7 +60,7 @@ pub(super) async fn cancel(
 #[utoipa::path(
     post, path = "/api/jobs/{id}/retry",
     params(
-        ("id" = i64, Path, description = "the job's number"),
+        ("id" = i64, Path, description = "the job's number", example = 3),
         ("X-CSRF-Token" = Option<String>, Header, description = "from a page of the session"),
     ),
     responses(

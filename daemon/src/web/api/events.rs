@@ -1,6 +1,6 @@
 //! `/api/events` and `/api/jobs/<id>/log/events`: what changes and what is printed, as server-sent events (HTML standard,
-//! 9.2). A stream ends after some minutes, so that a browser comes again and is asked anew who it is; it goes on where it
-//! was, by `Last-Event-ID`.
+//! 9.2). A stream ends after some minutes, so that a browser comes again and is asked anew who it is, and at once when it
+//! may not go on (`web::streams`); it goes on where it was, by `Last-Event-ID`.
 
 use super::{Limited, Problem, asked, log::words, model::JobSummary};
 use crate::{
@@ -10,10 +10,11 @@ use crate::{
         ansi::{Painter, Span},
         live::Told,
         site::Site,
+        streams::{Filled, Room},
     },
 };
 use bisect_shared::{JobId, ProbeId};
-use futures::{StreamExt, stream::BoxStream};
+use futures::StreamExt;
 use rocket::{
     Request, Shutdown, State,
     request::{FromRequest, Outcome},
@@ -34,7 +35,7 @@ const ANYBODY: Duration = Duration::from_mins(30);
 const MOST: usize = 200;
 
 /// A stream of events.
-pub(super) type Events = EventStream<BoxStream<'static, Event>>;
+pub(super) type Events = EventStream<Filled>;
 
 /// What a browser heard last.
 pub(super) struct LastEventId(Option<String>);
@@ -64,29 +65,36 @@ fn told(job: &JobSummary, newest: i64) -> Event {
     get, path = "/api/events",
     params(
         ("job" = Option<i64>, Query, description = "only this job"),
-        ("Last-Event-ID" = Option<String>, Header, description = "the `id` of the event that was heard last"),
+        ("after" = Option<String>, Query, description = "the `id` of the event that was heard last"),
+        ("Last-Event-ID" = Option<String>, Header, description = "the same; a browser sends it when it comes again"),
     ),
     responses(
         (status = 200, body = String, content_type = "text/event-stream"),
         (status = 400, body = Problem, content_type = "application/problem+json", description = "a parameter cannot be meant"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "no such job, or not for the viewer"),
-        (status = 429, body = Problem, content_type = "application/problem+json", description = "too many requests"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "the database is away"),
+        (status = 429, body = Problem, content_type = "application/problem+json", description = "too many requests, or streams of this viewer; `Retry-After` says when to come again"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "the database is away, or this server has too many streams open; `Retry-After` says when to come again"),
     )
 )]
-#[rocket::get("/api/events?<job>")]
+#[rocket::get("/api/events?<job>&<after>")]
+#[allow(clippy::too_many_arguments, reason = "one for each parameter")]
 pub(super) async fn events(
     _limited: Limited,
     viewer: Viewer,
+    room: Room,
     last: LastEventId,
     job: Option<&str>,
+    after: Option<&str>,
     site: &State<Site>,
     mut shutdown: Shutdown,
 ) -> Result<Events, Problem> {
     let (viewer, only) = (viewer.id(), asked::number("job", job)?.map(JobId));
+    let place = room.take(only)?;
     // First: between the snapshot below and what is heard nothing falls.
     let mut listener = site.live.listen();
-    let last = last.0.map(|last| last.parse::<i64>().unwrap_or(-1));
+    // What is no number is no event that is known, so all is to be looked at.
+    let last = last.0.as_deref().or(after.filter(|after| !after.is_empty()));
+    let last = last.map(|last| last.parse::<i64>().unwrap_or(-1));
     let (first, newest) = catch_up(site, viewer, only, last).await?;
     let ends = ends_at(viewer);
     let events = stream! {
@@ -112,7 +120,7 @@ pub(super) async fn events(
             }
         }
     };
-    Ok(EventStream::from(events.boxed()).heartbeat(HEARTBEAT))
+    Ok(EventStream::from(place.fill(events.boxed())).heartbeat(HEARTBEAT))
 }
 
 /// What happened since `last`; `None` where all is to be looked at. Without `last` nothing is: who comes first has just
@@ -152,7 +160,7 @@ async fn catch_up(
 #[utoipa::path(
     get, path = "/api/jobs/{id}/log/events",
     params(
-        ("id" = i64, Path, description = "the job's number"),
+        ("id" = i64, Path, description = "the job's number", example = 3),
         ("probe" = Option<i64>, Query, description = "only the output of this run"),
         ("after" = Option<String>, Query, description = "what is known already, `probe:seq` of each run, separated by commas"),
         ("Last-Event-ID" = Option<String>, Header, description = "the same, as the `id` of the event that was heard last"),
@@ -161,8 +169,8 @@ async fn catch_up(
         (status = 200, body = String, content_type = "text/event-stream"),
         (status = 400, body = Problem, content_type = "application/problem+json", description = "a parameter cannot be meant"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "no such job or run, or not for the viewer"),
-        (status = 429, body = Problem, content_type = "application/problem+json", description = "too many requests"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "the database is away"),
+        (status = 429, body = Problem, content_type = "application/problem+json", description = "too many requests, or streams of this viewer; `Retry-After` says when to come again"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "the database is away, or this server has too many streams open; `Retry-After` says when to come again"),
     )
 )]
 #[rocket::get("/api/jobs/<id>/log/events?<probe>&<after>")]
@@ -170,6 +178,7 @@ async fn catch_up(
 pub(super) async fn output(
     _limited: Limited,
     viewer: Viewer,
+    room: Room,
     last: LastEventId,
     id: &str,
     probe: Option<&str>,
@@ -179,6 +188,7 @@ pub(super) async fn output(
 ) -> Result<Events, Problem> {
     let (job, probe) = (asked::job(id)?, asked::number("probe", probe)?.map(ProbeId));
     let mut position = asked::position(last.0.as_deref().or(after))?;
+    let place = room.take(Some(job))?;
     let mut tx = site.db.begin_as_viewer(viewer.id()).await?;
     let sees = viewer::sees(&mut tx, viewer.id(), job, probe).await?;
     tx.rollback().await?;
@@ -189,32 +199,33 @@ pub(super) async fn output(
     let ends = ends_at(viewer.id());
     let events = stream! {
         let mut painters: HashMap<ProbeId, Painter> = HashMap::new();
-        loop {
+        let has_ended = loop {
             let piece = tokio::select! {
                 piece = reader.next() => piece,
-                () = tokio::time::sleep_until(ends) => break,
-                () = &mut shutdown => break,
+                () = tokio::time::sleep_until(ends) => break false,
+                () = &mut shutdown => break false,
             };
             let piece = match piece {
                 Ok(Some(piece)) => piece,
-                Ok(None) => {
-                    for (probe, mut painter) in painters {
-                        yield printed(probe, &painter.rest(), &position);
-                    }
-                    yield Event::json(&json!({})).event("end");
-                    break;
-                }
+                Ok(None) => break true,
                 Err(error) => {
                     tracing::warn!(error = %error, "an output was not told to its end");
-                    break;
+                    break false;
                 }
             };
             position.insert(piece.probe, piece.seq);
             let spans = painters.entry(piece.probe).or_default().push(&piece.bytes);
             yield printed(piece.probe, &spans, &position);
+        };
+        // Who comes again is told what follows, also within a line.
+        for (probe, mut painter) in painters {
+            yield printed(probe, &painter.rest(), &position);
+        }
+        if has_ended {
+            yield Event::json(&json!({})).event("end");
         }
     };
-    Ok(EventStream::from(events.boxed()).heartbeat(HEARTBEAT))
+    Ok(EventStream::from(place.fill(events.boxed())).heartbeat(HEARTBEAT))
 }
 
 fn printed(probe: ProbeId, spans: &[Span], position: &Position) -> Event {

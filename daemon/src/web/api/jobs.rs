@@ -65,7 +65,7 @@ pub(super) async fn list(
 /// Everything about one job: its range, runs, history and result.
 #[utoipa::path(
     get, path = "/api/jobs/{id}",
-    params(("id" = i64, Path, description = "the job's number")),
+    params(("id" = i64, Path, description = "the job's number", example = 3)),
     responses(
         (status = 200, body = JobAnswer),
         (status = 304, description = "it is as the `If-None-Match` of the request knows it"),
@@ -81,6 +81,9 @@ pub(super) async fn job(
     id: &str,
     site: &State<Site>,
 ) -> Result<Tagged<JobAnswer>, Problem> {
-    let read = JobRead::read(site, viewer.id(), asked::job(id)?).await?;
+    let job = asked::job(id)?;
+    let mut tx = site.db.begin_as_viewer(viewer.id()).await?;
+    let read = JobRead::read(&mut tx, site, viewer.id(), job).await?;
+    tx.rollback().await?;
     Ok(Tagged((&read.ok_or_else(asked::no_job)?).into()))
 }

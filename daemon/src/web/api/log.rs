@@ -107,7 +107,7 @@ impl<'r> Responder<'r, 'r> for LogAnswer {
 #[utoipa::path(
     get, path = "/api/jobs/{id}/log",
     params(
-        ("id" = i64, Path, description = "the job's number"),
+        ("id" = i64, Path, description = "the job's number", example = 3),
         ("probe" = Option<i64>, Query, description = "only the output of this run"),
         ("after" = Option<String>, Query, description = "what is known already, `probe:seq` of each run, separated by commas"),
         ("format" = Option<String>, Query, description = "`text` (usual) or `json`"),

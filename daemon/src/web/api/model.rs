@@ -3,10 +3,11 @@
 use crate::{
     db::{
         job_events::{self, JobEventRow},
+        jobs::Options,
         probes::{ProbeRow, ProbeState},
         viewer::{RepositoryView, UsageView},
     },
-    report::{self, Report},
+    report::{self, Commit, ProofLine, Report},
     web::read::JobRead,
 };
 use bisect_shared::{
@@ -111,6 +112,8 @@ pub struct JobAnswer {
     pub timeout_seconds: Option<f64>,
     /// The longest the job may take.
     pub max_seconds: Option<f64>,
+    /// What else was asked for.
+    pub options: OptionsAnswer,
     /// The range, oldest first, in pieces of which the same is known; `null` before it is read.
     pub range: Option<Vec<Piece>>,
     /// All runs, in the order in which they were started.
@@ -125,6 +128,43 @@ pub struct JobAnswer {
     pub may_act: bool,
     /// Where to read on.
     pub links: LinksAnswer,
+}
+
+/// What was asked for besides ends and command.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OptionsAnswer {
+    /// Only first parents are followed.
+    pub first_parent: bool,
+    /// The commit that fixed it is sought.
+    pub fixed: bool,
+    /// So many runs for each step at most, of a test that fails by chance.
+    pub runs: Option<u32>,
+    /// How sure the answer of such a test is to be, 0 to 1.
+    pub confidence: Option<f64>,
+    /// Only commits that touch these are considered.
+    pub paths: Vec<String>,
+    /// Never tested: full ids, and ranges of them.
+    pub skip: Vec<String>,
+    /// `none` or `egress`.
+    pub network: Option<String>,
+    /// The names of the variables that are set for the command; their values are nobody's.
+    pub env: Vec<String>,
+}
+
+impl From<&Options> for OptionsAnswer {
+    fn from(options: &Options) -> Self {
+        let skip = options.skip.iter().map(Sha::to_string).chain(options.skip_ranges.iter().cloned());
+        Self {
+            first_parent: options.first_parent,
+            fixed: options.fixed,
+            runs: options.runs,
+            confidence: options.confidence,
+            paths: options.paths.clone(),
+            skip: skip.collect(),
+            network: options.network.clone(),
+            env: options.env.clone(),
+        }
+    }
 }
 
 /// Commits of which the same is known.
@@ -257,6 +297,19 @@ pub struct CommitAnswer {
     pub subject: String,
     /// Changed files, each with its status letter.
     pub files: Vec<String>,
+    /// The pull requests that brought it, as far as GitHub has told them.
+    pub pulls: Vec<PullAnswer>,
+}
+
+/// A pull request.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PullAnswer {
+    /// Its number.
+    pub number: i64,
+    /// Its title.
+    pub title: String,
+    /// Its page on GitHub.
+    pub url: String,
 }
 
 /// One run in a fresh workspace.
@@ -285,9 +338,8 @@ pub struct LinksAnswer {
     pub culprit: Option<String>,
 }
 
-impl From<&Report> for OutcomeAnswer {
-    fn from(report: &Report) -> Self {
-        let text = report::text::line;
+impl OutcomeAnswer {
+    fn of(report: &Report, read: &JobRead) -> Self {
         Self {
             result: report.result.name(),
             title: report.title(),
@@ -295,34 +347,43 @@ impl From<&Report> for OutcomeAnswer {
             advice: report::comment::advice(report),
             confidence: report.confidence,
             suspects: report.suspects.iter().map(Sha::to_string).collect(),
-            commits: report
-                .commits
-                .iter()
-                .map(|commit| CommitAnswer {
-                    sha: commit.sha.to_string(),
-                    // Without the address: a page is read by more people than a history.
-                    author: text(commit.author.split(" <").next().unwrap_or_default()),
-                    date: commit.date.clone(),
-                    subject: text(&commit.subject),
-                    files: commit.files.clone(),
-                })
-                .collect(),
-            proof: report
-                .proof
-                .iter()
-                .map(|line| ProofAnswer {
-                    commit: line.commit.to_string(),
-                    is_culprit: line.is_culprit,
-                    ending: line.ending.map(|ending| ending.to_string()),
-                    verdict: line.verdict.map(Verdict::name),
-                })
-                .collect(),
+            commits: report.commits.iter().map(|commit| CommitAnswer::of(commit, read)).collect(),
+            proof: report.proof.iter().map(Into::into).collect(),
             failure: report.failure.as_ref().map(|it| report::text::shown_tail(&it.tail, false).into_owned()),
             notes: report.notes.clone(),
             candidates: report.candidates,
             seconds: report.seconds,
             reproduce: report::comment::steps(report),
             replay: report.replay.clone(),
+        }
+    }
+}
+
+impl CommitAnswer {
+    fn of(commit: &Commit, read: &JobRead) -> Self {
+        let text = report::text::line;
+        let pulls = read.pulls_of(commit.sha).iter();
+        Self {
+            sha: commit.sha.to_string(),
+            // Without the address: a page is read by more people than a history.
+            author: text(commit.author.split(" <").next().unwrap_or_default()),
+            date: commit.date.clone(),
+            subject: text(&commit.subject),
+            files: commit.files.clone(),
+            pulls: pulls
+                .map(|pull| PullAnswer { number: pull.number, title: text(&pull.title), url: read.pull_url(pull) })
+                .collect(),
+        }
+    }
+}
+
+impl From<&ProofLine> for ProofAnswer {
+    fn from(line: &ProofLine) -> Self {
+        Self {
+            commit: line.commit.to_string(),
+            is_culprit: line.is_culprit,
+            ending: line.ending.map(|ending| ending.to_string()),
+            verdict: line.verdict.map(Verdict::name),
         }
     }
 }
@@ -339,10 +400,11 @@ impl From<&JobRead> for JobAnswer {
             image: row.image.clone().filter(|image| !image.is_empty()),
             timeout_seconds: row.timeout.map(|limit| limit.as_secs_f64()),
             max_seconds: row.max_duration.map(|limit| limit.as_secs_f64()),
+            options: (&read.options).into(),
             range: read.strip.as_ref().map(pieces),
             probes: read.probes.iter().map(|row| ProbeAnswer::of(row, read.subject(row).as_deref())).collect(),
             history: read.history.iter().map(Into::into).collect(),
-            outcome: read.report.as_ref().map(Into::into),
+            outcome: read.report.as_ref().map(|report| OutcomeAnswer::of(report, read)),
             error: read.error(),
             may_act: read.may_act,
             links: LinksAnswer {

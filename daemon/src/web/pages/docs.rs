@@ -10,7 +10,7 @@ use crate::{
         help::{example, usage},
     },
     db::viewer::{self, TierView},
-    web::{Viewer, address::Limited, site::Site},
+    web::{address::Limited, site::Site},
 };
 use askama::Template;
 use rocket::State;
@@ -54,16 +54,14 @@ struct Docs {
 }
 
 #[rocket::get("/docs")]
-pub(super) async fn docs(_limited: Limited, viewer: Viewer, site: &State<Site>) -> Result<Html, Seen> {
-    let mut tx = site.db.begin_as_viewer(viewer.id()).await?;
+pub(super) async fn docs(_limited: Limited, frame: Frame, site: &State<Site>) -> Result<Html, Seen> {
+    let mut tx = site.db.begin_as_viewer(frame.viewer()).await?;
     let tiers = viewer::tiers(&mut tx).await?;
     tx.rollback().await?;
     let offered = OPTIONS.iter().filter(|row| row.offered());
     let options = offered.map(|row| OptionLine { usage: usage(row), meaning: row.meaning, example: row.fragment() });
-    let user = super::user(&viewer);
-    let private = user.is_some();
     let page = Docs {
-        frame: Frame::new("docs", user),
+        frame,
         example: example(),
         options: options.collect(),
         words: WORDS.iter().map(|row| (row.example(), row.meaning)).collect(),
@@ -71,7 +69,7 @@ pub(super) async fn docs(_limited: Limited, viewer: Viewer, site: &State<Site>) 
         sample: SAMPLE,
         tiers,
     };
-    Html::render(&page, private)
+    Html::render(&page, &page.frame)
 }
 
 #[cfg(test)]

@@ -15,12 +15,22 @@ use std::io::Cursor;
 pub(in crate::web) struct Html {
     status: Status,
     text: String,
+    /// Whether not everybody sees the same.
     private: bool,
 }
 
 impl Html {
-    /// Makes one; `private` where not everybody may see the same.
-    pub(in crate::web) fn render(page: &impl Template, private: bool) -> Result<Self, Seen> {
+    /// Makes one that everybody sees alike who is not signed in.
+    pub(in crate::web) fn render(page: &impl Template, frame: &Frame) -> Result<Self, Seen> {
+        Self::written(page, frame.user.is_some())
+    }
+
+    /// Makes one that not everybody may see.
+    pub(in crate::web) fn private(page: &impl Template) -> Result<Self, Seen> {
+        Self::written(page, true)
+    }
+
+    fn written(page: &impl Template, private: bool) -> Result<Self, Seen> {
         let text = page.render().map_err(|error| {
             tracing::error!(error = %error, "a page could not be written");
             Seen(Problem::of_status(Status::InternalServerError))
@@ -39,6 +49,40 @@ impl<'r> Responder<'r, 'static> for Html {
             .header(Header::new("Vary", "Cookie, Accept"))
             .sized_body(self.text.len(), Cursor::new(self.text))
             .ok()
+    }
+}
+
+/// A page that says what happened, and what to do now.
+#[derive(Debug)]
+pub struct Notice {
+    /// Its status.
+    pub status: Status,
+    /// The headline.
+    pub title: &'static str,
+    /// What happened, in sentences.
+    pub what: String,
+    /// What it means for the reader, or nothing.
+    pub next: &'static str,
+    /// What to do: an address of ours, and what it is called.
+    pub link: Option<(String, &'static str)>,
+}
+
+#[derive(Template)]
+#[template(path = "notice.html")]
+struct NoticePage {
+    frame: Frame,
+    title: &'static str,
+    what: String,
+    next: &'static str,
+    link: Option<(String, &'static str)>,
+}
+
+impl<'r> Responder<'r, 'static> for Notice {
+    fn respond_to(self, request: &'r Request<'_>) -> rocket::response::Result<'static> {
+        let Self { status, title, what, next, link } = self;
+        let page = NoticePage { frame: Frame::around_error(request), title, what, next, link };
+        let html = Html::private(&page).map_err(|_| Status::InternalServerError)?;
+        Html { status, ..html }.respond_to(request)
     }
 }
 
@@ -67,16 +111,6 @@ impl From<Problem> for Seen {
     }
 }
 
-#[derive(Template)]
-#[template(path = "error.html")]
-struct ErrorPage {
-    frame: Frame,
-    title: &'static str,
-    what: String,
-    next: &'static str,
-    sign_in: bool,
-}
-
 /// Whether whoever asks reads pages.
 pub(in crate::web) fn reads_html(request: &Request<'_>) -> bool {
     let html = |kind: &MediaType| *kind == MediaType::HTML;
@@ -91,15 +125,15 @@ impl<'r> Responder<'r, 'static> for Seen {
         if !reads_html(request) {
             return self.0.respond_to(request);
         }
-        let status = self.0.status();
-        let (title, next) = words(status);
-        let what = sentence(self.0.detail());
-        // Without the session: an error is shown also where that cannot be read.
-        let sign_in = matches!(status.code, 401 | 404);
-        let page = ErrorPage { frame: Frame::new("", None), title, what, next, sign_in };
-        let mut html = Html::render(&page, true).map_err(|_| Status::InternalServerError)?;
-        html.status = status;
-        html.respond_to(request)
+        let Self(problem) = self;
+        let (title, next) = words(problem.status());
+        let frame = Frame::around_error(request);
+        let may_help = frame.user.is_none() && matches!(problem.status().code, 401 | 404);
+        let link = may_help.then_some((frame.sign_in, "Sign in with GitHub"));
+        let notice = Notice { status: problem.status(), title, what: sentence(problem.detail()), next, link };
+        let mut response = notice.respond_to(request)?;
+        problem.tell_when(&mut response);
+        Ok(response)
     }
 }
 

@@ -3,11 +3,14 @@
 use super::{
     Frame, ago,
     html::{Html, Seen},
+    line,
 };
 use crate::{
-    db::viewer::{self, JobFilter, RepositoryView, UsageView},
-    report::text,
-    web::{Viewer, address::Limited, site::Site},
+    db::{
+        DbError,
+        viewer::{self, JobFilter, RepositoryView, UsageView},
+    },
+    web::{address::Limited, site::Site},
 };
 use askama::Template;
 use bisect_shared::{ResultKind, admin::JobView};
@@ -22,6 +25,7 @@ struct JobLine {
     status: &'static str,
     repository: String,
     found: String,
+    is_commit: bool,
     by: String,
     at: String,
     at_iso: String,
@@ -42,7 +46,8 @@ impl From<&JobView> for JobLine {
             status: view.status.name(),
             repository: view.repository.clone(),
             found,
-            by: view.requested_by.as_deref().map(text::line).unwrap_or_default(),
+            is_commit: view.culprit.is_some(),
+            by: view.requested_by.as_deref().map(line).unwrap_or_default(),
             at: ago(view.created_at),
             at_iso: view.created_at.to_rfc3339(),
         }
@@ -81,10 +86,20 @@ impl From<UsageView> for UsageCard {
     }
 }
 
+/// Asked before the page is read, so that nothing falls between the two.
+async fn newest(site: &Site) -> Result<i64, DbError> {
+    let mut tx = site.db.begin().await?;
+    let newest = viewer::newest_event(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(newest)
+}
+
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 struct Dashboard {
     frame: Frame,
+    /// The newest event that it may know of.
+    newest: i64,
     install: Option<String>,
     usages: Vec<UsageCard>,
     repositories: Vec<RepositoryView>,
@@ -95,12 +110,13 @@ struct Dashboard {
 #[rocket::get("/dashboard?<before>")]
 pub(super) async fn dashboard(
     _limited: Limited,
-    viewer: Viewer,
+    frame: Frame,
     before: Option<i64>,
     site: &State<Site>,
 ) -> Result<Html, Seen> {
-    let id = viewer.id();
+    let id = frame.viewer();
     let mine = id.is_some();
+    let newest = newest(site).await?;
     let mut tx = site.db.begin_as_viewer(id).await?;
     let own = if mine { Some(viewer::own_repositories(&mut tx, id).await?) } else { None };
     let filter = JobFilter { states: Vec::new(), repositories: own, before, limit: JOBS };
@@ -109,20 +125,23 @@ pub(super) async fn dashboard(
     let usages = viewer::usage(&mut tx, id).await?;
     tx.rollback().await?;
     let page = Dashboard {
-        frame: Frame::new("dashboard", super::user(&viewer)),
+        frame,
+        newest,
         install: site.install_url(),
         usages: usages.into_iter().map(Into::into).collect(),
         repositories,
         jobs: page.jobs.iter().map(Into::into).collect(),
         next: page.next,
     };
-    Html::render(&page, mine)
+    Html::render(&page, &page.frame)
 }
 
 #[derive(Template)]
 #[template(path = "repository.html")]
 struct Repository {
     frame: Frame,
+    /// See [`Dashboard`].
+    newest: i64,
     repository: RepositoryView,
     github: String,
     jobs: Vec<JobLine>,
@@ -132,7 +151,7 @@ struct Repository {
 #[rocket::get("/repos/<owner>/<name>?<before>")]
 pub(super) async fn repository(
     _limited: Limited,
-    viewer: Viewer,
+    frame: Frame,
     owner: &str,
     name: &str,
     before: Option<i64>,
@@ -143,19 +162,20 @@ pub(super) async fn repository(
     if full_name.contains('\0') {
         return Err(Seen::unknown("repository"));
     }
-    let id = viewer.id();
+    let id = frame.viewer();
+    let newest = newest(site).await?;
     let mut tx = site.db.begin_as_viewer(id).await?;
     let found = viewer::repository(&mut tx, id, &full_name).await?.ok_or_else(|| Seen::unknown("repository"))?;
     let filter = JobFilter { states: Vec::new(), repositories: Some(vec![found.id]), before, limit: JOBS };
     let page = viewer::jobs(&mut tx, id, &filter).await?;
     tx.rollback().await?;
-    let private = found.private || id.is_some();
     let page = Repository {
-        frame: Frame::new("", super::user(&viewer)),
+        frame,
+        newest,
         github: format!("{}/{}", site.github_url, found.full_name),
         repository: found,
         jobs: page.jobs.iter().map(Into::into).collect(),
         next: page.next,
     };
-    Html::render(&page, private)
+    if page.repository.private { Html::private(&page) } else { Html::render(&page, &page.frame) }
 }

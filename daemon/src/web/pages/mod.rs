@@ -9,18 +9,20 @@ mod frame;
 mod html;
 mod job;
 mod lists;
+mod result;
 mod strip;
 
+pub use html::Notice;
 pub(super) use html::{Seen, reads_html};
 
-use super::{Viewer, site::Site};
+use crate::report::text;
 use askama::Template;
 use chrono::{DateTime, Utc};
-use frame::{Frame, User};
+use frame::Frame;
 use html::Html;
 use rocket::{Route, State, http::Status, response::Redirect};
 
-use super::{address::Limited, problem::Problem};
+use super::{address::Limited, problem::Problem, site::Site};
 
 pub(super) fn routes() -> Vec<Route> {
     rocket::routes![
@@ -37,10 +39,25 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Who is signed in, for the top of a page.
-fn user(viewer: &Viewer) -> Option<User> {
-    let user = viewer.user.as_ref()?;
-    Some(User { login: user.login.clone(), avatar_url: user.avatar_url.clone(), csrf: user.csrf.clone() })
+/// What users wrote is cut to so many characters: where it stands in a line, and where it is a block.
+const LINE_CHARS: usize = 300;
+const BLOCK_CHARS: usize = 4000;
+
+/// Text of users for one line.
+fn line(source: &str) -> String {
+    cut(text::line(source), LINE_CHARS)
+}
+
+/// A block of a user's text, its lines kept.
+fn block(source: &str) -> String {
+    cut(text::filter(source.as_bytes(), false), BLOCK_CHARS)
+}
+
+fn cut(text: String, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// A moment as people read it; the exact one is beside it for programs.
@@ -68,10 +85,9 @@ struct Landing {
 }
 
 #[rocket::get("/")]
-fn landing(_limited: Limited, viewer: Viewer, site: &State<Site>) -> Result<Html, Seen> {
-    let user = user(&viewer);
-    let private = user.is_some();
-    Html::render(&Landing { frame: Frame::new("", user), install: site.install_url() }, private)
+fn landing(_limited: Limited, frame: Frame, site: &State<Site>) -> Result<Html, Seen> {
+    let page = Landing { frame, install: site.install_url() };
+    Html::render(&page, &page.frame)
 }
 
 /// To GitHub, which asks on which repositories.
@@ -92,6 +108,6 @@ struct Setup {
 
 /// Where GitHub leads after an installation.
 #[rocket::get("/setup")]
-fn setup(_limited: Limited, viewer: Viewer) -> Result<Html, Seen> {
-    Html::render(&Setup { frame: Frame::new("", user(&viewer)) }, true)
+fn setup(_limited: Limited, frame: Frame) -> Result<Html, Seen> {
+    Html::private(&Setup { frame })
 }

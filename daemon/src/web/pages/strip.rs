@@ -57,8 +57,8 @@ const fn words(mark: StripMark) -> &'static str {
     }
 }
 
-/// `None` for a range without commits.
-pub(super) fn picture(strip: &Strip, probes: &[ProbeRow]) -> Option<Picture> {
+/// `found`: what the last candidate is called, once it is known to be what was sought. `None` for a range without commits.
+pub(super) fn picture(strip: &Strip, probes: &[ProbeRow], found: Option<&str>) -> Option<Picture> {
     let commits = strip.commits();
     if commits == 0 {
         return None;
@@ -72,7 +72,10 @@ pub(super) fn picture(strip: &Strip, probes: &[ProbeRow]) -> Option<Picture> {
     let legend: Vec<(&'static str, String)> = counted
         .iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(mark, count)| (class(*mark), format!("{count} {}", words(*mark))))
+        .map(|(mark, count)| match found {
+            Some(found) if (*mark, *count) == (StripMark::Candidate, 1) => (class(*mark), found.to_owned()),
+            _ => (class(*mark), format!("{count} {}", words(*mark))),
+        })
         .collect();
     let told: Vec<&str> = legend.iter().map(|(_, words)| words.as_str()).collect();
     let label = format!("{commits} commits, the oldest at the left: {}", told.join(", "));
@@ -141,11 +144,12 @@ mod tests {
     fn one_suspect_among_many_is_seen_and_said() {
         let strip =
             Strip { pieces: vec![(StripMark::Good, 99_999), (StripMark::Candidate, 1), (StripMark::Bad, 50_000)] };
-        let picture = picture(&strip, &[]).unwrap();
+        let picture = picture(&strip, &[], None).unwrap();
         assert_eq!(
             picture.label,
             "150000 commits, the oldest at the left: 99999 before it, 1 under suspicion, 50000 after it"
         );
+        assert!(super::picture(&strip, &[], Some("the culprit")).unwrap().label.contains(", the culprit, "));
         assert_eq!(picture.pieces[1], Piece { class: "candidate", x: "666.7".into(), width: "3.0".into() });
     }
 
@@ -153,8 +157,8 @@ mod tests {
     fn many_pieces_become_few() {
         let pieces =
             (0..100_000).map(|n| (if n % 2 == 0 { StripMark::Good } else { StripMark::Candidate }, 1)).collect();
-        let picture = picture(&Strip { pieces }, &[]).unwrap();
+        let picture = picture(&Strip { pieces }, &[], None).unwrap();
         assert!(picture.pieces.len() <= MOST);
-        assert!(super::picture(&Strip::default(), &[]).is_none());
+        assert!(super::picture(&Strip::default(), &[], None).is_none());
     }
 }

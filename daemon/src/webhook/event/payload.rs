@@ -22,7 +22,8 @@ pub(super) fn understand(event: &str, text: &str) -> Result<Delivery, EventError
         _ => Event::Ignored(format!("nothing is done about `{event}`")),
     };
     let (installation, comment) = (known.installation.map(|it| it.id), known.comment.map(|it| it.id));
-    Ok(Delivery { event: meaning, action, installation, comment })
+    let sender = known.sender.and_then(|it| it.login).map(|login| login.0);
+    Ok(Delivery { event: meaning, action, installation, comment, sender })
 }
 
 fn comment(event: &str, action: Option<&str>, text: &str) -> Result<Event, EventError> {
@@ -176,6 +177,12 @@ struct Known {
     action: Option<Text>,
     installation: Option<Numbered>,
     comment: Option<Numbered>,
+    sender: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    login: Option<Text>,
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use crate::support::{CALC, Hub, Project, eventually};
 use bisect_shared::JobStatus;
 use bisectd::queue::Outcome;
-use github_lookalike::Order;
+use github_lookalike::{NewRepository, Order};
 use std::path::Path;
 
 #[tokio::test]
@@ -39,6 +39,44 @@ async fn a_suspended_installation_is_left_alone_until_it_works_again() {
     hub.sql("UPDATE installations SET suspended_at = now()").await;
     hub.job("ada", issue, "/bisect c0 c4 make three").await;
     assert_eq!(hub.count(works).await, 1);
+    hub.stop(service).await;
+}
+
+#[tokio::test]
+async fn what_becomes_of_an_installation_is_audited() {
+    let hub = Hub::new(Project::linear(2), &[]).await;
+    let service = hub.serve_idle("one").await;
+    hub.github.announce_installation(hub.installation).await.unwrap();
+    hub.github.add_repository(&NewRepository::new("octo/more")).unwrap();
+    hub.settled_deliveries().await;
+    hub.github.suspend(hub.installation).await.unwrap();
+    hub.settled_deliveries().await;
+    hub.github.unsuspend(hub.installation).await.unwrap();
+    hub.settled_deliveries().await;
+    hub.github.set_private(CALC, true).await.unwrap();
+    hub.settled_deliveries().await;
+    hub.github.uninstall(hub.installation).await.unwrap();
+    hub.settled_deliveries().await;
+    let sql =
+        "SELECT action, actor, detail FROM audit_events WHERE installation_id = $1 AND channel = 'github' ORDER BY id";
+    let mut raw = hub.world.db.raw().await;
+    let rows: Vec<(String, String, serde_json::Value)> =
+        sqlx::query_as(sql).bind(hub.installation).fetch_all(&mut raw).await.unwrap();
+    let actions: Vec<&str> = rows.iter().map(|(action, ..)| action.as_str()).collect();
+    let expected = [
+        "installation.created",
+        "installation.suspend",
+        "installation.unsuspend",
+        "repository.privatized",
+        "installation.deleted",
+    ];
+    assert_eq!(actions, expected, "{rows:?}");
+    assert!(rows.iter().all(|(_, actor, _)| actor == "octo"), "{rows:?}");
+    assert_eq!((&rows[0].2["account"], &rows[0].2["names"][0]), (&"octo".into(), &CALC.into()), "{rows:?}");
+    let log = service.log();
+    for action in expected {
+        assert!(log.contains(&format!("\"audit.action\":\"{action}\"")), "{action} is not in the log");
+    }
     hub.stop(service).await;
 }
 

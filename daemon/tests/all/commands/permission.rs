@@ -29,6 +29,9 @@ async fn whoever_the_repository_lets_ask_is_obeyed_and_nobody_else() {
         }
     }
     assert_eq!(refused, 5);
+    let denied = "SELECT count(*) FROM audit_events WHERE action = 'permission.denied' AND channel = 'github' \
+                  AND actor IN ('tom', 'ann') AND detail->>'repository' = 'octo/calc'";
+    assert_eq!(hub.count(denied).await, 5);
     // Told once a day each, not five times.
     let id = hub.github.repository(CALC).unwrap().id;
     for user in ["tom", "ann"] {

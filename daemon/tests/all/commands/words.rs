@@ -26,7 +26,7 @@ async fn each_word_is_obeyed_where_it_means_something_and_answered_where_not() {
     assert_eq!((job.status, job.issue, job.requested_by.as_deref()), (JobStatus::Pending, Some(issue), Some("ada")));
     let told = hub.answer("ada", issue, "/bisect status").await;
     assert!(
-        told.contains(&format!("[{0}](https://bisect.example.com/job/{0})", job.id)) && told.contains("pending"),
+        told.contains(&format!("[{0}](https://bisect.example.com/jobs/{0})", job.id)) && told.contains("pending"),
         "{told}"
     );
     for word in ["retry", "wrong"] {

@@ -1,6 +1,7 @@
 //! What a session's cookie is good for: tampered, replayed, on another server, after signing out; and CSRF.
 
 use crate::support::{BrowserSession, Hub, Project, SITE, cookie, eventually};
+use github_lookalike::{Fault, Trouble};
 use reqwest::header::{COOKIE, HeaderMap};
 
 async fn hub() -> Hub {
@@ -47,6 +48,7 @@ async fn a_cookie_is_good_until_its_session_ends_and_only_as_it_was_given() {
     let kept = "SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM users WHERE access_token IS NOT NULL)";
     assert_eq!(hub.count(kept).await, 0, "the last session takes the token along");
     assert_eq!(hub.count("SELECT count(*) FROM audit_events WHERE action = 'user.signout'").await, 1);
+    eventually("GitHub takes the token no more", async || hub.github.user_tokens().is_empty().then_some(())).await;
     hub.end(service).await;
 }
 
@@ -80,6 +82,21 @@ async fn signing_out_everywhere_ends_every_session_of_that_user_only() {
         assert_eq!(browser.login().await, None);
     }
     assert_eq!(tom.login().await.as_deref(), Some("tom"));
+    hub.end(service).await;
+}
+
+#[tokio::test]
+async fn a_github_that_is_away_keeps_nobody_signed_in() {
+    let hub = hub().await;
+    let service = hub.serve_with_signin("one").await;
+    let browser = BrowserSession::of(&service, "ada").await;
+    hub.github.fault(Fault::new("DELETE /applications/*/token", Trouble::Status(502), 1));
+    assert_eq!(browser.sign_out(false).await, 303);
+    assert_eq!(browser.login().await, None);
+    eventually("it is said that the token is left", async || {
+        service.log().contains("a token could not be given back to GitHub").then_some(())
+    })
+    .await;
     hub.end(service).await;
 }
 

@@ -39,7 +39,10 @@ async fn somebody_signs_in_and_ends_on_the_dashboard() {
     let plain = "SELECT count(*) FROM users WHERE position('gh'::bytea IN access_token) = 30";
     assert_eq!(hub.count(plain).await, 0);
     let log = service.log();
-    assert!(log.contains("signed in") && secrets.iter().all(|secret| !log.contains(secret)), "{log}");
+    assert!(
+        log.contains("\"audit.action\":\"user.signin\"") && secrets.iter().all(|secret| !log.contains(secret)),
+        "{log}"
+    );
     hub.end(service).await;
 }
 

@@ -26,6 +26,16 @@ pub struct Browser {
 impl Browser {
     /// A window of this size, in CSS pixels.
     pub async fn open(width: u32, height: u32) -> Self {
+        Self::with(width, height, &[]).await
+    }
+
+    /// The same, which finds a host's name (`http://name`) at an address of this machine (`http://127.0.0.1:port`).
+    pub async fn finding(name: &str, at: &str, width: u32, height: u32) -> Self {
+        let plain = |url: &str| url.trim_start_matches("http://").to_owned();
+        Self::with(width, height, &[&format!("--host-resolver-rules=MAP {}:80 {}", plain(name), plain(at))]).await
+    }
+
+    async fn with(width: u32, height: u32, more: &[&str]) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let log = profile.path().join("driver.log");
         let mut command = Command::new("chromedriver");
@@ -58,6 +68,7 @@ impl Browser {
             &format!("--window-size={width},{height}"),
             &format!("--user-data-dir={}", data.display()),
         ];
+        let arguments = [&arguments, more].concat();
         let wanted = json!({"browserName": "chrome", "goog:chromeOptions": {"args": arguments}});
         let made = browser.call("POST", "", json!({"capabilities": {"alwaysMatch": wanted}})).await;
         browser.session = format!("{}/{}", browser.session, made["sessionId"].as_str().unwrap());
@@ -81,6 +92,52 @@ impl Browser {
     /// What a function's body answers in the page.
     pub async fn script(&self, body: &str) -> Value {
         self.call("POST", "/execute/sync", json!({"script": body, "args": []})).await
+    }
+
+    /// What a function's body answers in the page, through the callback that is its last argument.
+    async fn script_later(&self, body: &str) -> Value {
+        self.call("POST", "/execute/async", json!({"script": body, "args": []})).await
+    }
+
+    /// Gives the browser a cookie for the site that it is at.
+    pub async fn cookie(&self, name: &str, value: &str) {
+        let cookie = json!({"name": name, "value": value, "path": "/", "httpOnly": true, "sameSite": "Lax"});
+        self.call("POST", "/cookie", json!({"cookie": cookie})).await;
+    }
+
+    /// Where the window is.
+    pub async fn url(&self) -> String {
+        self.call("GET", "/url", Value::Null).await.as_str().unwrap().to_owned()
+    }
+
+    /// Chooses an option of a list.
+    pub async fn choose(&self, selector: &str, value: &str) {
+        let set =
+            format!("const list = document.querySelector('{selector}'); list.value = '{value}'; return list.value");
+        assert_eq!(self.script(&set).await, value, "{selector} has no such option");
+    }
+
+    /// Presses one key (its code point in WebDriver, 17.4.2), wherever the focus is.
+    pub async fn press(&self, key: char) {
+        let keys = [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})];
+        let actions = json!({"actions": [{"type": "key", "id": "keyboard", "actions": keys}]});
+        self.call("POST", "/actions", actions).await;
+    }
+
+    /// Barriers that axe-core finds in the page and calls serious or critical: each with its rule and where it is.
+    pub async fn barriers(&self) -> Vec<String> {
+        let axe = super::test_tool("axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(axe).unwrap();
+        self.script(&format!("{axe}; return typeof axe.run")).await;
+        let found = self
+            .script_later(
+                "const done = arguments[arguments.length - 1]; \
+                 axe.run().then(({ violations }) => done(violations.filter((it) => ['serious', 'critical'].includes(it.impact)) \
+                 .flatMap((it) => it.nodes.map((node) => `${it.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`))), \
+                 (error) => done([String(error)]))",
+            )
+            .await;
+        serde_json::from_value(found).unwrap()
     }
 
     /// All text that the page shows.
@@ -115,6 +172,17 @@ impl Browser {
     pub async fn screenshot(&self, file: &Path) {
         let picture = self.call("GET", "/screenshot", Value::Null).await;
         let bytes = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
+        std::fs::write(file, bytes).unwrap();
+    }
+
+    /// The page from its beginning to its end, as a PNG.
+    pub async fn picture(&self, file: &Path) {
+        let size = self.script("const all = document.documentElement; return [innerWidth, all.scrollHeight]").await;
+        let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
+        let params = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
+        let command = json!({"cmd": "Page.captureScreenshot", "params": params});
+        let picture = self.call("POST", "/goog/cdp/execute", command).await;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         std::fs::write(file, bytes).unwrap();
     }
 

@@ -16,6 +16,7 @@ mod program;
 mod project;
 pub mod sample;
 mod service;
+mod tools;
 mod world;
 
 pub use browser::Browser;
@@ -33,4 +34,5 @@ pub use postgres::{OwnPostgres, TestDb, database, empty_database};
 pub use program::{Program, Ran, Running};
 pub use project::{Commit, Project, git_in};
 pub use service::{Service, answer, sign};
+pub use tools::test_tool;
 pub use world::{Gate, World};

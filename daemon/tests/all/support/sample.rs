@@ -51,6 +51,7 @@ pub async fn insert(raw: &mut PgConnection, version: i64) {
         20261126081500 => CONSOLE,
         20261126132903 => SIGN_IN,
         20261126171500 => SAMPLES,
+        20261126171700 => JOB_PAGES,
         20260101000004..=20260101000006 | 20261126010940 | 20261126011800 | 20261126083600 => return,
         _ => panic!("migration {version} has no sample rows"),
     };
@@ -72,6 +73,8 @@ pub async fn tables(raw: &mut PgConnection) -> BTreeSet<String> {
 }
 
 const SIGN_IN: &str = "UPDATE users SET repositories_until = now(), repositories_asking_until = now()";
+
+const JOB_PAGES: &str = "UPDATE bisect_jobs SET pulls = '{}', spec = '{\"env\": [[\"TOKEN\", \"hush\"]]}' WHERE id = 1";
 
 const OWNER: &str = "
     INSERT INTO users (id, github_id, github_login, access_token) VALUES (1, 11, 'ada', 'x'), (2, 12, 'eve', 'x')

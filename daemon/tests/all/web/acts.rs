@@ -94,6 +94,8 @@ async fn who_may_write_cancels_and_retries_and_nobody_else() {
     assert!(!page(&ada, "/jobs/4").await.1.contains("/jobs/4/cancel"), "ada may not write there");
     assert!(page(&ada, "/dashboard").await.1.contains("7 of 50 bisections"), "her own account");
     assert_eq!(page(&eve, "/jobs/20").await.0, 404);
+    let (status, text) = page(&eve, "/nothing/here").await;
+    assert!(status == 404 && text.contains("Sign out") && !text.contains("Sign in with GitHub"), "{text}");
     assert!(!page(&eve, "/jobs/4").await.1.contains("/jobs/4/cancel"), "eve may read only");
 
     // Who may not, does not; who may not know, learns nothing.
@@ -106,12 +108,23 @@ async fn who_may_write_cancels_and_retries_and_nobody_else() {
     let pending = "SELECT count(*) FROM bisect_jobs WHERE id IN (4, 20, 21) AND status = 'pending'";
     assert_eq!(site.hub.count(pending).await, 3);
 
+    let denied =
+        "SELECT count(*) FROM audit_events WHERE action = 'permission.denied' AND channel = 'web' AND job_id = $1";
+    for (job, times) in [(20, 3), (4, 1)] {
+        let sql = denied.replace("$1", &job.to_string());
+        assert_eq!(
+            site.hub.count(&sql).await,
+            times,
+            "what was refused is noted, and of what one may not know nothing is"
+        );
+    }
+
     let response = site.form(&ada, "/jobs/20/cancel", &ada.csrf).await;
     assert_eq!(
         (response.status().as_u16(), response.headers()["location"].to_str().unwrap()),
         (303, "/jobs/20?done=cancelled")
     );
-    assert!(page(&ada, "/jobs/20?done=cancelled").await.1.contains("It is being stopped."));
+    assert!(page(&ada, "/jobs/20?done=cancelled").await.1.contains("Bisection cancelled"));
     let (status, done) = site.call(&ada, "/api/jobs/21/cancel", &ada.csrf).await;
     assert_eq!((status, &done["changed"]), (200, &true.into()), "{done}");
     assert_eq!(site.call(&ada, "/api/jobs/21/cancel", &ada.csrf).await.1["changed"], false);

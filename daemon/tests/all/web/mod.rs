@@ -3,9 +3,14 @@
 mod acts;
 mod api;
 mod events;
+mod fuzz;
+mod keyboard;
 mod live;
+mod looks;
 mod pages;
 mod seen;
+mod story;
+mod streams;
 
 use crate::support::{Hub, Project, Service};
 use serde_json::Value;
@@ -26,7 +31,9 @@ impl Site {
     pub async fn new() -> Self {
         let hub = Hub::new(Project::linear(3), &[]).await;
         hub.sql(WORLD).await;
-        let service = hub.serve_program(hub.program("one").env("SESSION_SECRET", acts::SESSION_SECRET)).await;
+        let program =
+            hub.program("one").env("SESSION_SECRET", acts::SESSION_SECRET).env("TRUSTED_PROXIES", "127.0.0.1/32");
+        let service = hub.serve_program(program).await;
         hub.drain(&service).await;
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { hub, service, http }

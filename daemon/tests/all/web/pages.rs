@@ -57,7 +57,7 @@ async fn the_page_of_a_job_says_what_was_found() {
     let site = Site::new().await;
     let (_, text, _) = site.page("/jobs/3").await;
     for said in [
-        "12 commits, the oldest at the left: 4 before it, 1 under suspicion, 7 after it",
+        "12 commits, the oldest at the left: 4 before it, the culprit, 7 after it",
         "Break &#60;it&#62;",
         "cccccccccccc",
         "pytest -x",
