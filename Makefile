@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test chaos lint bench playground fuzz setup migration
+.PHONY: help demo test test-production chaos lint bench playground fuzz setup deb migration
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,10 @@ demo: ## find a real culprit in a real history, from nothing but this clone
 test: ## run every test, those with Docker and PostgreSQL included
 	@docker/setup.sh --tests
 	@.ci/test
+
+test-production: ## a bare machine with systemd, set up by the playbook as docs/production.md says; about 12 minutes
+	@docker/setup.sh --tests
+	@.ci/production
 
 chaos: ## 200 seeded runs in which things go wrong; CHAOS_RUNS=n for as many, CHAOS_SEED=n for that one
 	@docker/setup.sh --tests
@@ -34,6 +38,9 @@ fuzz: ## a million inputs to whatever reads what strangers write; FUZZ_CASES=n: 
 
 setup: ## install and start what is missing; changes nothing when all is there
 	@docker/setup.sh
+
+deb: ## dist/bisectd_<version>_<architecture>.deb: programs, units, manual pages, completions (docs/production.md)
+	@systemd/package.sh
 
 migration: ## NAME=add_something: write a new pair of empty migrations
 	@migrations/new.sh "$${NAME:-}"
