@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-production chaos lint bench playground fuzz setup deb migration
+.PHONY: help demo test test-production test-containers chaos lint bench playground fuzz setup deb migration
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## find a real culprit in a real history, from nothing but this clone
 	@demo/run.sh
@@ -18,6 +18,10 @@ test: ## run every test, those with Docker and PostgreSQL included
 test-production: ## a bare machine with systemd, set up by the playbook as docs/production.md says; about 12 minutes
 	@docker/setup.sh --tests
 	@.ci/production
+
+test-containers: ## the image of the bot and docker-compose.yml for real; about 4 minutes once the release is built
+	@docker/setup.sh --tests
+	@.ci/containers
 
 chaos: ## 200 seeded runs in which things go wrong; CHAOS_RUNS=n for as many, CHAOS_SEED=n for that one
 	@docker/setup.sh --tests
