@@ -107,3 +107,30 @@ fn the_page_of_the_configuration_is_the_one_that_the_table_makes() {
         "write it anew: BISECT_UPDATE=1 cargo test -p bisectd --test all configuration"
     );
 }
+
+#[test]
+fn every_command_that_a_file_names_is_one_of_the_program() {
+    let program = <bisectd::cli::Cli as clap::CommandFactory>::command();
+    let known: BTreeSet<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
+    let mut named = BTreeSet::new();
+    for file in files() {
+        let text = read(&file);
+        for before in ["`bisectd ", "$ bisectd ", "/bin/bisectd ", "/opt/bisect-bot/.env "] {
+            for rest in text.split(before).skip(1) {
+                let word: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+                // An option, a file, or the end of a word in a sentence.
+                if word.is_empty()
+                    || word.starts_with('-')
+                    || before.ends_with(".env ") && !known.contains(word.as_str())
+                {
+                    continue;
+                }
+                assert!(known.contains(word.as_str()), "{file}: there is no `bisectd {word}`");
+                named.insert(word);
+            }
+        }
+    }
+    for command in ["serve", "migrate", "prune", "doctor", "setup", "rotate-keys", "dial-stdio"] {
+        assert!(named.contains(command), "no document tells of `bisectd {command}`");
+    }
+}
