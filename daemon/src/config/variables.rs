@@ -137,9 +137,19 @@ pub const VARIABLES: &[Variable] = &[
         "what the mirrors of one machine may take together before `bisectd prune` removes those not used for longest",
     ),
     variable("TRUSTED_PROXIES", "", "127.0.0.1/32", "proxies whose X-Forwarded-For is believed"),
-    variable("SENTRY_DSN", "", "https://key@sentry.example.com/1", "error tracking; off when unset"),
-    variable("OTEL_EXPORTER_OTLP_ENDPOINT", "", "http://localhost:4317", "traces; off when unset"),
-    variable("SMTP_URL", "", "smtps://user:password@mail.example.com", "e-mail; off when unset"),
+    variable(
+        "SENTRY_DSN",
+        "",
+        "https://key@sentry.example.com/1",
+        "error tracking; this version does nothing with it yet",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "http://localhost:4317",
+        "traces; this version does nothing with it yet",
+    ),
+    variable("SMTP_URL", "", "smtps://user:password@mail.example.com", "e-mail; this version does nothing with it yet"),
 ];
 
 /// The text of `.env.example`.
