@@ -5,7 +5,7 @@
 
 use bisectd::search::{
     Graph,
-    noisy::{Belief, CONFIDENCE, Place, Seen},
+    noisy::{Answer, CONFIDENCE, Place, Seen},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
@@ -29,9 +29,9 @@ fn main() -> anyhow::Result<()> {
             let (belief, took) = search(&graph, culprit, after, before, &mut random);
             runs += u64::from(took);
             match belief {
-                Some(Belief::Culprit(node, _)) if after > before && node == culprit => right += 1,
-                Some(Belief::NoCulprit) if after <= before => right += 1,
-                Some(Belief::Culprit(..)) => wrong += 1,
+                Some(Answer::Culprit(node, _)) if after > before && node == culprit => right += 1,
+                Some(Answer::NoCulprit) if after <= before => right += 1,
+                Some(Answer::Culprit(..)) => wrong += 1,
                 _ => {}
             }
         }
@@ -42,7 +42,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn search(graph: &Graph, culprit: u32, after: f64, before: f64, random: &mut StdRng) -> (Option<Belief>, u32) {
+fn search(graph: &Graph, culprit: u32, after: f64, before: f64, random: &mut StdRng) -> (Option<Answer>, u32) {
     let mut seen = Seen::nothing(graph);
     let mut fails = |place: Place| {
         let rate = if matches!(place, Place::Commit(node) if node <= culprit) { after } else { before };
@@ -57,7 +57,7 @@ fn search(graph: &Graph, culprit: u32, after: f64, before: f64, random: &mut Std
         if let Some(belief) = posterior.concludes(CONFIDENCE) {
             return (Some(belief), took);
         }
-        for place in posterior.picks(graph, &[], 1, |_| true) {
+        for place in posterior.picks(graph, &[], 1, |_, _| 1.0) {
             let failed = fails(place);
             seen.count(place, failed);
         }

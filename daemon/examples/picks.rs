@@ -34,6 +34,7 @@ fn main() -> anyhow::Result<()> {
         skip: HashSet::new(),
         fixed: false,
         first_parent: false,
+        sampling: Default::default(),
     };
     let mut rows = Vec::new();
     for lanes in lanes {

@@ -107,6 +107,7 @@ fn linear(commits: usize) -> anyhow::Result<Question> {
         skip: HashSet::new(),
         fixed: false,
         first_parent: false,
+        sampling: Default::default(),
     })
 }
 

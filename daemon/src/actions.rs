@@ -3,6 +3,7 @@
 //! Combines `queue` and `db`; knows no protocol. The worker of a job, wherever it runs, hears of it from the database.
 
 use crate::{
+    command::value,
     db::{
         Database, DbError, Tx, asked, audit_events, installations,
         instances::{self, Drained},
@@ -58,9 +59,9 @@ pub enum ActionError {
     /// It cannot be done as things are: the sentence says why.
     #[error("{0}")]
     Refused(String),
-    /// Nobody can do it.
+    /// What was asked for is none of what can be.
     #[error("{0}")]
-    NotOffered(String),
+    Invalid(String),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -107,16 +108,15 @@ impl Actions {
         ))
     }
 
-    /// Runs an ended job again, as it was asked for. Operators, unlike users, are not held to what an installation may ask
+    /// Runs an ended job again, as it was asked for but for the number of `runs`, if one is given. Operators, unlike users, are not held to what an installation may ask
     /// for in a month, but its job counts; how many of them run at once is kept to.
     ///
     /// # Errors
     /// [`ActionError`].
     pub async fn retry(&self, job: JobId, runs: Option<u32>, actor: &Actor) -> Result<Outcome, ActionError> {
-        if runs.is_some() {
-            let why =
-                "`runs` is not offered yet: this engine runs each commit once and proves its answer; leave it out";
-            return Err(ActionError::NotOffered(why.to_owned()));
+        if let Some(runs) = runs.filter(|runs| !value::RUNS.contains(runs)) {
+            let (least, most) = (value::RUNS.start(), value::RUNS.end());
+            return Err(ActionError::Invalid(format!("`runs` is {runs}; it must be from {least} to {most}")));
         }
         let mut tx = self.db.begin().await?;
         let row = found(&mut tx, job).await?;
@@ -126,7 +126,7 @@ impl Actions {
         }
         let unreadable = |_| ActionError::Refused(format!("what job {job} asked for cannot be read any more"));
         let spec: JobSpec = serde_json::from_value(row.spec.clone()).map_err(unreadable)?;
-        let spec = spec.within(self.network, self.max_lanes);
+        let spec = spec.with_runs(runs).within(self.network, self.max_lanes);
         let (origin, spec, repository) = match row.installation {
             Some(installation) => self.hosted(&mut tx, &row, installation, spec, actor).await?,
             None => (self.local(&mut tx, &row).await?, spec, None),
@@ -145,7 +145,11 @@ impl Actions {
         if let Some(repository) = repository {
             reply(&mut tx, &row, enqueued.job, repository).await?;
         }
-        audit(&mut tx, actor, "job.retry", Some(&row), json!({ "new_job": enqueued.job })).await?;
+        let mut detail = json!({ "new_job": enqueued.job });
+        if let Some(runs) = runs {
+            detail["runs"] = runs.into();
+        }
+        audit(&mut tx, actor, "job.retry", Some(&row), detail).await?;
         let (place, of) = asked::place_in_queue(&mut tx, enqueued.job).await?;
         tx.commit().await?;
         let message = format!("job {} repeats job {job}: place {place} of {of} in its queue", enqueued.job);

@@ -24,6 +24,8 @@ named!(
         Search = "search",
         /// To prove the culprit: one more run, in a fresh workspace.
         Proof = "proof",
+        /// To see how often a test that fails by chance fails: one of many runs.
+        Sample = "sample",
     }
 );
 

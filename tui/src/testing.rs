@@ -57,12 +57,13 @@ pub fn key(state: &mut State, code: KeyCode) -> Vec<Effect> {
     state.update(Message::Terminal(Input::Key(KeyEvent::new(code, KeyModifiers::NONE))))
 }
 
-/// Letters as they are, `\n` for Enter, `\x1b` for Esc, `\t` for Tab.
+/// Letters as they are, `\n` for Enter, `\x1b` for Esc, `\t` for Tab, `\x7f` for Backspace.
 pub fn press(state: &mut State, keys: &str) -> Vec<Effect> {
     let code = |letter| match letter {
         '\n' => KeyCode::Enter,
         '\x1b' => KeyCode::Esc,
         '\t' => KeyCode::Tab,
+        '\x7f' => KeyCode::Backspace,
         letter => KeyCode::Char(letter),
     };
     keys.chars().flat_map(|letter| key(state, code(letter))).collect()

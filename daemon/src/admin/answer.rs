@@ -55,7 +55,7 @@ impl From<ActionError> for Fault {
         match error {
             ActionError::Unknown(why) => Self::unknown(why),
             ActionError::Refused(why) => Self(StatusCode::CONFLICT, why),
-            ActionError::NotOffered(why) => Self::bad(why),
+            ActionError::Invalid(why) => Self::bad(why),
             ActionError::Database(error) => error.into(),
         }
     }

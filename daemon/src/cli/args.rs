@@ -1,6 +1,6 @@
 //! Every argument, with the help that teaches it.
 
-use crate::runner::spec::SandboxKind;
+use crate::{command::value, runner::spec::SandboxKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -64,6 +64,9 @@ Examples:
 
   It hangs instead of failing: longer than a minute is bad, as the newer end hangs too:
       bisectd bisect . v1.4.0 main --timeout 60s -- ./tool input.txt
+
+  The test fails now and then even where it should not, or passes where it should fail:
+      bisectd bisect . v1.4.0 main --runs 30 -- pytest tests/test_races.py
 
   Which commit fixed it? The older end fails, the newer one passes:
       bisectd bisect . v1.4.0 main --fixed -- ./repro.sh
@@ -137,6 +140,13 @@ pub struct BisectArgs {
     /// Never test the commits of this range, or this one commit (repeatable); the ends cannot be among them.
     #[arg(long, value_name = "A..B")]
     pub skip: Vec<String>,
+    /// The test fails by chance, too: make up to N runs for each step of the search, where they tell most, and weigh them
+    /// together. Without this a test is searched so once two of its runs contradict one another, with N = 20.
+    #[arg(long, value_name = "N", value_parser = value::runs)]
+    pub runs: Option<u32>,
+    /// How probable the commit must be before it is named, where the test fails by chance [default: 0.95].
+    #[arg(long, value_name = "C", value_parser = value::confidence)]
+    pub confidence: Option<f64>,
     /// Set a variable for the command (repeatable). Its value is kept with the job in the database, in clear text; no
     /// page, report or comment shows it.
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]

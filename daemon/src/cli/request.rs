@@ -49,6 +49,8 @@ pub(super) async fn understand(args: &BisectArgs, config: &Config, steps: Steps)
         skip: skipped(args, &good, bad, &repository).await?,
         good,
         skip_ranges: Vec::new(),
+        runs: args.runs,
+        confidence: args.confidence,
     };
     // Loaded again by whoever runs the job; here it is asked whether there is anything to search.
     let loading = question::load(&repository, &spec);

@@ -75,11 +75,11 @@ impl OptionRow {
 pub struct WordRow {
     /// The word.
     pub name: &'static str,
-    /// What may follow it, none of it offered yet.
-    pub argument: Option<&'static str>,
+    /// The option that may follow it.
+    pub option: Option<&'static str>,
     /// What it means.
     pub meaning: &'static str,
-    pub(super) command: fn() -> Command,
+    pub(super) command: fn(&Options) -> Command,
 }
 
 impl WordRow {
@@ -88,29 +88,36 @@ impl WordRow {
     pub fn example(&self) -> String {
         format!("/bisect {}", self.name)
     }
+
+    /// How it is written, with what may follow it.
+    #[must_use]
+    pub fn usage(&self) -> String {
+        let option = self.option.and_then(option).map(super::help::usage);
+        option.map_or_else(|| self.example(), |option| format!("{} [{option}]", self.example()))
+    }
 }
 
 /// The words.
 pub const WORDS: [WordRow; 5] = [
-    WordRow { name: "help", argument: None, meaning: "shows this text", command: || Command::Help },
+    WordRow { name: "help", option: None, meaning: "shows this text", command: |_| Command::Help },
     WordRow {
         name: "status",
-        argument: None,
+        option: None,
         meaning: "lists the bisections of this issue",
-        command: || Command::Status,
+        command: |_| Command::Status,
     },
-    WordRow { name: "cancel", argument: None, meaning: "stops the running one", command: || Command::Cancel },
+    WordRow { name: "cancel", option: None, meaning: "stops the running one", command: |_| Command::Cancel },
     WordRow {
         name: "retry",
-        argument: Some("--runs"),
+        option: Some("--runs"),
         meaning: "runs the last one of this issue once more",
-        command: || Command::Retry { runs: None },
+        command: |options| Command::Retry { runs: options.runs },
     },
     WordRow {
         name: "wrong",
-        argument: None,
+        option: None,
         meaning: "reports that the answer is not right",
-        command: || Command::Wrong,
+        command: |_| Command::Wrong,
     },
 ];
 
@@ -201,9 +208,23 @@ pub const OPTIONS: [OptionRow; 26] = [
         Place::Both,
         Take::Value(|options, text| more(&mut options.skip, value::skip(text)?)),
     ),
-    row("--runs", Some("N"), "3", "run each commit several times", Place::Comment, LATER),
+    row(
+        "--runs",
+        Some("N"),
+        "20",
+        "the test fails by chance, too: up to N runs for each step of the search, weighed together",
+        Place::Both,
+        Take::Value(|options, text| once(&mut options.runs, value::runs(text)?)),
+    ),
+    row(
+        "--confidence",
+        Some("C"),
+        "0.99",
+        "how probable the answer must be where the test fails by chance",
+        Place::Both,
+        Take::Value(|options, text| once(&mut options.confidence, value::confidence(text)?)),
+    ),
     row("--no-cache", None, "", "forget the verdicts of earlier bisections", Place::Comment, LATER),
-    row("--confidence", Some("C"), "0.99", "how sure the answer must be", Place::Comment, LATER),
     row("--same-failure", None, "", "only the failure of the bad end counts", Place::Comment, LATER),
     row(
         "--failure-line",

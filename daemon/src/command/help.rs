@@ -23,7 +23,7 @@ pub fn markdown() -> String {
     }
     out.push_str("\n| instead of a bisection | |\n|---|---|\n");
     for row in &WORDS {
-        let _ = writeln!(out, "| `{}` | {} |", row.example(), row.meaning);
+        let _ = writeln!(out, "| `{}` | {} |", row.usage(), row.meaning);
     }
     out.push_str(
         "\nThe command stands at the start of a line, one to a comment; quotes, lists and code are not read. \

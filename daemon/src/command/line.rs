@@ -55,16 +55,27 @@ impl<'a> Reading<'a> {
         let (word, rest) = self.rest.split_once(char::is_whitespace).unwrap_or((self.rest, ""));
         let row = grammar::WORDS.iter().find(|row| row.name.eq_ignore_ascii_case(word))?;
         self.draft.word = Some(row.name);
-        let more = words::next(rest).ok().flatten().map(|(word, _)| dashes(&word.text));
-        let what = match (self.wrong.take(), more) {
-            (Some(what), _) => what,
-            (None, None) if rest.trim().is_empty() => return Some(Ok((row.command)())),
-            // Whoever asks for help, however, gets it.
-            _ if row.name == "help" => return Some(Ok((row.command)())),
-            (None, Some(more)) if row.argument.is_some_and(|name| named(&more, name)) => not_offered(&more),
-            (None, _) => format!("“{}” takes nothing after it, but “{}” follows.", row.name, shown(rest)),
+        self.rest = rest.trim();
+        // Whoever asks for help, however, gets it.
+        if row.name == "help" {
+            return Some(Ok((row.command)(&self.options)));
+        }
+        if row.option.is_some_and(|name| named(self.rest, name)) {
+            self.options();
+        }
+        let follows = || match row.option {
+            Some(name) => {
+                format!("“{}” takes {name} and nothing else after it, but “{}” follows.", row.name, shown(rest))
+            }
+            None => format!("“{}” takes nothing after it, but “{}” follows.", row.name, shown(rest)),
         };
-        Some(Err(what))
+        let runs = self.options.runs;
+        let more = !self.rest.is_empty() || self.options != Options { runs, ..Options::default() };
+        Some(match self.wrong.take() {
+            Some(what) => Err(what),
+            None if more => Err(follows()),
+            None => Ok((row.command)(&self.options)),
+        })
     }
 
     fn bisect(&mut self, fence: Option<&Fence>) -> Result<Command, String> {
@@ -237,8 +248,10 @@ fn not_offered(name: &str) -> String {
     format!("{} is not offered yet.", shown(name))
 }
 
-fn named(word: &str, name: &str) -> bool {
-    word.split('=').next().is_some_and(|word| word.eq_ignore_ascii_case(name))
+/// Whether this option stands there.
+fn named(source: &str, name: &str) -> bool {
+    let word = source.split(|c: char| c == '=' || c.is_whitespace()).next().unwrap_or_default();
+    dashes(word).eq_ignore_ascii_case(name)
 }
 
 /// Whether an option begins here. A name that begins with one dash is none, and refused as one.

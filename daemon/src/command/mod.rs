@@ -41,7 +41,7 @@ pub enum Command {
     Cancel,
     /// `/bisect retry`: the last job of this issue once more.
     Retry {
-        /// How often each commit is to be run.
+        /// `--runs`, instead of what was asked for.
         runs: Option<u32>,
     },
     /// `/bisect wrong`: the answer is not right.
@@ -80,6 +80,10 @@ pub struct Options {
     pub paths: Vec<String>,
     /// `--skip`.
     pub skip: Vec<String>,
+    /// `--runs`.
+    pub runs: Option<u32>,
+    /// `--confidence`.
+    pub confidence: Option<f64>,
 }
 
 /// A command line that is none: what was wrong and what to write instead.

@@ -46,13 +46,15 @@ fn a_command_is_taken_as_it_is_written() {
 #[test]
 fn options_stand_before_the_command() {
     let line = "/bisect --image=python:3.12 --setup \u{201c}pip install -e '.[test]'\u{201d} v1 --timeout 1m30s main \
-                --jobs 4 --first-parent \u{2014}fixed --path src/a --path 'b c' --skip a..b --skip v2 run --jobs 9";
+                --jobs 4 --first-parent \u{2014}fixed --path src/a --path 'b c' --skip a..b --skip v2 \
+                --runs 30 --confidence 99% run --jobs 9";
     let asked = bisect(line);
-    let Options { image, setup, timeout, jobs, first_parent, fixed, paths, skip } = asked.options;
+    let Options { image, setup, timeout, jobs, first_parent, fixed, paths, skip, runs, confidence } = asked.options;
     assert_eq!(image.as_deref(), Some("python:3.12"));
     assert_eq!(setup.as_deref(), Some("pip install -e '.[test]'"));
     assert_eq!((timeout, jobs), (Some(Duration::from_secs(90)), Some(4)));
     assert!(first_parent && fixed);
+    assert_eq!((runs, confidence), (Some(30), Some(0.99)));
     assert_eq!((paths, skip), (vec!["src/a".into(), "b c".into()], vec!["a..b".into(), "v2".to_owned()]));
     assert_eq!(asked.script, "run --jobs 9");
     for (source, meant) in [
@@ -95,7 +97,12 @@ fn words_are_commands() {
     assert_eq!(said("/bisect cancel \r\n"), Command::Cancel);
     assert_eq!(said("/bisect retry"), Command::Retry { runs: None });
     assert_eq!(said("/bisect wrong"), Command::Wrong);
-    assert_eq!(mistake("/bisect retry --runs 3").what, "--runs is not offered yet.");
+    assert_eq!(said("/bisect retry --runs 3"), Command::Retry { runs: Some(3) });
+    assert_eq!(said("/bisect retry —runs=50 "), Command::Retry { runs: Some(50) });
+    assert!(mistake("/bisect retry --runs many").what.contains("a whole number from 1 to 100"));
+    assert!(mistake("/bisect retry --runs 3 v1").what.contains("takes --runs and nothing else"));
+    assert!(mistake("/bisect retry --runs 3 --fixed").what.contains("takes --runs and nothing else"));
+    assert!(mistake("/bisect retry now").what.contains("but “now” follows"));
     assert_eq!(mistake("/bisect status now").example, "/bisect status");
 }
 
@@ -185,9 +192,11 @@ fn each_mistake_is_told_with_an_example_that_works() {
         (" --env A=b v1 main x", ".github/bisect.yml"),
         (" --json v1 main x", "bisectd"),
         (" auto main x", "not offered yet"),
-        (" v1 main --runs 3 x", "--runs is not offered yet"),
+        (" v1 main --runs 0 x", "from 1 to 100"),
+        (" v1 main --runs=1e2 x", "from 1 to 100"),
         (" --no-cache v1 main x", "not offered yet"),
-        (" --confidence=0.9 v1 main x", "not offered yet"),
+        (" --confidence=1 v1 main x", "from 0.5 to 0.9999"),
+        (" --confidence nan v1 main x", "from 0.5 to 0.9999"),
         (" --failure-line 'a b' v1 main x", "not offered yet"),
         (&format!(" {long} main x"), "70000 bytes"),
         (&format!(" v1 main {long}"), "70000 bytes"),
@@ -206,7 +215,8 @@ fn the_example_keeps_what_was_right() {
         mistake("/bisect --jobs 99 --fixed v2 dev make check").example,
         "/bisect --fixed --jobs 4 v2 dev make check"
     );
-    assert_eq!(mistake("/bisect --runs 3 v2 dev make check").example, "/bisect v2 dev make check");
+    assert_eq!(mistake("/bisect --no-cache v2 dev make check").example, "/bisect v2 dev make check");
+    assert_eq!(mistake("/bisect --runs no v2 dev make check").example, "/bisect --runs 20 v2 dev make check");
     assert_eq!(mistake("/bisect v2 -dev make check").example, "/bisect v2 main make check");
     assert_eq!(mistake("/bisect v1 main `x y`").example, "/bisect v1 main pytest tests/test_x.py");
 }

@@ -14,6 +14,10 @@ pub(crate) const PATH_BYTES: usize = 1024;
 pub(crate) const REPEATS: usize = 50;
 /// The most probes at once.
 pub(crate) const JOBS: std::ops::RangeInclusive<u32> = 1..=64;
+/// The most runs for each step of a search.
+pub(crate) const RUNS: std::ops::RangeInclusive<u32> = 1..=100;
+/// How probable an answer must be.
+pub(crate) const CONFIDENCE: std::ops::RangeInclusive<f64> = 0.5..=0.9999;
 
 /// A SHA, a tag or a branch, by git's rules for names of refs (git-check-ref-format).
 pub(crate) fn reference(text: &str) -> Result<String, String> {
@@ -95,6 +99,20 @@ pub(crate) fn path(text: &str) -> Result<String, String> {
 pub(crate) fn jobs(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| JOBS.contains(number));
     number.ok_or_else(|| format!("must be a whole number from {} to {}", JOBS.start(), JOBS.end()))
+}
+
+/// How many runs each step of a search may take.
+pub(crate) fn runs(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| RUNS.contains(number));
+    number.ok_or_else(|| format!("must be a whole number from {} to {}", RUNS.start(), RUNS.end()))
+}
+
+/// How probable an answer must be: `0.99`, or `99%`.
+pub(crate) fn confidence(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').and_then(|text| text.trim().parse::<f64>().ok()).map(|number| number / 100.0);
+    let number = percent.or_else(|| text.parse().ok()).filter(|number| CONFIDENCE.contains(number));
+    let bounds = (CONFIDENCE.start(), CONFIDENCE.end());
+    number.ok_or_else(|| format!("must be a probability from {} to {}, for example 0.99", bounds.0, bounds.1))
 }
 
 /// `90`, `90s`, `10m`, `1h 30m`.

@@ -8,13 +8,19 @@ use crate::{
     },
     github::Permission,
     report::replies::{self as say, Rejection},
+    runner::spec::JobSpec,
 };
 use bisect_shared::JobId;
 use serde_json::json;
 
 impl Intake {
-    /// The last ended job of this issue once more, exactly as it was asked for.
-    pub(super) async fn retry(&self, asking: &Asking<'_>, heard: &Heard) -> Result<Done, IntakeError> {
+    /// The last ended job of this issue once more, as it was asked for but for the number of `runs`.
+    pub(super) async fn retry(
+        &self,
+        asking: &Asking<'_>,
+        heard: &Heard,
+        runs: Option<u32>,
+    ) -> Result<Done, IntakeError> {
         let mut tx = self.db.begin().await?;
         let last = self.last_ended(&mut tx, asking, heard).await?;
         tx.commit().await?;
@@ -22,7 +28,7 @@ impl Intake {
             Ok(job) => job,
             Err(rejection) => return self.reject(asking, &rejection).await,
         };
-        match serde_json::from_value(job.spec.clone()) {
+        match serde_json::from_value::<JobSpec>(job.spec.clone()).map(|spec| spec.with_runs(runs)) {
             Ok(spec) => self.queue_job(asking, heard, Accepted { spec, retry_of: Some(job.id) }).await,
             Err(_) => self.reject(asking, &Rejection::NothingToRetry).await,
         }

@@ -119,6 +119,8 @@ impl Intake {
             paths: options.paths.clone(),
             skip: Vec::new(),
             skip_ranges,
+            runs: options.runs,
+            confidence: options.confidence,
         }
     }
 

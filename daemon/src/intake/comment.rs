@@ -166,8 +166,7 @@ impl Intake {
             Err(mistake) => self.reject(asking, &Rejection::Mistake(mistake)).await,
             Ok(Command::Help) => self.answer(asking, &command::help::markdown()).await,
             Ok(Command::Bisect(asked)) => self.bisect(asking, heard, &asked).await,
-            // The grammar does not offer a number of runs yet.
-            Ok(Command::Retry { runs: _ }) => self.retry(asking, heard).await,
+            Ok(Command::Retry { runs }) => self.retry(asking, heard, runs).await,
             Ok(Command::Cancel) => self.cancel(asking, heard).await,
             Ok(Command::Status) => self.status(asking, heard).await,
             Ok(Command::Wrong) => self.wrong(asking, heard).await,

@@ -164,13 +164,13 @@ pub fn status(view: &StatusView) -> String {
         State::Ended { report, pulls } => (0..12)
             .map(|shrink| ended(report, pulls, &view.links, &job, shrink))
             .find(|text| text.chars().count() <= MAX_CHARS - MARKER_CHARS)
-            .unwrap_or_else(|| format!("### {}\n\n{job}\n", title(report))),
+            .unwrap_or_else(|| format!("### {}\n\n{job}\n", report.title())),
     }
 }
 
 fn ended(report: &Report, pulls: &BTreeMap<Sha, Vec<PullLink>>, links: &Links, job: &str, shrink: u32) -> String {
     let cut = |source: &str, bytes: usize| cut(source, bytes >> shrink);
-    let mut out = format!("### {}\n\n", title(report));
+    let mut out = format!("### {}\n\n", report.title());
     for commit in report.commits.iter().take(10) {
         commit_lines(&mut out, commit, pulls.get(&commit.sha).map_or(&[][..], Vec::as_slice), links, shrink);
     }
@@ -183,6 +183,7 @@ fn ended(report: &Report, pulls: &BTreeMap<Sha, Vec<PullLink>>, links: &Links, j
         let role = if line.is_culprit { "culprit" } else { "its parent" };
         let _ = writeln!(out, "- proof: {role} `{}` in a fresh workspace: {ending}", line.commit.short());
     }
+    odds(&mut out, report, links, shrink);
     for note in report.notes.iter().take(10) {
         let _ = writeln!(out, "- note: {}", words::sentence(&cut(note, 300), report, links));
     }
@@ -200,24 +201,6 @@ fn ended(report: &Report, pulls: &BTreeMap<Sha, Vec<PullLink>>, links: &Links, j
     out
 }
 
-/// What was found, as a headline.
-#[must_use]
-pub fn title(report: &Report) -> &'static str {
-    match report.result {
-        ResultKind::Culprit if report.request.fixed => "First fixed commit found and proven",
-        ResultKind::Culprit => "Culprit found and proven",
-        ResultKind::Suspects => "Narrowed down, but not to one commit",
-        ResultKind::NotReproducible => "Not reproducible",
-        ResultKind::GoodFails => "The good end fails too",
-        ResultKind::FixedBefore => "Nothing was broken here: the good side was fixed",
-        ResultKind::Flaky => "The runs contradict one another",
-        ResultKind::Aborted => "Stopped: the command cannot answer",
-        ResultKind::TimedOut => "Out of time",
-        ResultKind::Cancelled => "Cancelled",
-        ResultKind::Infrastructure => "Failed: not the tested code, but what it runs on",
-    }
-}
-
 fn commit_lines(out: &mut String, commit: &Commit, pulls: &[PullLink], links: &Links, shrink: u32) {
     let cut = |source: &str, bytes: usize| cut(source, bytes >> shrink);
     let author = commit.author.split(" <").next().unwrap_or_default();
@@ -233,6 +216,23 @@ fn commit_lines(out: &mut String, commit: &Commit, pulls: &[PullLink], links: &L
         let _ = writeln!(out, "in [pull request {number}]({}/pull/{number}): {title}", links.repository);
     }
     out.push('\n');
+}
+
+/// Which commit it is, with what probability.
+fn odds(out: &mut String, report: &Report, links: &Links, shrink: u32) {
+    // Where there is no culprit, how probable each would be is of no interest.
+    let Some(odds) = report.odds.as_ref().filter(|_| report.result != ResultKind::Flaky) else { return };
+    let _ = writeln!(out, "\noldest `{}` newest\n", odds.blocks());
+    out.push_str("| probability | commit | |\n|---|---|---|\n");
+    for (probability, commit, subject) in odds.lines().take(10) {
+        let commit =
+            commit.map_or_else(String::new, |sha| format!("[`{}`]({}/commit/{sha})", sha.short(), links.repository));
+        let _ = writeln!(out, "| {probability} | {commit} | {} |", inline(&cut(&subject, 120 >> shrink)));
+    }
+    out.push('\n');
+    if let Some(one_more) = odds.one_more.as_ref().filter(|_| report.result == ResultKind::Suspects) {
+        let _ = writeln!(out, "{}\n", words::sentence(&one_more.sentence(), report, links));
+    }
 }
 
 fn probes(out: &mut String, report: &Report, links: &Links, shrink: u32) {
@@ -256,7 +256,11 @@ fn probes(out: &mut String, report: &Report, links: &Links, shrink: u32) {
             links.repository,
             probe.commit,
             probe.ending,
-            probe.runs,
+            if report.odds.is_some() {
+                format!("{} of {} failed", probe.failures, probe.runs)
+            } else {
+                probe.runs.to_string()
+            },
             probe.seconds,
             inline(&cut(&probe.subject, 80 >> shrink)),
         );

@@ -4,24 +4,29 @@ use super::Report;
 use bisect_shared::ResultKind;
 use serde_json::{Value, json};
 
-/// The result as the contract's object (design.md 2.1).
+/// The result as the contract's object (design.md 2.1). Where the test fails by chance, too, it also has `odds`, and each probe
+/// `failures`.
 #[must_use]
 pub fn render(report: &Report) -> Value {
     let probes: Vec<Value> = report
         .probes
         .iter()
         .map(|probe| {
-            json!({
+            let mut told = json!({
                 "commit": probe.commit,
                 "verdict": probe.verdict,
                 "runs": probe.runs,
                 "exit_code": probe.ending.exit_code(),
                 "seconds": milliseconds(probe.seconds),
                 "cached": probe.cached,
-            })
+            });
+            if report.odds.is_some() {
+                told["failures"] = probe.failures.into();
+            }
+            told
         })
         .collect();
-    json!({
+    let mut told = json!({
         "result": report.result,
         "culprit": report.culprit,
         "suspects": report.suspects,
@@ -30,7 +35,11 @@ pub fn render(report: &Report) -> Value {
         "candidates": report.candidates,
         "seconds": milliseconds(report.seconds),
         "replay": report.replay,
-    })
+    });
+    if let Some(odds) = &report.odds {
+        told["odds"] = json!(odds);
+    }
+    told
 }
 
 /// The same object for a job that ended without a report.

@@ -5,6 +5,7 @@
 
 pub mod comment;
 pub mod json;
+pub mod odds;
 pub mod replay;
 pub mod replies;
 pub mod shell;
@@ -50,6 +51,80 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// What else a reader should know: skipped merge bases, skipped parents.
     pub notes: Vec<String>,
+    /// What many runs say of a test that fails by chance, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub odds: Option<Odds>,
+}
+
+/// What many runs say of a test that fails by chance, too. All probabilities are from 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Odds {
+    /// The commits that may be it, the likeliest first; the improbable ones are left out.
+    pub likely: Vec<Likely>,
+    /// How probable it is that no commit of the range changed how often it fails.
+    pub none: f64,
+    /// How often it failed before the likeliest of them.
+    pub before: Rate,
+    /// How often it failed on that one and after it.
+    pub after: Rate,
+    /// Where in the range it may be: the probability of each of some pieces of the same length, oldest first.
+    pub range: Vec<f64>,
+    /// What one more run would tell.
+    pub one_more: Option<OneMore>,
+}
+
+/// A commit that may be it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Likely {
+    /// The commit.
+    pub commit: Sha,
+    /// How probable it is.
+    pub probability: f64,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+/// How often a test failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Runs that failed.
+    pub failures: u32,
+    /// All runs that told anything.
+    pub runs: u32,
+}
+
+/// The run that would tell most, and how probable the likeliest commit would be after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OneMore {
+    /// Of which commit.
+    pub commit: Sha,
+    /// If it fails.
+    pub if_fails: f64,
+    /// If it passes.
+    pub if_passes: f64,
+}
+
+impl Report {
+    /// What was found, as a headline.
+    #[must_use]
+    pub const fn title(&self) -> &'static str {
+        match (self.result, self.odds.is_some()) {
+            (ResultKind::Culprit, true) if self.request.fixed => "First fixed commit found, by many runs",
+            (ResultKind::Culprit, true) => "Culprit found, by many runs",
+            (ResultKind::Culprit, false) if self.request.fixed => "First fixed commit found and proven",
+            (ResultKind::Culprit, false) => "Culprit found and proven",
+            (ResultKind::Suspects, _) => "Narrowed down, but not to one commit",
+            (ResultKind::NotReproducible, _) => "Not reproducible",
+            (ResultKind::GoodFails, _) => "The good end fails too",
+            (ResultKind::FixedBefore, _) => "Nothing was broken here: the good side was fixed",
+            (ResultKind::Flaky, true) => "No culprit: the command fails by chance on both sides of the range",
+            (ResultKind::Flaky, false) => "The runs contradict one another",
+            (ResultKind::Aborted, _) => "Stopped: the command cannot answer",
+            (ResultKind::TimedOut, _) => "Out of time",
+            (ResultKind::Cancelled, _) => "Cancelled",
+            (ResultKind::Infrastructure, _) => "Failed: not the tested code, but what it runs on",
+        }
+    }
 }
 
 /// What was asked, as it was understood.
@@ -88,6 +163,9 @@ pub struct ProbeLine {
     pub verdict: Option<Verdict>,
     /// How often it ran, proof included.
     pub runs: u32,
+    /// In how many of these the test failed.
+    #[serde(default)]
+    pub failures: u32,
     /// How its first run ended.
     pub ending: Ending,
     /// All its runs together.

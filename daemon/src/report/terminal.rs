@@ -72,6 +72,7 @@ pub fn render(report: &Report, paint: Paint) -> String {
         commits => suspects(&mut out, report, commits, paint),
     }
     proof(&mut out, report, paint);
+    odds(&mut out, report, paint);
     for note in &report.notes {
         labelled(&mut out, "Note:", note, paint);
     }
@@ -87,20 +88,7 @@ pub fn render(report: &Report, paint: Paint) -> String {
 }
 
 fn headline(out: &mut String, report: &Report, paint: Paint) {
-    let title = match report.result {
-        ResultKind::Culprit if report.request.fixed => "First fixed commit found and proven",
-        ResultKind::Culprit => "Culprit found and proven",
-        ResultKind::Suspects => "Narrowed down, but not to one commit",
-        ResultKind::NotReproducible => "Not reproducible",
-        ResultKind::GoodFails => "The good end fails too",
-        ResultKind::FixedBefore => "Nothing was broken here: the good side was fixed",
-        ResultKind::Flaky => "The runs contradict one another",
-        ResultKind::Aborted => "Stopped: the command cannot answer",
-        ResultKind::TimedOut => "Out of time",
-        ResultKind::Cancelled => "Cancelled",
-        ResultKind::Infrastructure => "Failed: not the tested code, but what it runs on",
-    };
-    let _ = writeln!(out, "{}", paint.result(report.result, title));
+    let _ = writeln!(out, "{}", paint.result(report.result, report.title()));
     // A failure is told in the words of git or Docker, which may be a server's.
     let explanation = text::filter(report.explanation.as_bytes(), false);
     let _ = writeln!(out, "{}", wrapped(&explanation, 0));
@@ -192,6 +180,20 @@ fn proof(out: &mut String, report: &Report, paint: Paint) {
         let ending = line.ending.map_or_else(|| "could not be run".to_owned(), |ending| ending.to_string());
         let verdict = paint.verdict(line.verdict);
         let _ = writeln!(out, "  {verdict}  {}  {role:<10}  {ending}", line.commit.short());
+    }
+}
+
+fn odds(out: &mut String, report: &Report, paint: Paint) {
+    // Where there is no culprit, how probable each would be is of no interest.
+    let Some(odds) = report.odds.as_ref().filter(|_| report.result != ResultKind::Flaky) else { return };
+    let _ = writeln!(out, "\n{}", paint.strong("How probable each commit is"));
+    let _ = writeln!(out, "  oldest {} newest", odds.blocks());
+    for (probability, commit, subject) in odds.lines() {
+        let commit = commit.map_or_else(|| "-".to_owned(), |commit| commit.short());
+        let _ = writeln!(out, "  {probability:>8}  {commit:<12}  {subject}");
+    }
+    if let Some(one_more) = odds.one_more.as_ref().filter(|_| report.result == ResultKind::Suspects) {
+        let _ = writeln!(out, "  {}", wrapped(&one_more.sentence(), 2));
     }
 }
 

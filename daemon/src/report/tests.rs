@@ -33,6 +33,7 @@ fn probe(commit: &str, verdict: Verdict, code: u8, subject: &str) -> ProbeLine {
         commit: sha(commit),
         verdict: Some(verdict),
         runs: 1,
+        failures: u32::from(verdict == Verdict::Bad),
         ending: Ending::Exited(code),
         seconds: 0.123_456,
         cached: false,
@@ -68,6 +69,69 @@ pub(super) fn report(result: ResultKind, explanation: &str) -> Report {
         proof: Vec::new(),
         failure: None,
         notes: Vec::new(),
+        odds: None,
+    }
+}
+
+/// A culprit of a test that fails by chance, too.
+pub(super) fn likely() -> Report {
+    let likely =
+        [(CULPRIT, 0.962, "Remove LegacyVersion"), (PARENT, 0.021, "packaging 21.3"), (BAD, 0.012, "packaging 26.3")];
+    Report {
+        explanation: "The command fails by chance, too: in 14 of 20 runs from this commit on, in 1 of 24 runs before it. That it \
+                      is this commit has a probability of 96 %."
+            .into(),
+        confidence: 0.962,
+        odds: Some(Odds {
+            likely: likely
+                .map(|(commit, probability, subject)| Likely { commit: sha(commit), probability, subject: subject.into() })
+                .to_vec(),
+            none: 0.004,
+            before: Rate { failures: 1, runs: 24 },
+            after: Rate { failures: 14, runs: 20 },
+            range: vec![0.0, 0.0, 0.021, 0.962, 0.001, 0.012],
+            one_more: Some(OneMore { commit: sha(PARENT), if_fails: 0.4, if_passes: 0.98 }),
+        }),
+        ..culprit()
+    }
+}
+
+/// Not enough runs were allowed to name one of them.
+pub(super) fn unsure() -> Report {
+    let Report { mut odds, .. } = likely();
+    if let Some(odds) = &mut odds {
+        odds.likely[0].probability = 0.61;
+        odds.likely[1].probability = 0.372;
+    }
+    Report {
+        explanation:
+            "The command fails by chance, too, and after 60 runs there is no commit with a probability of 95 %. It is \
+                      probably one of these 2, the likeliest first."
+                .into(),
+        advice: Some("give it more runs (--runs 40), or make the command fail more surely".into()),
+        confidence: 0.61,
+        odds,
+        ..suspects()
+    }
+}
+
+/// It failed by chance on both sides.
+pub(super) fn no_culprit() -> Report {
+    let Report { mut odds, .. } = likely();
+    if let Some(odds) = &mut odds {
+        odds.likely.truncate(1);
+        (odds.likely[0].probability, odds.none, odds.range) = (0.04, 0.71, vec![0.05; 6]);
+    }
+    Report {
+        advice: Some(
+            "it was so at the good end already: look for what the command depends on besides the commit".into(),
+        ),
+        odds,
+        ..report(
+            ResultKind::Flaky,
+            "The command fails in about 1 run of 8, by chance, on both sides of the range: in 3 of 25 runs of the good end \
+             fa1d84b47bad, in 5 of 40 runs of the commits after it. No commit of the range changed that.",
+        )
     }
 }
 
@@ -204,7 +268,7 @@ macro_rules! golden {
     )*};
 }
 
-golden! { culprit fix suspects not_reproducible flaky aborted infrastructure }
+golden! { culprit fix suspects not_reproducible flaky aborted infrastructure likely unsure no_culprit }
 
 #[test]
 fn the_json_object_has_the_names_of_the_contract() {
@@ -218,6 +282,12 @@ fn the_json_object_has_the_names_of_the_contract() {
         let mut found: Vec<&String> = object.as_object().unwrap().keys().collect();
         found.sort();
         assert_eq!(found, names);
+    }
+    for report in [likely(), unsure(), no_culprit()] {
+        let object = json::render(&report);
+        assert!(names.iter().all(|name| object.get(name).is_some()), "{object}");
+        assert_eq!(object["odds"]["none"], report.odds.unwrap().none);
+        assert_eq!(object["probes"][1]["failures"], 1);
     }
 }
 

@@ -5,16 +5,16 @@ use super::{
     finding::{Finding, RecordedRun},
     interrupt::Interrupted,
     spec::JobSpec,
-    words::Words,
+    words::{Words, rate},
 };
 use crate::{
     db::{self, jobs::JobRow},
     git::{CommitInfo, GitError, Repository},
-    report::{Commit, Failure, ProbeLine, ProofLine, Report, replay, text},
-    search::{Conclusion, Question},
+    report::{self, Commit, Failure, Likely, Odds, ProbeLine, ProofLine, Report, replay, text},
+    search::{Belief, Conclusion, OneMore, Question},
 };
 use bisect_shared::{Ending, Purpose, ResultKind, Sha, Verdict};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Suspects that are described in full; the others are only named.
 const SUSPECTS_SHOWN: usize = 10;
@@ -36,10 +36,15 @@ impl Told<'_> {
     pub(super) async fn report(&self, db: &db::Database, finding: &Finding) -> Result<Report, db::DbError> {
         let words = self.words(finding);
         let culprit = (words.result == ResultKind::Culprit).then(|| words.commits.first().copied()).flatten();
-        let subjects = self.subjects().await;
-        let probes = self.probe_lines(&subjects);
-        let verdicts: Vec<(Sha, Verdict, String)> =
-            probes.iter().filter_map(|line| Some((line.commit, line.verdict?, line.subject.clone()))).collect();
+        let belief = belief(finding);
+        let subjects = self.subjects(belief).await;
+        let probes = self.probe_lines(&subjects, belief.map(|_| culprit));
+        let in_log = |line: &&ProbeLine| belief.is_none() || culprit.is_some() || line.verdict == Some(Verdict::Skip);
+        let verdicts: Vec<(Sha, Verdict, String)> = probes
+            .iter()
+            .filter(in_log)
+            .filter_map(|line| Some((line.commit, line.verdict?, line.subject.clone())))
+            .collect();
         let newest_first = self.question.real.as_ref().unwrap_or(&self.question.graph).commits();
         let verdicts = replay::in_order(verdicts, self.spec.fixed, newest_first, words.commits.first().copied());
         let commits = self.commits(&words.commits).await;
@@ -61,7 +66,31 @@ impl Told<'_> {
             proof: self.proof(finding),
             failure: self.failure(db, words.failing).await?,
             notes: [self.notes, &words.notes, tampered(self.runs).as_slice()].concat(),
+            odds: belief.map(|belief| self.odds(belief, &subjects)),
         })
+    }
+
+    fn odds(&self, belief: &Belief, subjects: &HashMap<Sha, String>) -> Odds {
+        let subject = |commit: &Sha| subjects.get(commit).cloned().unwrap_or_default();
+        let likely = belief.likely.iter();
+        let one_more = belief.one_more.map(|OneMore { commit, if_newer, if_older }| match self.spec.fixed {
+            true => report::OneMore { commit, if_fails: if_older, if_passes: if_newer },
+            false => report::OneMore { commit, if_fails: if_newer, if_passes: if_older },
+        });
+        Odds {
+            likely: likely
+                .map(|(commit, probability)| Likely {
+                    commit: *commit,
+                    probability: *probability,
+                    subject: subject(commit),
+                })
+                .collect(),
+            none: belief.none,
+            before: rate(belief.before, self.spec),
+            after: rate(belief.after, self.spec),
+            range: belief.range.clone(),
+            one_more,
+        }
     }
 
     async fn seconds(&self, db: &db::Database) -> Result<f64, db::DbError> {
@@ -83,12 +112,16 @@ impl Told<'_> {
         }
     }
 
-    fn probe_lines(&self, subjects: &HashMap<Sha, String>) -> Vec<ProbeLine> {
+    /// A line for each commit. Where the test fails by chance (`sampled`: with the culprit, if there is one), the verdict is
+    /// the side of the culprit on which the commit is, else whether it ever failed.
+    fn probe_lines(&self, subjects: &HashMap<Sha, String>, sampled: Option<Option<Sha>>) -> Vec<ProbeLine> {
         let mut lines: Vec<ProbeLine> = Vec::new();
         for recorded in self.runs {
             let commit = recorded.run.commit;
+            let failed = u32::from(recorded.verdict == Some(Verdict::Bad));
             if let Some(line) = lines.iter_mut().find(|line| line.commit == commit) {
                 line.runs += 1;
+                line.failures += failed;
                 line.seconds += recorded.took.as_secs_f64();
                 continue;
             }
@@ -96,11 +129,20 @@ impl Told<'_> {
                 commit,
                 verdict: recorded.verdict,
                 runs: 1,
+                failures: failed,
                 ending: recorded.run.ending,
                 seconds: recorded.took.as_secs_f64(),
                 cached: false,
                 subject: subjects.get(&commit).cloned().unwrap_or_default(),
             });
+        }
+        if let Some(culprit) = sampled {
+            let newer: Option<HashSet<Sha>> = culprit.map(|culprit| self.question.graph.built_on(&culprit).collect());
+            for line in lines.iter_mut().filter(|line| line.verdict.is_some_and(|verdict| verdict != Verdict::Skip)) {
+                let bad =
+                    newer.as_ref().map_or(line.failures > 0, |newer| newer.contains(&line.commit) != self.spec.fixed);
+                line.verdict = Some(if bad { Verdict::Bad } else { Verdict::Good });
+            }
         }
         lines
     }
@@ -136,9 +178,10 @@ impl Told<'_> {
         Ok(Some(Failure { commit: recorded.run.commit, ending: recorded.run.ending, tail: text::tail(&output) }))
     }
 
-    async fn subjects(&self) -> HashMap<Sha, String> {
+    async fn subjects(&self, belief: Option<&Belief>) -> HashMap<Sha, String> {
         let mut commits: Vec<Sha> = self.runs.iter().map(|recorded| recorded.run.commit).collect();
         commits.extend(self.spec.pinned());
+        commits.extend(belief.into_iter().flat_map(|belief| &belief.likely).map(|(commit, _)| *commit));
         commits.sort_unstable();
         commits.dedup();
         logged(self.repository.subjects(&commits).await).unwrap_or_default()
@@ -150,6 +193,16 @@ impl Told<'_> {
             commits.extend(logged(self.repository.commit_info(*sha).await).map(Commit::from));
         }
         commits
+    }
+}
+
+/// What is believed at the end of a search by many runs.
+fn belief(finding: &Finding) -> Option<&Belief> {
+    let Finding::Concluded(conclusion) = finding else { return None };
+    match conclusion {
+        Conclusion::Culprit { belief, .. } | Conclusion::Suspects { belief, .. } => belief.as_deref(),
+        Conclusion::NoCulprit { belief, .. } => Some(belief),
+        _ => None,
     }
 }
 
@@ -220,6 +273,7 @@ fn bare(spec: &JobSpec, words: Words) -> Report {
         proof: Vec::new(),
         failure: None,
         notes: words.notes,
+        odds: None,
     }
 }
 

@@ -56,7 +56,7 @@ impl Lanes {
     /// A lane for a run: a fresh one for a proof, else one that has been used before if there is one.
     pub fn take(&mut self, purpose: Purpose) -> Slot {
         let waiting = match purpose {
-            Purpose::Search => self.used.pop(),
+            Purpose::Search | Purpose::Sample => self.used.pop(),
             Purpose::Proof => self.fresh.pop_front(),
         };
         waiting.unwrap_or_else(|| self.open(purpose))

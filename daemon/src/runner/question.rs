@@ -45,6 +45,7 @@ pub async fn load(repository: &Repository, spec: &JobSpec) -> Result<Question, G
         skip,
         fixed: spec.fixed,
         first_parent: spec.first_parent,
+        sampling: spec.sampling(),
     })
 }
 

@@ -5,6 +5,7 @@ use crate::{
     git::without_password,
     report::Request,
     sandbox::{Limits, Network, ProbeSpec},
+    search::Sampling,
 };
 use bisect_shared::{Epoch, InstanceId, JobId, Sha};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,13 @@ pub struct JobSpec {
     /// Nor these: ranges of full names, for requests whose maker has no repository to expand them.
     #[serde(default)]
     pub skip_ranges: Vec<String>,
+    /// The test fails by chance, too: so many runs for each step of the search at most. Without, it is taken for such a test
+    /// only once its runs contradict one another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<u32>,
+    /// How probable a commit must be before it is named, where the test fails by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
 }
 
 /// Where commands run.
@@ -123,6 +131,12 @@ impl JobSpec {
         Self { network: network.to_string(), lanes, ..self }
     }
 
+    /// The same with another number of runs, if one is given.
+    #[must_use]
+    pub fn with_runs(self, runs: Option<u32>) -> Self {
+        Self { runs: runs.or(self.runs), ..self }
+    }
+
     /// The options that change what is searched, as one would write them.
     #[must_use]
     pub fn options(&self) -> Vec<String> {
@@ -136,6 +150,8 @@ impl JobSpec {
             .chain(paths)
             .chain(skipped)
             .chain(ranges)
+            .chain(self.runs.map(|runs| format!("--runs {runs}")))
+            .chain(self.confidence.map(|confidence| format!("--confidence {confidence}")))
             .collect()
     }
 
@@ -170,6 +186,18 @@ impl JobSpec {
             silence: self.silence.map(Duration::from_secs_f64),
             deadline: Duration::from_secs_f64(self.job_timeout).saturating_sub(used),
             limits: Limits::default(),
+        }
+    }
+
+    /// How it is searched if the test fails by chance.
+    #[must_use]
+    pub fn sampling(&self) -> Sampling {
+        let default = Sampling::default();
+        Sampling {
+            // One run of each commit is what a plain search makes.
+            asked: self.runs.is_some_and(|runs| runs > 1),
+            runs: self.runs.filter(|runs| *runs > 1).unwrap_or(default.runs),
+            confidence: self.confidence.unwrap_or(default.confidence),
         }
     }
 
@@ -223,6 +251,8 @@ mod tests {
             paths: vec!["a".into(), "b".into()],
             skip_ranges: Vec::new(),
             skip: Vec::new(),
+            runs: None,
+            confidence: None,
         }
     }
 
@@ -253,6 +283,8 @@ mod tests {
             // Said, it counts, also where it is the time that holds anyway.
             JobSpec { timeout: Some(1800.0), ..docker.clone() },
             JobSpec { silence: Some(60.0), ..docker.clone() },
+            JobSpec { runs: Some(5), ..docker.clone() },
+            JobSpec { confidence: Some(0.99), ..docker.clone() },
             JobSpec { image: "another".into(), ..docker.clone() },
             JobSpec { network: "none".into(), ..docker.clone() },
             JobSpec { paths: vec!["a".into()], ..docker.clone() },

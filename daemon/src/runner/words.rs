@@ -1,7 +1,10 @@
 //! What each end of a search means, in words: the sentence, the advice, the notes.
 
 use super::spec::JobSpec;
-use crate::search::{AbortReason, Conclusion, Parent, ParentState, Run, SuspectsWhy};
+use crate::{
+    report::{Rate, odds::percent},
+    search::{AbortReason, Belief, Conclusion, Parent, ParentState, Run, SuspectsWhy, noisy::Tally},
+};
 use bisect_shared::{Ending, ResultKind, Sha};
 
 /// A result without its numbers.
@@ -44,16 +47,18 @@ impl Words {
     /// The result of a search that came to an end.
     pub(super) fn concluded(conclusion: &Conclusion, spec: &JobSpec) -> Self {
         match conclusion {
-            Conclusion::Culprit { culprit, parents, skipped_merge_bases } => {
-                culprit_words(*culprit, parents, spec).noting(skipped_merge_bases)
+            Conclusion::Culprit { culprit, parents, skipped_merge_bases, belief } => match belief {
+                Some(belief) => likely_culprit(*culprit, belief, spec),
+                None => culprit_words(*culprit, parents, spec),
             }
-            Conclusion::Suspects { suspects, why, skipped_merge_bases } => {
-                suspects_words(suspects, why).noting(skipped_merge_bases)
+            .noting(skipped_merge_bases),
+            Conclusion::Suspects { suspects, why, skipped_merge_bases, belief } => {
+                suspects_words(suspects, why, belief.as_deref(), spec).noting(skipped_merge_bases)
             }
-            Conclusion::NotReproducible { run } => not_reproducible(run, spec),
+            Conclusion::NotReproducible { run, runs } => not_reproducible(run, *runs, spec),
             Conclusion::GoodFails { run } => good_fails(run, spec),
             Conclusion::FixedBefore { merge_base, good } => fixed_before(*merge_base, good),
-            Conclusion::Flaky { runs } => flaky(runs),
+            Conclusion::NoCulprit { good, range, .. } => no_culprit(*good, *range, spec),
             Conclusion::Aborted { run, why } => aborted(run, *why),
         }
     }
@@ -114,7 +119,60 @@ fn culprit_words(culprit: Sha, parents: &[Parent], spec: &JobSpec) -> Words {
     words
 }
 
-fn suspects_words(suspects: &[Sha], why: &SuspectsWhy) -> Words {
+/// How often the test itself failed, of a tally that counts the newer behaviour.
+pub(super) fn rate(tally: Tally, spec: &JobSpec) -> Rate {
+    let Tally { failures: newer, runs } = tally;
+    Rate { failures: if spec.fixed { runs - newer } else { newer }, runs }
+}
+
+/// Why commits were run many times, where nobody asked for it.
+fn sampled(words: Words, spec: &JobSpec) -> Words {
+    let Words { mut notes, .. } = words;
+    if !spec.sampling().asked {
+        let runs = spec.sampling().runs;
+        notes.push(format!(
+            "its runs contradicted one another, so commits were run several times, as with --runs {runs}"
+        ));
+    }
+    Words { notes, ..words }
+}
+
+fn likely_culprit(culprit: Sha, belief: &Belief, spec: &JobSpec) -> Words {
+    let (before, after) = (rate(belief.before, spec), rate(belief.after, spec));
+    let confidence = belief.likely.first().map_or(0.0, |(_, probability)| *probability);
+    let explanation = format!(
+        "The command fails by chance, too: in {after} from this commit on, in {before} before it. That it is this commit has a \
+         probability of {}.",
+        percent(confidence)
+    );
+    let words = Words { commits: vec![culprit], confidence, ..Words::of(ResultKind::Culprit, explanation) };
+    sampled(if spec.fixed { words } else { words.about(culprit) }, spec)
+}
+
+fn no_culprit(good: Tally, range: Tally, spec: &JobSpec) -> Words {
+    let (good, range) = (rate(good, spec), rate(range, spec));
+    let share = f64::from(good.failures + range.failures) / f64::from((good.runs + range.runs).max(1));
+    let often = match share {
+        share if share <= 0.0 => "never".to_owned(),
+        share if share <= 0.4 => format!("in about 1 run of {:.0}", 1.0 / share),
+        share => format!("in about {} of its runs", percent(share)),
+    };
+    let older = spec.good.first().map_or_else(String::new, |good| format!(" {}", good.short()));
+    let words = Words::of(
+        ResultKind::Flaky,
+        format!(
+            "The command fails {often}, by chance, on both sides of the range: in {good} of the good end{older}, in {range} of \
+             the commits after it. No commit of the range changed that."
+        ),
+    )
+    .advice(
+        "it was so at the good end already: look for what the command depends on besides the commit (time, order, seed, \
+         network), or name an older good end to find what made it so",
+    );
+    sampled(words, spec)
+}
+
+fn suspects_words(suspects: &[Sha], why: &SuspectsWhy, belief: Option<&Belief>, spec: &JobSpec) -> Words {
     let count = suspects.len();
     let words = match why {
         SuspectsWhy::OnlySkippedLeft => Words::of(
@@ -131,24 +189,46 @@ fn suspects_words(suspects: &[Sha], why: &SuspectsWhy) -> Words {
             ),
         )
         .advice("run it again without --path"),
+        SuspectsWhy::NotSure { runs } => Words::of(
+            ResultKind::Suspects,
+            format!(
+                "The command fails by chance, too, and after {runs} runs there is no commit with a probability of {}. It is \
+                 probably one of these {count}, the likeliest first.",
+                percent(spec.sampling().confidence)
+            ),
+        )
+        .advice(format!("give it more runs (--runs {}), or make the command fail more surely", spec.sampling().runs * 2)),
     };
-    // One of them is right, and nothing tells which.
-    Words { commits: suspects.to_vec(), confidence: 1.0 / count.max(1) as f64, ..words }
+    let words = Words { commits: suspects.to_vec(), ..words };
+    match belief.and_then(|belief| belief.likely.first()) {
+        Some((_, probability)) => sampled(Words { confidence: *probability, ..words }, spec),
+        // One of them is right, and nothing tells which.
+        None => Words { confidence: 1.0 / count.max(1) as f64, ..words },
+    }
 }
 
-fn not_reproducible(run: &Run, spec: &JobSpec) -> Words {
+fn not_reproducible(run: &Run, runs: u32, spec: &JobSpec) -> Words {
     let end = run.commit.short();
+    let times = if runs > 1 { format!(" in all of its {runs} runs") } else { String::new() };
     if spec.fixed {
         return Words::of(
             ResultKind::NotReproducible,
-            format!("The newer end {end} still fails ({}): there is no fix to find.", run.ending),
+            format!("The newer end {end} still fails{times} ({}): there is no fix to find.", run.ending),
         )
         .about(run.commit)
         .advice("name a newer end on which the command passes");
     }
-    Words::of(ResultKind::NotReproducible, format!("The command passes on the bad end {end}: the failure does not show itself here."))
-        .about(run.commit)
-        .advice("check that the command fails there by hand in the same image; it may need --setup, --env, --network egress or another --image")
+    let advice = "check that the command fails there by hand in the same image; it may need --setup, --env, --network egress or another --image";
+    let advice = match runs {
+        1 => format!("{advice}; if it fails only now and then, --runs 20 gives it more than one chance"),
+        _ => format!("{advice}, or more chances (--runs {})", runs * 2),
+    };
+    Words::of(
+        ResultKind::NotReproducible,
+        format!("The command passes on the bad end {end}{times}: the failure does not show itself here."),
+    )
+    .about(run.commit)
+    .advice(advice)
 }
 
 fn good_fails(run: &Run, spec: &JobSpec) -> Words {
@@ -174,24 +254,6 @@ fn fixed_before(merge_base: Sha, good: &[Sha]) -> Words {
     )
     .about(merge_base)
     .advice(format!("find the fix: bisectd bisect … {} {good} --fixed -- …", merge_base.short()))
-}
-
-fn flaky(runs: &[Run; 2]) -> Words {
-    let [one, other] = runs;
-    let told = if one.commit == other.commit {
-        format!("{} answered both ways: {}, then {}.", one.commit.short(), one.ending, other.ending)
-    } else {
-        format!(
-            "{} ({}) and {} ({}) cannot both be right.",
-            one.commit.short(),
-            one.ending,
-            other.commit.short(),
-            other.ending
-        )
-    };
-    Words::of(ResultKind::Flaky, format!("{told} The command does not depend on the commit alone."))
-        .about(other.commit)
-        .advice("make the command surer (fix the seed, retry inside it, wait for what it needs), then run it again")
 }
 
 fn aborted(run: &Run, why: AbortReason) -> Words {

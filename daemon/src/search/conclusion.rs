@@ -1,12 +1,13 @@
 //! What a bisection can end with, in terms of commits and runs: the words are `report`'s.
 
-use super::Run;
+use super::{Run, noisy::Tally};
 use bisect_shared::{ResultKind, Sha};
 
 /// The end of a search.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Conclusion {
-    /// The commit was found, and one more run of it and of its parents confirmed it.
+    /// The commit was found, and one more run of it and of its parents confirmed it; where the test fails by chance, too, it is
+    /// as probable as was asked for, such runs included.
     Culprit {
         /// The first commit with the newer behaviour.
         culprit: Sha,
@@ -15,20 +16,26 @@ pub enum Conclusion {
         /// Merge bases that could not be tested: the good side may have been fixed, not the bad
         /// side broken. git warns of them.
         skipped_merge_bases: Vec<Sha>,
+        /// What is believed, if it was searched by many runs of a commit.
+        belief: Option<Box<Belief>>,
     },
     /// Only commits that cannot be told apart are left.
     Suspects {
-        /// Newest first.
+        /// Newest first; where the test fails by chance, the likeliest first.
         suspects: Vec<Sha>,
         /// Why they cannot be told apart.
         why: SuspectsWhy,
         /// As in [`Conclusion::Culprit`].
         skipped_merge_bases: Vec<Sha>,
+        /// As in [`Conclusion::Culprit`].
+        belief: Option<Box<Belief>>,
     },
     /// The bad end behaves like a good one.
     NotReproducible {
-        /// The bad end's run.
+        /// A run of the bad end.
         run: Run,
+        /// How many of its runs did so: all.
+        runs: u32,
     },
     /// A good end behaves like the bad one.
     GoodFails {
@@ -43,10 +50,14 @@ pub enum Conclusion {
         /// The good ends, one of which holds the fix.
         good: Vec<Sha>,
     },
-    /// Two runs contradict one another: of one commit, or of a bad commit and a good descendant.
-    Flaky {
-        /// The two, the one that showed the older behaviour first.
-        runs: [Run; 2],
+    /// The test fails by chance, and no commit of the range changed how often.
+    NoCulprit {
+        /// How often the good ends showed the newer behaviour.
+        good: Tally,
+        /// How often the commits under suspicion did.
+        range: Tally,
+        /// What is believed.
+        belief: Box<Belief>,
     },
     /// The command said so, or cannot run at all.
     Aborted {
@@ -55,6 +66,39 @@ pub enum Conclusion {
         /// What that run means.
         why: AbortReason,
     },
+}
+
+/// What is believed after many runs of a test that fails by chance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Belief {
+    /// The commits that may be the culprit, the likeliest first, each with its probability.
+    pub likely: Vec<(Sha, f64)>,
+    /// How probable it is that none of the range is.
+    pub none: f64,
+    /// How often the newer behaviour showed itself before the likeliest commit.
+    pub before: Tally,
+    /// How often it did on that commit and its descendants.
+    pub after: Tally,
+    /// The probability along the range, oldest first, in at most [`Belief::PIECES`] pieces of nearly the same length.
+    pub range: Vec<f64>,
+    /// What one more run would tell.
+    pub one_more: Option<OneMore>,
+}
+
+impl Belief {
+    /// How many pieces the range is shown in at most.
+    pub const PIECES: usize = 60;
+}
+
+/// The run that would tell most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OneMore {
+    /// Of which commit.
+    pub commit: Sha,
+    /// How probable the likeliest commit would be if the newer behaviour shows itself.
+    pub if_newer: f64,
+    /// And if the older one does.
+    pub if_older: f64,
 }
 
 /// A parent of the culprit.
@@ -91,6 +135,11 @@ pub enum SuspectsWhy {
         /// The commit that shows the newer behaviour, though nothing above `good` touches a path.
         bad: Sha,
     },
+    /// The test fails by chance, and as many runs were made as were allowed.
+    NotSure {
+        /// So many.
+        runs: u32,
+    },
 }
 
 /// Why a run ended the bisection.
@@ -118,7 +167,7 @@ impl Conclusion {
             Self::NotReproducible { .. } => ResultKind::NotReproducible,
             Self::GoodFails { .. } => ResultKind::GoodFails,
             Self::FixedBefore { .. } => ResultKind::FixedBefore,
-            Self::Flaky { .. } => ResultKind::Flaky,
+            Self::NoCulprit { .. } => ResultKind::Flaky,
             Self::Aborted { .. } => ResultKind::Aborted,
         }
     }

@@ -3,7 +3,7 @@
 
 use super::conclusion::{AbortReason, Conclusion};
 use super::verdict::Record;
-use super::{InFlight, Question, Run};
+use super::{Contradiction, InFlight, Question, Run};
 use bisect_shared::{Ending, Purpose, Sha, Verdict};
 
 /// The runs that verify the ends and the merge bases and are not recorded yet, in git's order.
@@ -27,34 +27,46 @@ pub(super) fn skipped_merge_bases(question: &Question, record: &Record) -> Vec<S
 }
 
 /// A conclusion that holds whatever the search would find.
-pub(super) fn conclude(question: &Question, record: &Record) -> Option<Conclusion> {
+pub(super) fn conclude(question: &Question, record: &Record) -> Result<Option<Conclusion>, Contradiction> {
+    if let Some(conclusion) = unusable_command(question, record) {
+        return Ok(Some(conclusion));
+    }
+    if let Some(contradiction) = record.contradiction() {
+        return Err(contradiction);
+    }
+    let tells = |run: &Run| can_tell(question, record, run);
+    if let Some(run) = record.run_with(question.bad, Verdict::Good).filter(tells) {
+        return Ok(Some(Conclusion::NotReproducible { run, runs: 1 }));
+    }
+    if let Some(conclusion) = untestable_end(question, record) {
+        return Ok(Some(conclusion));
+    }
+    let failing = failing_side(question, record).filter(|(run, _)| record.has_run(run.commit, Purpose::Proof));
+    Ok(failing.map(|(_, conclusion)| conclusion))
+}
+
+/// What says that nothing can be searched with this command: it stopped the bisection on an end, or cannot run on either.
+pub(super) fn unusable_command(question: &Question, record: &Record) -> Option<Conclusion> {
     // Of other commits git would not need all: `step` decides which of those count.
     let is_end = |commit: Sha| commit == question.bad || question.good.contains(&commit);
     let verified = |run: &Run| is_end(run.commit) || question.merge_bases.contains(&run.commit);
     if let Some(run) = record.aborts().find(verified) {
         return Some(Conclusion::Aborted { run, why: AbortReason::CommandSaidSo });
     }
-    if let Some(run) = cannot_run(question, record) {
-        return Some(Conclusion::Aborted { run, why: AbortReason::CommandCannotRun });
-    }
-    if let Some(runs) = record.contradiction() {
-        return Some(Conclusion::Flaky { runs });
-    }
-    let tells = |run: &Run| can_tell(question, record, run);
-    if let Some(run) = record.run_with(question.bad, Verdict::Good).filter(tells) {
-        return Some(Conclusion::NotReproducible { run });
-    }
-    let ends = || std::iter::once(question.bad).chain(question.good.iter().copied());
-    if let Some(run) = ends().find_map(|end| untestable(record, end)) {
-        let why = match run.ending {
-            Ending::SetupFailed(_) => AbortReason::EndSetupFails,
-            Ending::Tampered => AbortReason::EndTampers,
-            _ => AbortReason::EndSkipped,
-        };
-        return Some(Conclusion::Aborted { run, why });
-    }
-    let (run, conclusion) = failing_side(question, record)?;
-    record.has_run(run.commit, Purpose::Proof).then_some(conclusion)
+    let run = cannot_run(question, record)?;
+    Some(Conclusion::Aborted { run, why: AbortReason::CommandCannotRun })
+}
+
+/// An end on which nothing can be tested.
+pub(super) fn untestable_end(question: &Question, record: &Record) -> Option<Conclusion> {
+    let mut ends = std::iter::once(question.bad).chain(question.good.iter().copied());
+    let run = ends.find_map(|end| untestable(record, end))?;
+    let why = match run.ending {
+        Ending::SetupFailed(_) => AbortReason::EndSetupFails,
+        Ending::Tampered => AbortReason::EndTampers,
+        _ => AbortReason::EndSkipped,
+    };
+    Some(Conclusion::Aborted { run, why })
 }
 
 /// The run that must confirm, in a fresh workspace, that there is no use in searching: what failed on
@@ -122,7 +134,7 @@ mod tests {
     fn ended(runs: &[(u32, Ending)]) -> Option<Conclusion> {
         let question = question(linear(9));
         let runs: Vec<Run> = runs.iter().map(|&(commit, ending)| searched(commit, ending)).collect();
-        conclude(&question, &Record::new(&question, &runs))
+        conclude(&question, &Record::new(&question, &runs)).unwrap()
     }
 
     /// The same, after what has to be confirmed was, with the same ending.
@@ -132,7 +144,7 @@ mod tests {
         let confirm = to_confirm(&question, &Record::new(&question, &runs))?;
         let ending = runs.iter().find(|run| run.commit == confirm.commit)?.ending;
         runs.push(Run { commit: confirm.commit, purpose: confirm.purpose, ending });
-        conclude(&question, &Record::new(&question, &runs))
+        conclude(&question, &Record::new(&question, &runs)).unwrap()
     }
 
     fn why(runs: &[(u32, Ending)]) -> AbortReason {
@@ -179,7 +191,7 @@ mod tests {
     #[test]
     fn with_fixed_a_command_that_cannot_run_is_no_newer_end_that_fails() {
         let question = Question { fixed: true, ..question(linear(9)) };
-        let end = |runs: &[Run]| conclude(&question, &Record::new(&question, runs));
+        let end = |runs: &[Run]| conclude(&question, &Record::new(&question, runs)).unwrap();
         let missing = Ending::Exited(127);
         assert_eq!(end(&[searched(9, missing)]), None, "waits for the older end");
         let both = end(&[searched(9, missing), searched(0, missing)]);
@@ -197,24 +209,24 @@ mod tests {
     }
 
     #[test]
-    fn a_good_end_that_fails_in_a_used_workspace_only_is_flaky() {
+    fn a_good_end_that_fails_in_a_used_workspace_only_contradicts_itself() {
         let question = question(linear(9));
         let runs = [searched(9, Ending::Exited(1)), searched(0, Ending::Exited(1))];
         let confirm = InFlight { commit: sha(0), purpose: Purpose::Proof };
         assert_eq!(to_confirm(&question, &Record::new(&question, &runs)), Some(confirm));
         let fresh = Run { commit: sha(0), purpose: Purpose::Proof, ending: Ending::Exited(0) };
         let end = conclude(&question, &Record::new(&question, &[runs[0], runs[1], fresh]));
-        assert_eq!(end, Some(Conclusion::Flaky { runs: [fresh, runs[1]] }));
+        assert_eq!(end, Err(Contradiction { runs: [fresh, runs[1]] }));
     }
 
     #[test]
-    fn two_answers_of_one_commit_are_flaky() {
+    fn two_answers_of_one_commit_contradict_one_another() {
         let mut proof = searched(5, Ending::Exited(0));
         proof.purpose = Purpose::Proof;
         let question = question(linear(9));
         let runs = [searched(5, Ending::Exited(1)), proof];
         let end = conclude(&question, &Record::new(&question, &runs));
-        assert_eq!(end, Some(Conclusion::Flaky { runs: [proof, runs[0]] }));
+        assert_eq!(end, Err(Contradiction { runs: [proof, runs[0]] }));
     }
 
     #[test]
@@ -234,6 +246,6 @@ mod tests {
         assert_eq!(early, None, "not before the ends are verified");
         let fresh = Run { purpose: Purpose::Proof, ..runs[2] };
         let end = conclude(&question, &Record::new(&question, &[runs[0], runs[1], runs[2], fresh]));
-        assert_eq!(end, Some(Conclusion::FixedBefore { merge_base: sha(51), good: vec![sha(0)] }));
+        assert_eq!(end, Ok(Some(Conclusion::FixedBefore { merge_base: sha(51), good: vec![sha(0)] })));
     }
 }

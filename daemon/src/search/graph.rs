@@ -101,6 +101,12 @@ impl Graph {
         self.bad_end_added
     }
 
+    /// The commit, if it is in the graph, and all in it that are built on it.
+    pub fn built_on(&self, commit: &Sha) -> impl Iterator<Item = Sha> {
+        let built = self.node(commit).map_or_else(Vec::new, |node| self.descendants(node));
+        self.commits().iter().zip(built).filter(|(_, built)| *built).map(|(commit, _)| *commit)
+    }
+
     pub(super) fn node(&self, commit: &Sha) -> Option<Node> {
         self.nodes.get(commit).copied()
     }

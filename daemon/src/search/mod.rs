@@ -10,17 +10,19 @@ mod narrow;
 pub mod noisy;
 mod pick;
 mod proof;
+mod sampling;
 mod step;
 mod strip;
 mod verdict;
 mod weigh;
 
-pub use conclusion::{AbortReason, Conclusion, Parent, ParentState, SuspectsWhy};
+pub use conclusion::{AbortReason, Belief, Conclusion, OneMore, Parent, ParentState, SuspectsWhy};
 pub use graph::{Graph, GraphError};
 pub use strip::{MOST_PIECES, strip};
 pub use verdict::judge;
 
 use bisect_shared::{Ending, Purpose, Sha};
+use sampling::Samples;
 use std::collections::HashSet;
 use step::Search;
 use verdict::Record;
@@ -47,6 +49,43 @@ pub struct Question {
     pub fixed: bool,
     /// `--first-parent`: how the graphs were read; merges have one parent.
     pub first_parent: bool,
+    /// How a test is searched that fails by chance.
+    pub sampling: Sampling,
+}
+
+/// How a test is searched that fails by chance, too: by many runs of a commit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// `--runs` was given: so it is searched from the start. Else only once two runs contradict one another.
+    pub asked: bool,
+    /// `--runs`: what a plain search runs once may be run so many times. They are made where they tell most, and at most so
+    /// many in a row of one commit from which nothing else is known; so often the bad end is given the chance to show itself.
+    pub runs: u32,
+    /// `--confidence`: how probable a commit must be before it is named, ½ to 1.
+    pub confidence: f64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { asked: false, runs: 20, confidence: noisy::CONFIDENCE }
+    }
+}
+
+impl Sampling {
+    /// The most runs in all for a range of so many commits: [`Sampling::runs`] for each halving of a plain bisection, for both
+    /// ends and for the proof.
+    #[must_use]
+    pub fn budget(&self, candidates: usize) -> u32 {
+        let halvings = candidates.max(1).ilog2() + 1;
+        self.runs.saturating_mul(halvings + 3)
+    }
+}
+
+/// Two runs that a test which depends on the commit alone cannot give: of one commit, or of a bad commit and a good
+/// descendant. The one that showed the older behaviour is the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Contradiction {
+    runs: [Run; 2],
 }
 
 impl Question {
@@ -121,14 +160,29 @@ pub struct Progress {
 /// a second (`benches/picks.rs`).
 #[must_use]
 pub fn next(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: usize) -> Step {
+    if !is_sampled(question, runs)
+        && let Ok(step) = bisect(question, runs, in_flight, lanes)
+    {
+        return step;
+    }
+    Samples::new(question, runs).step(in_flight, lanes)
+}
+
+/// Whether the test is known to fail by chance: somebody said so, or it was sampled before.
+fn is_sampled(question: &Question, runs: &[Run]) -> bool {
+    question.sampling.asked || runs.iter().any(|run| run.purpose == Purpose::Sample)
+}
+
+/// The next step of a test that depends on the commit alone.
+fn bisect(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: usize) -> Result<Step, Contradiction> {
     let record = Record::new(question, runs);
-    if let Some(conclusion) = ends::conclude(question, &record) {
-        return Step::Done(conclusion);
+    if let Some(conclusion) = ends::conclude(question, &record)? {
+        return Ok(Step::Done(conclusion));
     }
     let confirming = ends::to_confirm(question, &record);
     let search = Search::new(question, record);
     match confirming {
-        Some(run) => search.confirm(run, in_flight, lanes),
+        Some(run) => Ok(search.confirm(run, in_flight, lanes)),
         None => search.step(in_flight, lanes),
     }
 }

@@ -169,7 +169,7 @@ fn tells(weight: u32, size: u32, share: usize, count: usize) -> f64 {
 /// How likely a commit can be tested, given the commits near it that could not. Unbuildable commits
 /// come in intervals of any length, so the chance grows with the logarithm of the distance; the more
 /// skips were met, the less each of them is taken for a stray one.
-fn testable(weight: u32, size: u32, skips: &[u32]) -> f64 {
+pub(super) fn testable(weight: u32, size: u32, skips: &[u32]) -> f64 {
     let newer = skips.partition_point(|skip| *skip < weight);
     let neighbours = skips[newer.saturating_sub(1)..].iter().take(2);
     let nearest = neighbours.map(|skip| skip.abs_diff(weight)).min().unwrap_or(size);

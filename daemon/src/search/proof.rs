@@ -6,7 +6,7 @@ use super::conclusion::{Conclusion, Parent, ParentState, SuspectsWhy};
 use super::graph::Node;
 use super::narrow;
 use super::verdict::Record;
-use super::{Graph, InFlight, Question, Run, ends};
+use super::{Contradiction, Graph, InFlight, Question, Run, ends};
 use bisect_shared::{Purpose, Sha, Verdict};
 
 /// Tells what a candidate's proof lacks, and what it says.
@@ -50,21 +50,21 @@ impl Proof<'_> {
     }
 
     /// What the last candidate turns out to be, as soon as its proof tells.
-    pub(super) fn conclude(&self, culprit: Sha) -> Option<Conclusion> {
+    pub(super) fn conclude(&self, culprit: Sha) -> Result<Option<Conclusion>, Contradiction> {
         let Self { question, record, .. } = *self;
         if let Some(suspects) = untouched_bad_end(question, record, culprit) {
-            return Some(suspects);
+            return Ok(Some(suspects));
         }
         let bad = |parent: &Sha| is_asked_for(question, *parent) && record.verdict(*parent) == Some(Verdict::Bad);
         if let Some(parent) = parents(question, culprit).into_iter().find(bad) {
             return bad_parent(question, record, culprit, parent);
         }
         if !self.missing(culprit).is_empty() {
-            return None;
+            return Ok(None);
         }
         let unsure = record.of(culprit).find(|(_, verdict)| *verdict != Some(Verdict::Bad));
         if let (Some((unsure, _)), Some(bad)) = (unsure, record.run_with(culprit, Verdict::Bad)) {
-            return Some(Conclusion::Flaky { runs: [*unsure, bad] });
+            return Err(Contradiction { runs: [*unsure, bad] });
         }
         let state = |commit| match is_skipped(question, record, commit) {
             true => ParentState::Skipped,
@@ -73,11 +73,12 @@ impl Proof<'_> {
             false => ParentState::RepairedSince,
         };
         let parents = parents(question, culprit).into_iter();
-        Some(Conclusion::Culprit {
+        Ok(Some(Conclusion::Culprit {
             culprit,
             parents: parents.map(|commit| Parent { commit, state: state(commit) }).collect(),
             skipped_merge_bases: ends::skipped_merge_bases(question, record),
-        })
+            belief: None,
+        }))
     }
 }
 
@@ -120,13 +121,18 @@ fn untouched_bad_end(question: &Question, record: &Record, culprit: Sha) -> Opti
 
 /// A bad parent is no culprit's: with `--path` the change came in between two commits that touch
 /// the paths; otherwise a descendant of that parent is good, and the two contradict one another.
-fn bad_parent(question: &Question, record: &Record, culprit: Sha, parent: Sha) -> Option<Conclusion> {
+fn bad_parent(
+    question: &Question,
+    record: &Record,
+    culprit: Sha,
+    parent: Sha,
+) -> Result<Option<Conclusion>, Contradiction> {
     let suspects = real_suspects(question, record);
     if question.real.is_some() && suspects.contains(&parent) {
-        return Some(between(question, record, culprit, parent, suspects));
+        return Ok(Some(between(question, record, culprit, parent, suspects)));
     }
-    let bad = record.run_with(parent, Verdict::Bad)?;
-    Some(Conclusion::Flaky { runs: [good_above(question, record, parent)?, bad] })
+    let pair = good_above(question, record, parent).zip(record.run_with(parent, Verdict::Bad));
+    pair.map_or(Ok(None), |(good, bad)| Err(Contradiction { runs: [good, bad] }))
 }
 
 fn between(question: &Question, record: &Record, culprit: Sha, bad: Sha, suspects: Vec<Sha>) -> Conclusion {
@@ -134,6 +140,7 @@ fn between(question: &Question, record: &Record, culprit: Sha, bad: Sha, suspect
         suspects,
         why: SuspectsWhy::BetweenPaths { good: question.graph.parents(&culprit).collect(), bad },
         skipped_merge_bases: ends::skipped_merge_bases(question, record),
+        belief: None,
     }
 }
 
@@ -159,7 +166,7 @@ mod tests {
     use super::super::Ending;
     use super::super::graph::tests::{graph, linear, sha};
     use super::super::step::FEW;
-    use super::super::tests::{FAIL, PASS, SKIP, World, number, question, since};
+    use super::super::tests::{FAIL, PASS, SKIP, World, contradiction, number, question, since};
     use super::*;
 
     fn bisect(question: &Question, ending: &dyn Fn(InFlight) -> Ending) -> (Conclusion, Vec<Run>) {
@@ -252,16 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_that_disagrees_is_flaky_and_names_both_runs() {
+    fn a_proof_that_disagrees_contradicts_a_run() {
         let flaky = |changed: u32, answer: Ending| {
             let ending = move |run: InFlight| match run.purpose {
                 Purpose::Proof if number(run.commit) == changed => answer,
                 _ => since(5)(run),
             };
-            match bisect(&question(linear(8)), &ending).0 {
-                Conclusion::Flaky { runs } => runs.map(|run| (number(run.commit), run.ending)),
-                other => panic!("{other:?}"),
-            }
+            contradiction(&question(linear(8)), &ending).runs.map(|run| (number(run.commit), run.ending))
         };
         assert_eq!(flaky(5, PASS), [(5, PASS), (5, FAIL)]);
         assert_eq!(flaky(5, SKIP), [(5, SKIP), (5, FAIL)]);
@@ -269,19 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_parent_below_a_good_commit_is_flaky() {
+    fn a_bad_parent_below_a_good_commit_contradicts_it() {
         // 1 was broken and 2 repaired it; 3, beside 2, never had the repair.
         let beside = graph(&[(4, &[2, 3]), (3, &[1]), (2, &[1]), (1, &[0])]);
         let ending = |run: InFlight| {
             if [1, 3, 4].contains(&number(run.commit)) { FAIL } else { PASS }
         };
-        match bisect(&Question { good: vec![sha(0)], ..question(beside) }, &ending).0 {
-            Conclusion::Flaky { runs } => {
-                assert_eq!(number(runs[1].commit), 1);
-                assert_eq!(runs[1].ending, FAIL);
-            }
-            other => panic!("{other:?}"),
-        }
+        let [_, bad] = contradiction(&Question { good: vec![sha(0)], ..question(beside) }, &ending).runs;
+        assert_eq!((number(bad.commit), bad.ending), (1, FAIL));
     }
 
     /// The commits 1 to 9 in a row, of which only 3, 6 and perhaps 9 touch the path.

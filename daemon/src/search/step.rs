@@ -7,7 +7,7 @@ use super::narrow::{self, Candidates};
 use super::pick::Field;
 use super::proof::{self, Proof};
 use super::verdict::Record;
-use super::{AbortReason, Conclusion, InFlight, Progress, Question, Run, Step, SuspectsWhy, ends};
+use super::{AbortReason, Conclusion, Contradiction, InFlight, Progress, Question, Run, Step, SuspectsWhy, ends};
 use bisect_shared::{Purpose, Sha, Verdict};
 use std::collections::HashMap;
 
@@ -49,9 +49,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    pub(super) fn step(self, in_flight: &[InFlight], lanes: usize) -> Step {
-        if let Some(conclusion) = self.aborted().or_else(|| self.culprit()) {
-            return Step::Done(conclusion);
+    pub(super) fn step(self, in_flight: &[InFlight], lanes: usize) -> Result<Step, Contradiction> {
+        if let Some(conclusion) = self.aborted() {
+            return Ok(Step::Done(conclusion));
+        }
+        if let Some(conclusion) = self.culprit()? {
+            return Ok(Step::Done(conclusion));
         }
         let needed = self.needed();
         let telling = self.telling(in_flight);
@@ -65,20 +68,20 @@ impl<'a> Search<'a> {
             let picks = self.pick(&telling, plan.room);
             let idle = picks.is_empty() && telling.is_empty() && plan.room > 0;
             if idle && self.unverified.is_empty() {
-                return Step::Done(self.suspects());
+                return Ok(Step::Done(self.suspects()));
             }
             plan.add(&picks);
         }
         if lanes > 1 {
             plan.add(&likeliest_proofs(&needed));
         }
-        Step::Go {
+        Ok(Step::Go {
             only_proof: self.only_proof(&needed, &plan),
             start: plan.start,
             stop,
             progress: self.progress(lanes),
             prepare_proof: self.candidates.nodes.len() <= (lanes + 1).pow(2),
-        }
+        })
     }
 
     /// Only this run is of use: it tells whether there is anything to search for.
@@ -148,9 +151,9 @@ impl<'a> Search<'a> {
         Proof { question: self.question, record: &self.record, searched: &self.searched }
     }
 
-    fn culprit(&self) -> Option<Conclusion> {
-        let commit = self.last().filter(|_| self.unverified.is_empty())?;
-        self.proof().conclude(commit)
+    fn culprit(&self) -> Result<Option<Conclusion>, Contradiction> {
+        let last = self.last().filter(|_| self.unverified.is_empty());
+        last.map_or(Ok(None), |commit| self.proof().conclude(commit))
     }
 
     /// The runs that would prove one of the candidates, once they are few; one that would prove two
@@ -210,6 +213,7 @@ impl<'a> Search<'a> {
             suspects: self.names(),
             why: SuspectsWhy::OnlySkippedLeft,
             skipped_merge_bases: ends::skipped_merge_bases(self.question, &self.record),
+            belief: None,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::narrow;
 use super::verdict::Record;
-use super::{Question, Run};
+use super::{Question, Run, is_sampled, sampling::Samples};
 use bisect_shared::{
     Verdict,
     admin::{Strip, StripMark},
@@ -17,6 +17,10 @@ pub const MOST_PIECES: usize = 400;
 /// older behaviour, so a test that fails.
 #[must_use]
 pub fn strip(question: &Question, runs: &[Run]) -> Strip {
+    if is_sampled(question, runs) {
+        let marks = Samples::new(question, runs).marks();
+        return Strip { pieces: fewer(joined(marks.into_iter().rev().map(|mark| (mark, 1))), MOST_PIECES) };
+    }
     let record = Record::new(question, runs);
     let candidates = narrow::candidates(&question.graph, &record);
     let mut skipped = vec![false; question.graph.len()];

@@ -16,6 +16,7 @@ pub(super) fn question(graph: Graph) -> Question {
         skip: HashSet::new(),
         fixed: false,
         first_parent: false,
+        sampling: Default::default(),
     }
 }
 
@@ -42,7 +43,7 @@ impl World<'_> {
                     for run in start {
                         let InFlight { commit, purpose } = run;
                         let again = runs.iter().any(|old| old.commit == commit && old.purpose == purpose);
-                        assert!(!again, "{run:?} a second time");
+                        assert!(!again || purpose == Purpose::Sample, "{run:?} a second time");
                         runs.push(Run { commit, purpose, ending: (self.ending)(run) });
                     }
                 }
@@ -50,6 +51,13 @@ impl World<'_> {
         }
         panic!("endless");
     }
+}
+
+/// The two runs after which the test is known to fail by chance; one lane.
+pub(super) fn contradiction(question: &Question, ending: &dyn Fn(InFlight) -> Ending) -> Contradiction {
+    let (_, runs, _) = World { question, ending }.bisect(1);
+    let plain: Vec<Run> = runs.into_iter().take_while(|run| run.purpose != Purpose::Sample).collect();
+    bisect(question, &plain, &[], 1).unwrap_err()
 }
 
 pub(super) const PASS: Ending = Ending::Exited(0);

@@ -2,7 +2,7 @@
 //!
 //! Pure and independent of the order of runs. Knows nothing of the graph.
 
-use super::{Question, Run};
+use super::{Contradiction, Question, Run};
 use bisect_shared::{Ending, Purpose, Sha, Verdict};
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ struct Outside {
 impl Outside {
     fn of(question: &Question, runs: &[Run]) -> Self {
         let ends = if question.fixed { &question.good[..] } else { std::slice::from_ref(&question.bad) };
-        let verified = |run: &&Run, end: &Sha| run.commit == *end && run.purpose == Purpose::Search;
+        let verified = |run: &&Run, end: &Sha| run.commit == *end && run.purpose != Purpose::Proof;
         let of = |end| runs.iter().filter(move |run| verified(run, end)).map(|run| run.ending);
         Self { failing: ends.iter().flat_map(of).collect(), all_known: ends.iter().all(|end| of(end).next().is_some()) }
     }
@@ -104,15 +104,20 @@ impl Record {
         })
     }
 
+    /// The commit and the verdict of every run that has one.
+    pub(super) fn verdicts(&self) -> impl Iterator<Item = (Sha, Verdict)> {
+        self.runs.iter().filter_map(|(run, verdict)| Some((run.commit, (*verdict)?)))
+    }
+
     /// The runs in which the command aborted the bisection.
     pub(super) fn aborts(&self) -> impl Iterator<Item = Run> {
         self.runs.iter().map(|(run, _)| *run).filter(|run| matches!(run.ending, Ending::Exited(128..)))
     }
 
     /// Two runs of one commit, one good and one bad.
-    pub(super) fn contradiction(&self) -> Option<[Run; 2]> {
+    pub(super) fn contradiction(&self) -> Option<Contradiction> {
         let pair = |commit| Some([self.run_with(commit, Verdict::Good)?, self.run_with(commit, Verdict::Bad)?]);
-        self.commits().find_map(|(commit, _)| pair(commit))
+        self.commits().find_map(|(commit, _)| pair(commit)).map(|runs| Contradiction { runs })
     }
 }
 

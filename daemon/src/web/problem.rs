@@ -85,7 +85,7 @@ impl From<ActionError> for Problem {
         match error {
             ActionError::Unknown(why) => Self::unknown(why),
             ActionError::Refused(why) => Self::new(Status::Conflict, why),
-            ActionError::NotOffered(why) => Self::bad(why),
+            ActionError::Invalid(why) => Self::bad(why),
             ActionError::Database(error) => error.into(),
         }
     }

@@ -145,15 +145,17 @@ fn fixed_on_one_side() -> Project {
 #[tokio::test]
 async fn ends_without_a_culprit_have_their_own_results() {
     let world = World::new(Project::linear(9)).await;
-    // The culprit fails once, and passes when it is to be proven.
-    let flaky = format!("test $n -lt 5 && exit 0; test $n = 5 || exit 1; ! mkdir {}", world.path("once").display());
+    // Every second run of each commit fails.
+    let turn = world.path("turn");
+    let flaky = format!("mkdir {0}.$n && exit 1; rmdir {0}.$n; exit 0", turn.display());
     let cases = [
         ("exit 0", ResultKind::NotReproducible),
         ("exit 1", ResultKind::GoodFails),
         (flaky.as_str(), ResultKind::Flaky),
         ("exit 200", ResultKind::Aborted),
     ];
-    let runs = cases.map(|(script, _)| judged(&world, &[], script).run());
+    let options = |result| if result == ResultKind::Flaky { &["--runs", "50", "--jobs", "1"][..] } else { &[] };
+    let runs = cases.map(|(script, result)| judged(&world, options(result), script).run());
     for (ran, (_, result)) in join_all(runs).await.into_iter().zip(cases) {
         let ran = ended(ran, result);
         assert_eq!((ran.field("culprit"), ran.field("suspects")), (Value::Null, json!([])));

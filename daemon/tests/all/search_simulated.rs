@@ -29,6 +29,7 @@ fn question() -> Question {
         skip: HashSet::new(),
         fixed: false,
         first_parent: false,
+        sampling: Default::default(),
     }
 }
 

@@ -10,6 +10,9 @@ use crate::{
 use bisect_shared::JobId;
 use tui_input::Input;
 
+/// The number of runs that is offered: as many as the search takes by itself.
+const RUNS: &str = "20";
+
 /// The step that a command is.
 pub(super) const fn step(command: Command) -> Option<Step> {
     Some(match command {
@@ -98,7 +101,7 @@ impl State {
             Command::Palette => self.modal = Some(Modal::Palette(Palette::default())),
             Command::Utc => self.clock.utc = !self.clock.utc,
             Command::Back | Command::Leave => self.back(),
-            Command::Cancel | Command::Retry => self.ask_about_jobs(command),
+            Command::Cancel | Command::Retry | Command::RetryWithRuns => self.ask_about_jobs(command),
             Command::Drain | Command::Undrain => self.ask_about_server(command),
             Command::Open | Command::OpenLog => self.open(command),
             other => match self.view() {
@@ -269,6 +272,10 @@ impl State {
         };
         if command == Command::Cancel {
             return self.ask(&ids, true, Action::Cancel);
+        }
+        let can_be = |id: &JobId| self.jobs.get(*id).is_none_or(|job| job.status.is_final());
+        if command == Command::RetryWithRuns && ids.iter().any(can_be) {
+            return self.type_line(LineFor::Runs(ids), RUNS.to_owned());
         }
         self.ask(&ids, false, |job| Action::Retry(job, None));
     }

@@ -54,6 +54,8 @@ pub enum LineFor {
     Log,
     /// The name of a file for the log.
     Save,
+    /// The number of runs with which these jobs are repeated.
+    Runs(Vec<JobId>),
 }
 
 impl LineFor {
@@ -64,6 +66,7 @@ impl LineFor {
             Self::Jobs => "find jobs: ",
             Self::Log => "search: ",
             Self::Save => "save the log to: ",
+            Self::Runs(_) => "runs for each step, 2 to 100: ",
         }
     }
 }
@@ -111,13 +114,16 @@ fn cancel_one(state: &State, id: JobId) -> Vec<String> {
 
 fn retry_one(state: &State, id: JobId, runs: Option<u32>) -> Vec<String> {
     let job = state.jobs.get(id);
-    let with =
-        runs.map_or_else(String::new, |runs| format!(", with at most {} of one commit", counted(runs as usize, "run")));
+    let with = with_runs(runs);
     let told = match job {
         Some(job) if job.issue.is_none() => "It is a new job with a number of its own.",
         _ => "It is a new job with a number and a comment of its own, and counts for its installation.",
     };
     vec![format!("Run {} again{with}?", name(job, id)), told.to_owned()]
+}
+
+fn with_runs(runs: Option<u32>) -> String {
+    runs.map_or_else(String::new, |runs| format!(", with up to {} for each step", counted(runs as usize, "run")))
 }
 
 fn server(state: &State, id: &InstanceId) -> String {
@@ -165,7 +171,10 @@ fn many_jobs(state: &State, actions: &[Action]) -> Vec<String> {
     let cancels = matches!(first, Action::Cancel(_));
     // Jobs of a shell have no comment.
     let commented = ids.iter().any(|id| state.jobs.get(*id).is_none_or(|job| job.issue.is_some()));
-    let lead = if cancels { "Cancel" } else { "Run again:" };
+    let lead = match first {
+        Action::Retry(_, runs) => format!("Run again{}:", with_runs(*runs)),
+        _ => "Cancel".to_owned(),
+    };
     let mut said = vec![format!("{lead} {}: {}?", counted(ids.len(), "job"), listed(&ids))];
     said.push(match (cancels, commented) {
         (true, true) => {

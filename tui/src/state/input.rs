@@ -135,6 +135,16 @@ impl State {
             }
             LineFor::Save if value.is_empty() => self.say(super::Kind::Plain, "no file was named, nothing was saved"),
             LineFor::Save => return vec![Effect::SaveLog(value.into())],
+            LineFor::Runs(jobs) => match value.parse::<u32>() {
+                Ok(runs @ 2..=100) => self.ask(&jobs, false, |job| Action::Retry(job, Some(runs))),
+                _ => self.say(
+                    super::Kind::Bad,
+                    &format!(
+                        "`{}` is no number of runs from 2 to 100; nothing was asked for",
+                        text::clean_typed(&value)
+                    ),
+                ),
+            },
         }
         Vec::new()
     }

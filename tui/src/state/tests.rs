@@ -141,6 +141,20 @@ fn a_job_that_has_ended_is_run_again() {
 }
 
 #[test]
+fn a_retry_may_be_given_more_runs() {
+    let mut state = full(SIZE);
+    press(&mut state, ":20\n\x1b+");
+    assert!(matches!(&state.modal, Some(Modal::Line(line)) if line.input.value() == "20"), "a number that helps");
+    assert_eq!(press(&mut state, "\x7f\x7f50\ny"), [Effect::Act(Action::Retry(JobId(20), Some(50)))]);
+    for wrong in ["x", "1", "101"] {
+        assert_eq!(press(&mut state, &format!("+\x7f\x7f{wrong}\n")), []);
+        assert!(said(&state).contains(&format!("`{wrong}` is no number of runs")), "{}", said(&state));
+    }
+    press(&mut state, "gg+");
+    assert_eq!(said(&state), "job 25 has not ended yet; cancel it first");
+}
+
+#[test]
 fn ctrl_c_leaves_a_question_and_a_line_before_it_ends_the_console() {
     let mut state = full(SIZE);
     for keys in ["jc", "/x", ":", "H"] {

@@ -282,7 +282,7 @@ fn probe_cell(paint: &mut Paint<'_>, at: Rect, cell: Cell, number: usize, probe:
             let note = match (probe.cached, probe.purpose) {
                 (true, _) => "cached",
                 (false, Purpose::Proof) => "proof",
-                (false, Purpose::Search) => "",
+                (false, Purpose::Search | Purpose::Sample) => "",
             };
             paint.text(at, note, Role::Dim);
         }

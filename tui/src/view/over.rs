@@ -71,7 +71,7 @@ fn type_line(paint: &mut Paint<'_>, foot: Rect, line: &Line, state: &State) -> P
         LineFor::Log => state.log.as_ref().and_then(|log| log.search()).map_or_else(String::new, |search| {
             format!("{}{}", search.count(), if search.count() == 1 { " line" } else { " lines" })
         }),
-        LineFor::Save => String::new(),
+        LineFor::Save | LineFor::Runs(_) => String::new(),
     };
     let said = if found.is_empty() { "Enter Esc".to_owned() } else { format!("{found}  Enter Esc") };
     let width = u16::try_from(text::width(&said)).unwrap_or(0) + 2;

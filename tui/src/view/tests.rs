@@ -279,6 +279,11 @@ fn over_a_view() {
         press(&mut state, ":job 20\n\x1br");
         state
     });
+    check("runs_prompt", |size| {
+        let mut state = full(size);
+        press(&mut state, ":job 20\n\x1b+");
+        state
+    });
     check("drain_question", |size| {
         let mut state = full(size);
         press(&mut state, "2d");

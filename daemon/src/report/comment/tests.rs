@@ -1,7 +1,9 @@
 //! The comments, whole; and that no text of a user changes what they are.
 
 use super::*;
-use crate::report::tests::{aborted, culprit, fix, flaky, infrastructure, not_reproducible, report, suspects};
+use crate::report::tests::{
+    aborted, culprit, fix, flaky, infrastructure, likely, no_culprit, not_reproducible, report, suspects, unsure,
+};
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag};
 
@@ -112,6 +114,9 @@ fn every_result_has_its_words_for_github() {
         ("good_fails", good_fails()),
         ("fixed_before", fixed_before()),
         ("flaky", flaky()),
+        ("likely", likely()),
+        ("unsure", unsure()),
+        ("no_culprit", no_culprit()),
         ("aborted", aborted()),
         ("aborted_setup", setup),
         ("timed_out", timed_out()),

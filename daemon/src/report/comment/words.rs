@@ -87,8 +87,17 @@ fn known(report: &Report, name: &str) -> Option<Sha> {
 pub fn advice(report: &Report) -> Option<String> {
     let fixed = report.request.fixed;
     let plain = match report.result {
+        ResultKind::Culprit if report.odds.is_some() => {
+            return Some(
+                "`/bisect wrong` if this is not it; `/bisect retry --runs 50` looks again with more runs.".to_owned(),
+            );
+        }
         ResultKind::Culprit => return None,
         ResultKind::FixedBefore => return Some(find_the_fix(report)),
+        ResultKind::Suspects if report.odds.as_ref().is_some_and(|odds| odds.one_more.is_some()) => {
+            "`/bisect retry --runs 50` gives it more runs. Better still, make the command fail more surely: a smaller test, \
+             or the same one many times in a loop."
+        }
         ResultKind::Suspects if skipped(report) => {
             "Make them testable (`--setup`, another `--image`), or look at their changes."
         }
@@ -96,12 +105,16 @@ pub fn advice(report: &Report) -> Option<String> {
         ResultKind::NotReproducible if fixed => "Name a newer end on which the command passes.",
         ResultKind::NotReproducible => {
             "Check that the command fails there by hand in the same image. It may need `--setup`, another `--image`, or \
-             `env` or `network: egress` in `.github/bisect.yml`."
+             `env` or `network: egress` in `.github/bisect.yml`. If it fails only now and then: `/bisect retry --runs 20`."
         }
         ResultKind::GoodFails if fixed => "Name an older end on which it fails.",
         ResultKind::GoodFails => {
             "Name an older commit on which it passes, or look at the output: it may fail for another reason than the \
              one you hunt."
+        }
+        ResultKind::Flaky if report.odds.is_some() => {
+            "It was flaky at the good end already. Look for what it depends on besides the commit (time, order, seed, network), \
+             or name an older good commit to find what made it so."
         }
         ResultKind::Flaky => {
             "Make the command surer (fix the seed, retry inside it, wait for what it needs), then ask again."

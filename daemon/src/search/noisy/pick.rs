@@ -1,7 +1,8 @@
 //! Which run tells most.
 //!
-//! A run of x tells whether it fails. Given what is believed, it fails with probability q_b if b is the culprit: the rate after
-//! b where x is b or above it, else the rate before. The entropy of what is believed falls by the mutual information of culprit
+//! What is to be told is the culprit, if there is one that matters: whose rates are further apart than `SOME_GAP`; all else is as good
+//! as none. A run of x tells whether it fails. Given what is believed, it fails with probability q_b if b is that culprit: the
+//! rate after b where x is b or above it, else the rate before. The entropy of what is believed falls by the mutual information of culprit
 //! and answer, I(x) = h(Σ π_b q_b) − Σ π_b h(q_b), with h the entropy of a coin (Lindley 1956; as in MacKay, "Information-based
 //! objective functions for active data selection", 1992). Rates are held at their means. Both sums are sums over the ancestors
 //! of x, which `weigh` does for all x at once.
@@ -37,28 +38,48 @@ struct Belief {
 }
 
 impl Posterior {
-    /// The runs that tell most, for as many more lanes, given those in flight; only commits that `may` be run.
+    /// The runs that tell most, for as many more lanes, given those in flight.
+    ///
+    /// `chance` is how likely a run there tells anything, given how often the place is in flight or picked already; 0 for a
+    /// place that must not be run.
     #[must_use]
-    pub fn picks(&self, graph: &Graph, in_flight: &[Place], lanes: usize, may: impl Fn(u32) -> bool) -> Vec<Place> {
-        let mut beliefs = vec![Belief { culprit: self.culprit.clone(), none: self.none }];
+    pub fn picks(
+        &self,
+        graph: &Graph,
+        in_flight: &[Place],
+        lanes: usize,
+        chance: impl Fn(Place, usize) -> f64,
+    ) -> Vec<Place> {
+        let some: f64 = self.somewhat.iter().sum();
+        let mut beliefs = vec![Belief { culprit: self.somewhat.clone(), none: (1.0 - some).max(0.0) }];
         for place in in_flight {
             beliefs = self.answered(graph, beliefs, *place);
         }
-        let mut picks = Vec::new();
-        while picks.len() < lanes {
-            let Some(best) = self.best(graph, &beliefs, &may) else { break };
-            picks.push(best);
+        let mut going = in_flight.to_vec();
+        while going.len() < in_flight.len() + lanes {
+            let times = |place| going.iter().filter(|it| **it == place).count();
+            let Some(best) = self.best(graph, &beliefs, |place| chance(place, times(place))) else { break };
+            going.push(best);
             beliefs = self.answered(graph, beliefs, best);
         }
-        picks
+        going.split_off(in_flight.len())
     }
 
-    fn best(&self, graph: &Graph, beliefs: &[Belief], may: &impl Fn(u32) -> bool) -> Option<Place> {
+    /// What a run tells at most, in nats, if the rates are those of the likeliest culprit and both its sides as likely.
+    #[must_use]
+    pub fn capacity(&self) -> f64 {
+        let (before, after) = self.rates[self.likeliest().0 as usize];
+        coin(f64::midpoint(before, after)) - f64::midpoint(coin(before), coin(after))
+    }
+
+    fn best(&self, graph: &Graph, beliefs: &[Belief], chance: impl Fn(Place) -> f64) -> Option<Place> {
         let (before, commits) = self.information(graph, beliefs);
         let commits = commits.iter().enumerate().map(|(node, told)| (Place::Commit(node as u32), *told));
-        let places = commits.filter(|(place, _)| matches!(place, Place::Commit(node) if may(*node)));
-        let all = places.chain([(Place::Before, before)]);
-        all.max_by(|one, other| one.1.total_cmp(&other.1)).map(|(place, _)| place)
+        let all = commits.chain([(Place::Before, before)]);
+        let valued = all.map(|(place, told)| (place, told, chance(place))).filter(|(.., chance)| *chance > 0.0);
+        // What tells nothing by the rounding of floats is no reason against what may be run.
+        let valued = valued.map(|(place, told, chance)| (place, told.max(0.0) * chance));
+        valued.max_by(|one, other| one.1.total_cmp(&other.1)).map(|(place, _)| place)
     }
 
     /// The expected fall of entropy, in nats: by a run of a good end, and by one of each commit.

@@ -2,7 +2,7 @@
 
 use super::{
     super::graph::{Graph, Node},
-    rates::{Rising, Tally},
+    rates::{Rates, Rising, Tally},
 };
 use std::collections::HashMap;
 
@@ -10,6 +10,8 @@ use std::collections::HashMap;
 pub(super) const NO_CULPRIT: f64 = 0.05;
 /// Hypotheses that are less likely than the best by more than this many nats weigh nothing: their integrals are left out.
 const NEGLIGIBLE: f64 = 40.0;
+/// Of those that are less likely than the best by more than this many nats, it is of no interest how far apart the rates are.
+const UNLIKELY: f64 = 14.0;
 
 /// What was seen: of each commit under suspicion, and of the good ends, which are before every culprit.
 #[derive(Debug, Clone)]
@@ -25,11 +27,13 @@ pub struct Posterior {
     pub culprit: Vec<f64>,
     /// How probable it is that none is.
     pub none: f64,
-    /// How probable it is that the rates of failure, if there is a culprit, are further apart than 0.2.
+    /// How probable it is that there is a culprit and the rates of failure are further apart than 0.2.
     pub apart: f64,
+    /// Of each: how probable it is that it is the culprit and the rates of failure are further apart than 0.1.
+    pub(super) somewhat: Vec<f64>,
     /// Of each: the means of the rate before it and of the rate from it on, if it is the culprit.
     pub(super) rates: Vec<(f64, f64)>,
-    /// The mean of the rate if none is.
+    /// The mean of the rate if none is, or none that matters.
     pub(super) rate: f64,
 }
 
@@ -41,12 +45,12 @@ impl Seen {
     }
 
     /// All runs together.
-    fn total(&self) -> Tally {
+    pub(in super::super) fn total(&self) -> Tally {
         self.of.iter().fold(self.before, |sum, tally| sum.plus(*tally))
     }
 
     /// Of each commit under suspicion: the runs of itself and its descendants, which its culprit would be behind.
-    fn behind(&self, graph: &Graph) -> Vec<Tally> {
+    pub(in super::super) fn behind(&self, graph: &Graph) -> Vec<Tally> {
         let mut behind = vec![Tally::default(); graph.len()];
         for (node, tally) in self.of.iter().enumerate().filter(|(_, tally)| tally.runs > 0) {
             let below = graph.ancestors([node as Node]);
@@ -85,14 +89,19 @@ impl Seen {
         let weight = |rising: &Option<Rising>| rising.map_or(0.0, |rising| weigh(prior + rising.ln_evidence));
         let all: f64 = rising.iter().map(weight).sum::<f64>() + weigh(none);
         let culprit: Vec<f64> = rising.iter().map(|rising| weight(rising) / all).collect();
-        let some: f64 = culprit.iter().sum();
-        let apart: f64 =
-            culprit.iter().zip(&rising).filter_map(|(share, rising)| Some(share * rising.as_ref()?.apart)).sum();
+        let likely = known.into_iter().filter_map(|(after, rising)| Some((after, rising?)));
+        let likely = likely.filter(|(_, rising)| prior + rising.ln_evidence > best - UNLIKELY);
+        let rates: HashMap<Tally, Rates> = likely.map(|(after, rising)| (after, rising.rates())).collect();
+        let rates: Vec<Option<&Rates>> = behind.iter().map(|after| rates.get(after)).collect();
+        let of = |part: fn(&Rates) -> f64| {
+            culprit.iter().zip(&rates).map(move |(share, rates)| share * rates.map_or(0.0, part))
+        };
         let rate = total.mean();
         Posterior {
             none: weigh(none) / all,
-            apart: if some > 0.0 { apart / some } else { 0.0 },
-            rates: rising.iter().map(|rising| rising.map_or((rate, rate), |it| (it.before, it.after))).collect(),
+            apart: of(|rates| rates.apart).sum(),
+            somewhat: of(|rates| rates.somewhat).collect(),
+            rates: rates.iter().map(|rates| rates.map_or((rate, rate), |it| (it.before, it.after))).collect(),
             rate,
             culprit,
         }

@@ -27,7 +27,7 @@ impl Tally {
         Self { failures: self.failures + other.failures, runs: self.runs + other.runs }
     }
 
-    pub(super) const fn minus(self, other: Self) -> Self {
+    pub(in super::super) const fn minus(self, other: Self) -> Self {
         Self { failures: self.failures - other.failures, runs: self.runs - other.runs }
     }
 
@@ -53,39 +53,59 @@ impl Tally {
 pub(super) struct Rising {
     /// ln of the evidence.
     pub(super) ln_evidence: f64,
+    before: Beta,
+    after: Beta,
+    /// P(X₀ < X₁).
+    rises: f64,
+}
+
+/// What two rates are like, if the second is the higher one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rates {
+    /// How probable it is that they are further apart than [`GAP`].
+    pub(super) apart: f64,
+    /// How probable it is that they are further apart than [`SOME_GAP`].
+    pub(super) somewhat: f64,
     /// The mean of the lower rate.
     pub(super) before: f64,
     /// The mean of the higher one.
     pub(super) after: f64,
-    /// How probable it is that they are further apart than [`GAP`].
-    pub(super) apart: f64,
 }
 
 /// Rates that are nearer to one another are not worth a culprit.
 pub(super) const GAP: f64 = 0.2;
+/// Rates that are nearer to one another than this cannot be told apart by any number of runs that somebody waits for.
+pub(super) const SOME_GAP: f64 = 0.1;
 
 impl Rising {
     pub(super) fn of(before: Tally, after: Tally) -> Self {
         let (low, high) = (before.rate(), after.rate());
         let rises = below(low, high, 0.0);
-        // E[p₁ | p₀ < p₁] = E[p₁] P(X₀ < X₁′) / P(X₀ < X₁), where X₁′ has one failure more; and so for p₀.
-        let share = |part: f64| if rises > 0.0 { (part / rises).clamp(0.0, 1.0) } else { 1.0 };
-        Self {
-            ln_evidence: before.ln_evidence() + after.ln_evidence() + (2.0 * rises).ln(),
-            before: low.mean() * below(low.failed(), high, 0.0) / rises.max(f64::MIN_POSITIVE),
-            after: (high.mean() * below(low, high.failed(), 0.0) / rises.max(f64::MIN_POSITIVE)).min(1.0),
-            apart: share(below(low, high, GAP)),
-        }
+        let ln_evidence = before.ln_evidence() + after.ln_evidence() + (2.0 * rises).ln();
+        Self { ln_evidence, before: low, after: high, rises }
     }
 
     /// The most that `ln_evidence` can be, without an integral.
     pub(super) fn at_most(before: Tally, after: Tally) -> f64 {
         before.ln_evidence() + after.ln_evidence() + std::f64::consts::LN_2
     }
+
+    pub(super) fn rates(self) -> Rates {
+        let Self { before: low, after: high, rises, .. } = self;
+        let share = |part: f64| if rises > 0.0 { (part / rises).clamp(0.0, 1.0) } else { 1.0 };
+        // E[p₁ | p₀ < p₁] = E[p₁] P(X₀ < X₁′) / P(X₀ < X₁), where X₁′ has one failure more; and so for p₀.
+        let given = |mean: f64, part: f64| if rises > 1e-9 { (mean * part / rises).clamp(0.0, 1.0) } else { mean };
+        Rates {
+            apart: share(below(low, high, GAP)),
+            somewhat: share(below(low, high, SOME_GAP)),
+            before: given(low.mean(), below(low.failed(), high, 0.0)),
+            after: given(high.mean(), below(low, high.failed(), 0.0)),
+        }
+    }
 }
 
 /// A beta distribution.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Beta {
     a: f64,
     b: f64,
@@ -111,16 +131,19 @@ impl Beta {
         }
     }
 
-    /// The mean of a function of the rate, by [`POINTS`] Gauss–Legendre points where the density is.
+    /// The mean of a function of the rate that is 0 outside of `within`, by [`POINTS`] Gauss–Legendre points where the density is.
     ///
     /// With x = sin² θ the density is 2 sin^(2a−1) θ cos^(2b−1) θ / B(a, b), which is bounded for a, b ≥ ½ and nearly normal
     /// with variance 1 / 4(a+b) (the arcsine transformation).
-    fn mean_of(self, of: impl Fn(f64) -> f64) -> f64 {
+    fn mean_of(self, within: (f64, f64), of: impl Fn(f64) -> f64) -> f64 {
         const WIDTH: f64 = 9.0;
         let middle = self.mean().sqrt().asin();
         let deviation = 0.5 / (self.a + self.b).sqrt();
-        let from = (middle - WIDTH * deviation).max(0.0);
-        let to = (middle + WIDTH * deviation).min(std::f64::consts::FRAC_PI_2);
+        let from = (middle - WIDTH * deviation).max(within.0.sqrt().asin());
+        let to = (middle + WIDTH * deviation).min(within.1.sqrt().asin());
+        if to <= from {
+            return 0.0;
+        }
         let (center, half) = (f64::midpoint(from, to), (to - from) / 2.0);
         let scale = std::f64::consts::LN_2 - ln_beta(self.a, self.b);
         let at = |theta: f64| {
@@ -138,9 +161,9 @@ impl Beta {
 /// smooth there.
 fn below(x: Beta, y: Beta, gap: f64) -> f64 {
     if x.a + x.b > y.a + y.b {
-        x.mean_of(|rate| 1.0 - y.up_to(rate + gap))
+        x.mean_of((0.0, 1.0 - gap), |rate| 1.0 - y.up_to(rate + gap))
     } else {
-        y.mean_of(|rate| x.up_to(rate - gap))
+        y.mean_of((gap, 1.0), |rate| x.up_to(rate - gap))
     }
 }
 
@@ -172,13 +195,14 @@ mod tests {
         Tally { failures, runs }
     }
 
-    /// The evidence of two rising rates by the midpoint rule on a square of angles: Beta(½, ½) is uniform in them.
-    fn by_force(before: Tally, after: Tally) -> (f64, f64, f64) {
+    /// The evidence of two rising rates, the share of those further apart than [`SOME_GAP`], and the means of all, by the
+    /// midpoint rule on a square of angles: Beta(½, ½) is uniform in them.
+    fn by_force(before: Tally, after: Tally) -> [f64; 4] {
         const N: u32 = 900;
         let rate = |n: u32| ((f64::from(n) + 0.5) / f64::from(N) * std::f64::consts::FRAC_PI_2).sin().powi(2);
         let likelihood =
             |of: Tally, p: f64| p.powi(of.failures as i32) * (1.0 - p).powi((of.runs - of.failures) as i32);
-        let (mut all, mut low, mut high) = (0.0, 0.0, 0.0);
+        let (mut all, mut apart, mut low, mut high) = (0.0, 0.0, 0.0, 0.0);
         for one in 0..N {
             for other in one..N {
                 let weight = if one == other { 0.5 } else { 1.0 };
@@ -186,9 +210,12 @@ mod tests {
                 all += part;
                 low += part * rate(one);
                 high += part * rate(other);
+                if rate(one) + SOME_GAP < rate(other) {
+                    apart += part;
+                }
             }
         }
-        (2.0 * all / f64::from(N * N), low / all, high / all)
+        [2.0 * all / f64::from(N * N), apart / all, low / all, high / all]
     }
 
     #[test]
@@ -201,17 +228,16 @@ mod tests {
             (tally(2, 4), tally(2, 4)),
             (tally(0, 1), tally(1, 30)),
         ] {
-            let (evidence, low, high) = by_force(before, after);
+            let [evidence, somewhat, low, high] = by_force(before, after);
             let rising = Rising::of(before, after);
+            let rates = rising.rates();
             assert!(
                 (rising.ln_evidence - evidence.ln()).abs() < 5e-3,
                 "{before:?} {after:?}: {rising:?} {}",
                 evidence.ln()
             );
-            assert!(
-                (rising.before - low).abs() < 2e-3 && (rising.after - high).abs() < 2e-3,
-                "{rising:?} {low} {high}"
-            );
+            assert!((rates.somewhat - somewhat).abs() < 5e-3, "{before:?} {after:?}: {rates:?} {somewhat}");
+            assert!((rates.before - low).abs() < 2e-3 && (rates.after - high).abs() < 2e-3, "{rates:?} {low} {high}");
             assert!(rising.ln_evidence <= Rising::at_most(before, after) + 1e-9);
         }
     }
@@ -232,10 +258,11 @@ mod tests {
         for (before, after) in [(tally(0, 10_000), tally(10_000, 10_000)), (tally(10_000, 10_000), tally(0, 10_000))] {
             let rising = Rising::of(before, after);
             assert!(rising.ln_evidence < 0.0 && !rising.ln_evidence.is_nan(), "{rising:?}");
-            assert!((0.0..=1.0).contains(&rising.before) && (0.0..=1.0).contains(&rising.after), "{rising:?}");
+            let rates = rising.rates();
+            assert!((0.0..=1.0).contains(&rates.before) && (0.0..=1.0).contains(&rates.after), "{rates:?}");
         }
-        let near = Rising::of(tally(5_000, 10_000), tally(5_100, 10_000));
+        let near = Rising::of(tally(5_000, 10_000), tally(5_100, 10_000)).rates();
         assert!(near.apart < 1e-6, "{near:?}");
-        assert!(Rising::of(tally(0, 20), tally(20, 20)).apart > 0.999);
+        assert!(Rising::of(tally(0, 20), tally(20, 20)).rates().apart > 0.999);
     }
 }

@@ -290,7 +290,7 @@ impl From<&Report> for OutcomeAnswer {
         let text = report::text::line;
         Self {
             result: report.result.name(),
-            title: report::comment::title(report),
+            title: report.title(),
             explanation: report::comment::plain_explanation(report),
             advice: report::comment::advice(report),
             confidence: report.confidence,

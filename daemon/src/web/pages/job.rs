@@ -223,7 +223,7 @@ async fn log_of(site: &Site, viewer: Option<i64>, job: JobId, row: &ProbeRow) ->
 
 fn headline(read: &JobRead) -> String {
     match (&read.report, read.view.status) {
-        (Some(report), _) => comment::title(report).to_owned(),
+        (Some(report), _) => report.title().to_owned(),
         (None, JobStatus::Pending) => "Bisection queued".to_owned(),
         (None, JobStatus::Running) => "Bisecting".to_owned(),
         (None, JobStatus::Cancelled) => "Bisection cancelled".to_owned(),
@@ -323,7 +323,7 @@ fn card(report: &Report, read: &JobRead) -> ResultCard {
     let advice = advice.split('`').enumerate().map(|(n, part)| (n % 2 == 1, part.to_owned()));
     ResultCard {
         good: report.result == ResultKind::Culprit,
-        title: comment::title(report),
+        title: report.title(),
         commits: report.commits.iter().take(10).map(|commit| commit_card(commit, read)).collect(),
         explanation: cut_block(&comment::plain_explanation(report)),
         confidence,

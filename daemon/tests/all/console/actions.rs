@@ -2,11 +2,14 @@
 
 use crate::support::{CALC, Console, Hub, Project, Service, World, eventually};
 use bisect_shared::{
-    JobId, JobStatus,
+    JobId, JobStatus, Purpose,
     admin::{AuditPage, Outcome},
 };
-use bisectd::queue::{NewJob, Origin};
-use serde_json::Value;
+use bisectd::{
+    db::probes::ProbeRow,
+    queue::{NewJob, Origin},
+};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 fn outcome(answer: (u16, Value)) -> Outcome {
@@ -38,14 +41,21 @@ async fn a_job_is_repeated_as_it_was_asked_for_and_everything_is_in_the_audit() 
     let job = world.enqueue("test $(cat n) -lt 5").await;
     let first = ended(&world, job).await;
     let retry = async |job: JobId, body: &str| console.post(&format!("/v1/jobs/{job}/retry"), body).await;
-    let said = refused(retry(job, r#"{"runs": 5}"#).await, 400);
-    assert!(said.contains("`runs` is not offered yet"), "{said}");
+    let said = refused(retry(job, r#"{"runs": 101}"#).await, 400);
+    assert!(said.contains("`runs` is 101; it must be from 1 to 100"), "{said}");
     let told = outcome(retry(job, "{}").await);
     let again = told.job.unwrap();
     assert!(told.changed && told.message.starts_with(&format!("job {again} repeats job {job}")), "{told:?}");
     let row = ended(&world, again).await;
     assert_eq!((row.retry_of, row.requested_by.as_deref()), (Some(job), Some("grace")));
     assert_eq!((row.culprit, &row.command, row.good, row.bad), (first.culprit, &first.command, first.good, first.bad));
+
+    // For a test that fails by chance.
+    let sampled = outcome(retry(again, r#"{"runs": 12}"#).await).job.unwrap();
+    let row = ended(&world, sampled).await;
+    assert_eq!((row.culprit, &row.spec["runs"]), (first.culprit, &json!(12)));
+    let samples = |probe: &ProbeRow| probe.purpose == Purpose::Sample;
+    assert!(world.probes(sampled).await.iter().any(samples), "many runs of a commit");
 
     // One that runs.
     let long = world.enqueue("sleep 1000").await;
@@ -75,6 +85,7 @@ async fn a_job_is_repeated_as_it_was_asked_for_and_everything_is_in_the_audit() 
     };
     let console_by = |detail: String| ("grace".to_owned(), "console".to_owned(), detail);
     assert_eq!(of("job.retry", job), console_by(format!("as user: {us}, new job: {again}")));
+    assert_eq!(of("job.retry", again), console_by(format!("as user: {us}, new job: {sampled}, runs: 12")));
     assert_eq!(of("job.cancel", long), console_by(format!("as user: {us}")));
     // Without a name it is the user at the other end.
     let more = world.enqueue("sleep 1000").await;

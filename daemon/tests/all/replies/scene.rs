@@ -212,5 +212,6 @@ fn report() -> Report {
         proof: Vec::new(),
         failure: None,
         notes: Vec::new(),
+        odds: None,
     }
 }

@@ -170,6 +170,7 @@ impl Repository {
             skip: if planted.told { skipped.collect() } else { HashSet::new() },
             fixed: planted.fixed,
             first_parent: planted.first_parent,
+            sampling: Default::default(),
         }
     }
 }

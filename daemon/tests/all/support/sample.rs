@@ -50,6 +50,7 @@ pub async fn insert(raw: &mut PgConnection, version: i64) {
         20261126011700 => TAMPERED,
         20261126081500 => CONSOLE,
         20261126132903 => SIGN_IN,
+        20261126171500 => SAMPLES,
         20260101000004..=20260101000006 | 20261126010940 | 20261126011800 | 20261126083600 => return,
         _ => panic!("migration {version} has no sample rows"),
     };
@@ -103,6 +104,10 @@ const ENGINE: &str = "
 const TAMPERED: &str = "
     INSERT INTO probes (id, job_id, epoch, commit_sha, purpose, lane, ending, finished_at)
         VALUES (1001, 3, 1, repeat('d', 40), 'search', 0, 'tampered', now()) ON CONFLICT DO NOTHING;";
+
+const SAMPLES: &str = "
+    INSERT INTO probes (id, job_id, epoch, commit_sha, purpose, lane)
+        VALUES (1002, 3, 1, repeat('e', 40), 'sample', 0) ON CONFLICT DO NOTHING;";
 
 const CONSOLE: &str = "
     UPDATE bisect_jobs SET candidates = 9, strip = '{\"pieces\": [[\"good\", 4], [\"candidate\", 5]]}' WHERE id = 1;

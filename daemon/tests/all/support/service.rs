@@ -57,6 +57,8 @@ impl World {
             fixed: false,
             paths: Vec::new(),
             skip_ranges: Vec::new(),
+            runs: None,
+            confidence: None,
             skip: Vec::new(),
         };
         let job = NewJob {

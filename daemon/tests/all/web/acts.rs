@@ -62,6 +62,8 @@ fn spec(site: &Site) -> serde_json::Value {
         fixed: false,
         paths: Vec::new(),
         skip_ranges: Vec::new(),
+        runs: None,
+        confidence: None,
         skip: Vec::new(),
     };
     serde_json::to_value(spec).unwrap()
