@@ -3,10 +3,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test chaos lint bench playground fuzz setup migration
+.PHONY: help demo test test-production test-containers chaos lint bench playground fuzz setup deb migration
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## find a real culprit in a real history, from nothing but this clone
 	@demo/run.sh
@@ -14,6 +14,14 @@ demo: ## find a real culprit in a real history, from nothing but this clone
 test: ## run every test, those with Docker and PostgreSQL included
 	@docker/setup.sh --tests
 	@.ci/test
+
+test-production: ## a bare machine with systemd, set up by the playbook as docs/production.md says; about 12 minutes
+	@docker/setup.sh --tests
+	@.ci/production
+
+test-containers: ## the image of the bot and docker-compose.yml for real; about 4 minutes once the release is built
+	@docker/setup.sh --tests
+	@.ci/containers
 
 chaos: ## 200 seeded runs in which things go wrong; CHAOS_RUNS=n for as many, CHAOS_SEED=n for that one
 	@docker/setup.sh --tests
@@ -34,6 +42,9 @@ fuzz: ## a million inputs to whatever reads what strangers write; FUZZ_CASES=n: 
 
 setup: ## install and start what is missing; changes nothing when all is there
 	@docker/setup.sh
+
+deb: ## dist/bisectd_<version>_<architecture>.deb: programs, units, manual pages, completions (docs/production.md)
+	@systemd/package.sh
 
 migration: ## NAME=add_something: write a new pair of empty migrations
 	@migrations/new.sh "$${NAME:-}"

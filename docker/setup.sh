@@ -5,6 +5,7 @@
 #   docker/setup.sh            install and start what is missing (Debian or Ubuntu; root)
 #   docker/setup.sh --check    only report; exit 1 when something is missing
 #   docker/setup.sh --tests    also what only the tests need
+#   docker/setup.sh --runner   only the runner image, where Docker runs already
 #
 # RUNNER_EGRESS_BRIDGE and RUNNER_EGRESS_NETWORK rename the network; RUNNER_EGRESS_BLOCK and RUNNER_EGRESS_ALLOW are egress-rules.sh's.
 set -euo pipefail
@@ -22,17 +23,18 @@ bridge=${RUNNER_EGRESS_BRIDGE:-bisect-egress0}
 dockerd_log=/var/log/dockerd.log
 pull_seconds=60
 
-check_only=no for_tests=no
+check_only=no for_tests=no runner_only=no
 case "${1:-}" in
   '') ;;
   --check) check_only=yes ;;
   --tests) for_tests=yes ;;
+  --runner) runner_only=yes ;;
   -h | --help)
-    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
   *)
-    printf 'setup: unknown argument %s (--check and --tests are known)\n' "$1" >&2
+    printf 'setup: unknown argument %s (--check, --tests and --runner are known)\n' "$1" >&2
     exit 2
     ;;
 esac
@@ -105,6 +107,11 @@ wanted_for_tests() {
   command -v ssh >/dev/null || printf "openssh-client\tthe console's way to a server\n"
   command -v npm >/dev/null || printf 'npm\tfetches axe-core, which looks for barriers in the pages\n'
   python3 -c 'import ensurepip' 2>/dev/null || printf 'python3-venv\tholds schemathesis, which tries the API\n'
+  command -v systemd-analyze >/dev/null || printf 'systemd\tjudges the units; it does not become init\n'
+  command -v caddy >/dev/null || printf 'caddy\tthe proxy that the tests put before three services\n'
+  command -v promtool >/dev/null || printf 'prometheus\tasks the services for their metrics, and judges the alerts\n'
+  command -v docker-compose >/dev/null || printf 'docker-compose\tjudges the compose files\n'
+  command -v ansible-playbook >/dev/null || printf 'ansible-core\tjudges the playbook\n'
   command -v tmux >/dev/null || printf 'tmux\tthe terminal in which the tests use the console\n'
 }
 
@@ -121,6 +128,10 @@ install_packages() {
   if [[ $wanted == *openssh-server* && -d /run/systemd/system ]]; then
     say "turning off the SSH service on port 22 that came with openssh-server: nobody asked for it"
     systemctl disable --now ssh.service ssh.socket >/dev/null 2>&1 || true
+  fi
+  if [[ $for_tests == yes && -d /run/systemd/system && $wanted =~ (caddy|prometheus) ]]; then
+    say "turning off the services that came with caddy and prometheus: the tests start their own"
+    systemctl disable --now caddy.service prometheus.service prometheus-node-exporter.service >/dev/null 2>&1 || true
   fi
   # From Debian 13 on, the client is a package of its own.
   command -v docker >/dev/null || install_for "the client of Docker" docker-cli
@@ -312,6 +323,13 @@ egress_rules() {
 # --------------------------------------------------------------------------------------------------------------------------------------
 
 take_turn
+if [[ $runner_only == yes ]]; then
+  docker_answers || die "Docker does not answer; start it first"
+  ensure_base_image
+  ensure_runner_image
+  ((missing > 0)) || say "everything is in place: $runner_image"
+  exit 0
+fi
 install_packages
 start_docker
 if docker_answers; then

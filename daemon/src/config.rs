@@ -15,7 +15,7 @@ mod variables;
 
 pub use place::sockets_to_dial;
 pub use value::ConfigError;
-pub use variables::{VARIABLES, Variable, render_env_example};
+pub use variables::{VARIABLES, Variable, render_env_example, render_page};
 
 use crate::{queue::Clocks, sandbox::Network};
 use figment::{
@@ -82,6 +82,10 @@ pub struct Config {
     pub clocks: Clocks,
     /// How long a job bears with a Docker that is away.
     pub patience: Duration,
+    /// How long output, deliveries and events are kept.
+    pub log_retention: Duration,
+    /// What all mirrors may take together, in bytes.
+    pub mirror_budget: u64,
     /// How long a stop may take before running jobs are handed over by force.
     pub shutdown_grace: Duration,
 }
@@ -173,6 +177,8 @@ impl Config {
                 max_attempts: values.count("MAX_ATTEMPTS", 3)?,
             },
             patience: values.seconds("SANDBOX_PATIENCE_SECONDS")?,
+            log_retention: Duration::from_hours(24 * u64::from(values.count("LOG_RETENTION_DAYS", 30)?)),
+            mirror_budget: u64::from(values.count("MIRROR_BUDGET_GB", 20)?) * 1_000_000_000,
             shutdown_grace: values.seconds("SHUTDOWN_GRACE_SECONDS")?,
         })
     }

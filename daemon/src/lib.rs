@@ -28,6 +28,7 @@ pub mod search;
 pub mod signin;
 pub mod tail;
 pub mod telemetry;
+pub mod vitals;
 pub mod web;
 pub mod webhook;
 pub mod worker;

@@ -12,6 +12,7 @@ use crate::{
     },
     queue::{Claim, Lease},
     runner::Runner,
+    vitals::Vital,
 };
 use bisect_shared::JobId;
 use std::{
@@ -40,6 +41,8 @@ pub struct Worker {
     pub draining: watch::Receiver<bool>,
     /// How many jobs run now.
     pub running: Arc<AtomicUsize>,
+    /// Its sign of life.
+    pub vital: Vital,
 }
 
 impl Worker {
@@ -49,6 +52,7 @@ impl Worker {
         let mut subscription = self.changes.subscribe();
         let mut jobs = JoinSet::new();
         while !stopping.is_cancelled() {
+            self.vital.beat();
             self.fill(&mut jobs, &stopping).await;
             let poll = self.poll();
             tokio::select! {

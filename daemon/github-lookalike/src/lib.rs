@@ -28,6 +28,7 @@ pub mod faults;
 mod git;
 mod keys;
 mod limits;
+pub mod manifest;
 mod oauth;
 mod pages;
 pub mod playground;

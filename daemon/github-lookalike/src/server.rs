@@ -5,7 +5,7 @@ use crate::connection::{Cut, Door, Handle};
 use crate::faults::{self, Place, Trouble};
 use crate::schema::{RequestParts, Schemas};
 use crate::world::World;
-use crate::{oauth, pages, routes, smart_http};
+use crate::{manifest, oauth, pages, routes, smart_http};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
@@ -157,11 +157,17 @@ async fn dispatch(shared: &Shared, parts: &request::Parts, path: &str, body: Byt
         return smart_http::serve(&shared.world, &wanted, &parts.method, query, &parts.headers, body).await;
     }
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let api = matches!(first, "app" | "repos" | "repositories" | "rate_limit" | "installation" | "user" | "users");
+    let api = matches!(
+        first,
+        "app" | "app-manifests" | "repos" | "repositories" | "rate_limit" | "installation" | "user" | "users"
+    );
     if api || parts.uri.path().starts_with("/api/v3") {
         return api_call(shared, parts, path, body).await;
     }
     if let Some(answer) = oauth::serve(&shared.world, parts, path, &body) {
+        return answer;
+    }
+    if let Some(answer) = manifest::serve(&shared.world, parts, path, &body) {
         return answer;
     }
     match pages::serve(&shared.world, parts, path, &body) {

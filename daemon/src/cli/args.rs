@@ -4,9 +4,15 @@ use crate::{command::value, runner::spec::SandboxKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
+/// What a package is built as (`make deb`), else the plain version.
+const VERSION: &str = match option_env!("BISECT_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Finds the commit that broke a test, proves it, and survives any crash on the way.
 #[derive(Debug, Parser)]
-#[command(name = "bisectd", version, max_term_width = 100)]
+#[command(name = "bisectd", version = VERSION, max_term_width = 100)]
 pub struct Cli {
     /// Read variables from this file instead of `.env`; the environment goes before it.
     #[arg(long, global = true, value_name = "FILE")]
@@ -27,6 +33,13 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Seal users' stored tokens with the first key of ENCRYPTION_KEY (`new,old`); servers may run meanwhile.
     RotateKeys,
+    /// Make the GitHub App in a browser; write `.env` and the key.
+    Setup(SetupArgs),
+    /// Say whether what is configured works: database, Docker, GitHub, this machine; exit status 1 if anything does not.
+    Doctor,
+    /// Remove old output, deliveries and events (LOG_RETENTION_DAYS), and mirrors over MIRROR_BUDGET_GB; servers may run
+    /// meanwhile.
+    Prune,
     /// Join standard input and output to the console's socket: what `bisect-tui` runs over ssh.
     DialStdio(DialArgs),
     /// Print a completion script for a shell.
@@ -208,6 +221,53 @@ pub struct DialArgs {
     pub socket: Option<PathBuf>,
 }
 
+const SETUP_HELP: &str = "\
+Prints the address of a page on this machine (and opens it, where there is a desktop). The page leads to
+GitHub, which shows the App's name and what it may do; whoever agrees there comes back, and the App's number,
+secrets and key are written. SESSION_SECRET and ENCRYPTION_KEY are made if they are not there.
+
+Examples:
+  An App that anybody may install:
+      bisectd setup --base-url https://bisect.example.com --folder /opt/bisect-bot
+
+  One of an organization, for that organization alone:
+      bisectd setup --base-url https://bisect.example.com --organization octo --private
+
+  On a server without a desktop: there,
+      bisectd setup --base-url https://bisect.example.com --port 8765
+  and on your own machine, before the page is opened there:
+      ssh -L 8765:127.0.0.1:8765 server";
+
+/// Arguments of `bisectd setup`.
+#[derive(Debug, Args)]
+#[command(after_long_help = SETUP_HELP, after_help = "`bisectd setup --help` shows examples.")]
+pub struct SetupArgs {
+    /// The public address of the service, without a path.
+    #[arg(long, value_name = "URL")]
+    pub base_url: String,
+    /// The App's name, which no other App on GitHub has; at most 34 characters.
+    #[arg(long, default_value = "Bisect Bot", value_parser = app_name)]
+    pub name: String,
+    /// The organization that owns the App [default: whoever agrees in the browser].
+    #[arg(long, value_name = "LOGIN", value_parser = login)]
+    pub organization: Option<String>,
+    /// Only the owner's account may install it.
+    #[arg(long)]
+    pub private: bool,
+    /// Where `.env` and `secrets/private-key.pem` are written.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub folder: PathBuf,
+    /// Make another App although there is one in FOLDER.
+    #[arg(long)]
+    pub replace: bool,
+    /// The port of the page on this machine [default: any free one].
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub port: u16,
+    /// Open no browser.
+    #[arg(long)]
+    pub no_browser: bool,
+}
+
 /// Arguments of `bisectd migrate`.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
@@ -246,6 +306,22 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn network(text: &str) -> Result<crate::sandbox::Network, String> {
     text.parse().map_err(|()| "must be `egress` or `none`".to_owned())
+}
+
+fn app_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > 34 {
+        return Err("must have 1 to 34 characters".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+fn login(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if text.is_empty() || !text.chars().all(plain) {
+        return Err("must be a login of GitHub: letters, digits and dashes".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -4,15 +4,19 @@ mod args;
 mod bisect;
 mod console;
 mod dial;
+mod doctor;
 mod exit;
 mod instance;
 mod leave;
 mod migrate;
+mod notify;
+mod prune;
 mod pulse;
 mod request;
 mod rotate_keys;
 mod serve;
 mod services;
+mod setup;
 mod signals;
 mod steps;
 mod watch;
@@ -61,6 +65,9 @@ fn run(cli: Cli) -> Result<Exit, Refusal> {
         Command::Bisect(args) => asynchronous(bisect::run(*args, &configuration(cli.env_file.as_deref())?)),
         Command::Serve(args) => asynchronous(serve::run(&args, configuration(cli.env_file.as_deref())?)),
         Command::DialStdio(args) => dial::run(&args, cli.env_file.as_deref()),
+        Command::Setup(args) => asynchronous(setup::run(&args, cli.env_file.as_deref())),
+        Command::Doctor => asynchronous(doctor::run(cli.env_file.as_deref())),
+        Command::Prune => asynchronous(prune::run(&configuration(cli.env_file.as_deref())?)),
         Command::RotateKeys => asynchronous(rotate_keys::run(&configuration(cli.env_file.as_deref())?)),
         Command::Migrate(args) => asynchronous(migrate::run(&args, &configuration(cli.env_file.as_deref())?)),
     }

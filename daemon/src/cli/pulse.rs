@@ -8,6 +8,7 @@ use crate::{
     queue::Means,
     runner::Runner,
     sandbox::Sandbox,
+    vitals::Vital,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -33,7 +34,7 @@ pub(super) fn means(config: &Config, serves: bool) -> Means {
 
 /// Tells the database that this process lives, and removes what dead ones left here. Sets `drain` within a moment of
 /// being asked.
-pub(super) async fn beat(runner: Runner, config: Config, mut means: Means, drain: watch::Sender<bool>) {
+pub(super) async fn beat(runner: Runner, config: Config, mut means: Means, drain: watch::Sender<bool>, vital: Vital) {
     let (serves, every) = (means.max_jobs > 0, config.clocks.heartbeat);
     let mut heard = runner.changes.subscribe();
     // A sign of life never waits for Docker.
@@ -45,6 +46,7 @@ pub(super) async fn beat(runner: Runner, config: Config, mut means: Means, drain
     sweep(&runner, &config).await;
     let mut next = Instant::now() + every;
     loop {
+        vital.beat();
         let told = tokio::select! {
             () = sleep_until(next) => sign(&runner, means, &mut next, every).await,
             // It is said at once whether Docker is there.

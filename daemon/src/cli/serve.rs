@@ -4,7 +4,7 @@ use super::{
     Exit, Refusal,
     args::ServeArgs,
     console::{Console, Watched},
-    services,
+    notify, services,
     services::{Services, Storage},
     signals::Signals,
     steps::Steps,
@@ -38,11 +38,12 @@ use bisect_shared::InstanceId;
 use rocket::{Rocket, fairing::AdHoc, figment::Figment};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     task::JoinSet,
     time::{Instant, timeout},
 };
@@ -201,7 +202,8 @@ async fn serve(
     let for_users = github.as_ref().map(|(github, _)| github.clone());
     let signin = SignIn::new(config, service.db.clone(), for_users).map_err(Refusal::usage)?;
     let rocket = build(&service, monitor, exporter.clone(), rates, (&addresses, signin))?;
-    let rocket = rocket.manage(site).manage(watched.streams.clone()).attach(headers);
+    let (listens, address) = watch::channel(None);
+    let rocket = rocket.manage(site).manage(watched.streams.clone()).attach(headers).attach(liftoff(listens));
     let rocket = rocket.ignite().await.map_err(|e| Refusal::usage(Problem(e)))?;
     let shutdown = rocket.shutdown();
     let mut http = tokio::spawn(rocket.launch());
@@ -210,6 +212,7 @@ async fn serve(
 
     let (mut tasks, mut replies) = (JoinSet::new(), JoinSet::new());
     spawn_tasks(&service, services, exporter, addresses, &mut tasks);
+    tasks.spawn(notify::tell(address, services.vitals.clone()));
     if let Some((github, credentials)) = github {
         spawn_replies(&service, services, github, credentials, &mut replies);
     }
@@ -220,6 +223,7 @@ async fn serve(
         changes: service.changes.clone(),
         draining: services.draining.clone(),
         running,
+        vital: services.vitals.watch("jobs", config.clocks.recovery_interval),
     };
     let mut working = tokio::spawn(worker.work(service.stopping.clone()));
 
@@ -228,6 +232,7 @@ async fn serve(
         ended = &mut http => Some(ended),
         ended = &mut working => return Err(Refusal::infrastructure(format!("the worker ended: {ended:?}"))),
     };
+    notify::stopping();
     tracing::info!("stopping: running jobs are given back, deliveries and replies under way are ended");
     service.stopping.cancel();
     let ended = async {
@@ -271,7 +276,8 @@ fn spawn_tasks(
     addresses: Arc<Addresses>,
     tasks: &mut JoinSet<()>,
 ) {
-    tasks.spawn(services::recover(services.runner.clone(), (*service.config).clone(), service.changes.clone()));
+    let vital = services.vitals.watch("recovery", service.config.clocks.recovery_interval);
+    tasks.spawn(services::recover(services.runner.clone(), (*service.config).clone(), service.changes.clone(), vital));
     tasks.spawn(async move {
         loop {
             tokio::time::sleep(UPKEEP).await;
@@ -353,8 +359,9 @@ fn spawn_replies(
     let (inbox_wakes, outbox_wakes) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let pause = config.clocks.recovery_interval;
     replies.spawn(intake.clone().keep_mirrors(service.stopping.clone()));
-    replies.spawn(intake.run(Arc::clone(&inbox_wakes), pause, service.stopping.clone()));
-    replies.spawn(outbox.run(Arc::clone(&outbox_wakes), pause, service.stopping.clone()));
+    let vital = |name| services.vitals.watch(name, pause);
+    replies.spawn(intake.run(Arc::clone(&inbox_wakes), pause, service.stopping.clone(), vital("inbox")));
+    replies.spawn(outbox.run(Arc::clone(&outbox_wakes), pause, service.stopping.clone(), vital("outbox")));
     replies.spawn(wake(service.changes.clone(), inbox_wakes, outbox_wakes, service.stopping.clone()));
 }
 
@@ -398,6 +405,17 @@ async fn wake(changes: Changes, inbox: Arc<Notify>, outbox: Arc<Notify>, stoppin
     }
 }
 
+/// Says where it listens, once it does.
+fn liftoff(listens: watch::Sender<Option<SocketAddr>>) -> AdHoc {
+    AdHoc::on_liftoff("address", |rocket| {
+        Box::pin(async move {
+            let address = SocketAddr::new(rocket.config().address, rocket.config().port);
+            tracing::info!(address = format!("http://{address}"), "serving");
+            listens.send_replace(Some(address));
+        })
+    })
+}
+
 fn build(
     service: &Service,
     monitor: Monitor,
@@ -407,12 +425,6 @@ fn build(
 ) -> Result<Rocket<rocket::Build>, Refusal> {
     let secrets = service.config.webhook_secret.as_ref().and_then(Secrets::read);
     let webhook = Webhook { secrets, inbox: Inbox::start(service.db.clone()) };
-    let listening = AdHoc::on_liftoff("address", |rocket| {
-        Box::pin(async move {
-            let address = format!("http://{}:{}", rocket.config().address, rocket.config().port);
-            tracing::info!(address, "serving");
-        })
-    });
     let rocket = rocket::custom(settings(&service.config))
         .manage(webhook)
         .manage(monitor)
@@ -422,7 +434,6 @@ fn build(
         .manage(rates)
         .manage(signin)
         .manage(Arc::clone(addresses))
-        .attach(listening)
         .mount("/", webhook::routes())
         .mount("/", signin::routes());
     Ok(web::mount(rocket))

@@ -29,6 +29,7 @@ use crate::{
         docker::{DockerConfig, DockerSandbox},
         process::ProcessSandbox,
     },
+    vitals::{Vital, Vitals},
 };
 use bisect_shared::{Epoch, InstanceId, JobId};
 use secrecy::ExposeSecret;
@@ -101,6 +102,8 @@ async fn checked(settings: &DatabaseSettings, private: bool) -> Result<Database,
 /// The services of one process.
 pub(super) struct Services {
     pub(super) runner: Runner,
+    /// Whether its loops turn.
+    pub(super) vitals: Vitals,
     /// Whether somebody asked this instance to take no more jobs.
     pub(super) draining: watch::Receiver<bool>,
     /// Who this process is, until everything else has ended.
@@ -145,8 +148,10 @@ impl Services {
                     }
                 };
                 let (drain, draining) = watch::channel(row.drain_requested_by.is_some());
-                let beating = tokio::spawn(pulse::beat(runner.clone(), config.clone(), means, drain));
-                Ok(Self { runner, draining, instance, postgres, beating })
+                let vitals = Vitals::default();
+                let vital = vitals.watch("heartbeat", config.clocks.heartbeat);
+                let beating = tokio::spawn(pulse::beat(runner.clone(), config.clone(), means, drain, vital));
+                Ok(Self { runner, vitals, draining, instance, postgres, beating })
             }
             Err(error) => {
                 storage.close().await;
@@ -189,8 +194,9 @@ pub(super) async fn sweep(runner: &Runner, config: &Config) {
 
 /// The recovery loop of a service: takes jobs from workers that are gone, wherever they were, and
 /// removes what they left on this machine.
-pub(super) async fn recover(runner: Runner, config: Config, changes: Changes) {
+pub(super) async fn recover(runner: Runner, config: Config, changes: Changes, vital: Vital) {
     loop {
+        vital.beat();
         tokio::time::sleep(config.clocks.recovery_interval).await;
         if let Err(error) = take_over(&runner, &config).await {
             tracing::warn!(error = %error, "orphaned jobs could not be looked for; trying again");

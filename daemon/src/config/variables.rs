@@ -124,11 +124,32 @@ pub const VARIABLES: &[Variable] = &[
     variable("MAX_ATTEMPTS", "3", "3", "how many workers may crash on a job before it fails"),
     variable("SANDBOX_PATIENCE_SECONDS", "60", "60", "how long a job waits for a Docker that is away before it fails"),
     variable("SHUTDOWN_GRACE_SECONDS", "20", "20", "how long a stop may take"),
-    variable("LOG_RETENTION_DAYS", "30", "30", "how long the output of probes is kept"),
+    variable(
+        "LOG_RETENTION_DAYS",
+        "30",
+        "30",
+        "how long output of probes, worked off deliveries and events of ended jobs are kept, by `bisectd prune`",
+    ),
+    variable(
+        "MIRROR_BUDGET_GB",
+        "20",
+        "50",
+        "what the mirrors of one machine may take together before `bisectd prune` removes those not used for longest",
+    ),
     variable("TRUSTED_PROXIES", "", "127.0.0.1/32", "proxies whose X-Forwarded-For is believed"),
-    variable("SENTRY_DSN", "", "https://key@sentry.example.com/1", "error tracking; off when unset"),
-    variable("OTEL_EXPORTER_OTLP_ENDPOINT", "", "http://localhost:4317", "traces; off when unset"),
-    variable("SMTP_URL", "", "smtps://user:password@mail.example.com", "e-mail; off when unset"),
+    variable(
+        "SENTRY_DSN",
+        "",
+        "https://key@sentry.example.com/1",
+        "error tracking; this version does nothing with it yet",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "http://localhost:4317",
+        "traces; this version does nothing with it yet",
+    ),
+    variable("SMTP_URL", "", "smtps://user:password@mail.example.com", "e-mail; this version does nothing with it yet"),
 ];
 
 /// The text of `.env.example`.
@@ -142,6 +163,27 @@ pub fn render_env_example() -> String {
     for variable in VARIABLES {
         let shown = if variable.default.is_empty() { variable.example } else { variable.default };
         let _ = write!(text, "\n# {}\n#{}={shown}\n", variable.meaning, variable.name);
+    }
+    text
+}
+
+/// The text of `docs/configuration.md`.
+#[must_use]
+pub fn render_page() -> String {
+    let mut text = String::from(
+        "# Configuration\n\n\
+         Made from [daemon/src/config/variables.rs](../daemon/src/config/variables.rs); \
+         `BISECT_UPDATE=1 cargo test -p bisectd --test all configuration` writes it anew.\n\n\
+         Defaults, then `Rocket.toml` (`[default.bisect]`, names in lower case), then `.env` in the working folder (or \
+         `--env-file`), then the environment: what comes later goes before. A value that is wrong, and a name that looks \
+         like one of these and is none, is refused at start. `bisectd doctor` says whether what is set works. Address and \
+         port are Rocket's own: `ROCKET_ADDRESS` (127.0.0.1) and `ROCKET_PORT` (8000).\n\n\
+         | variable | default | meaning |\n|---|---|---|\n",
+    );
+    for Variable { name, default, example, meaning, .. } in VARIABLES {
+        let default =
+            if default.is_empty() { format!("unset; for example `{example}`") } else { format!("`{default}`") };
+        let _ = writeln!(text, "| `{name}` | {default} | {} |", meaning.replace('|', "\\|"));
     }
     text
 }

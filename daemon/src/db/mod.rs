@@ -27,6 +27,7 @@ mod pooler;
 pub mod private;
 pub mod probes;
 pub mod repositories;
+pub mod retention;
 mod row;
 pub mod sessions;
 mod settings;

@@ -24,6 +24,12 @@ impl Github {
         self.inner.client.rates.left()
     }
 
+    /// How many seconds GitHub was ahead of this machine when it last answered.
+    #[must_use]
+    pub fn clock_ahead(&self) -> i64 {
+        self.inner.client.time.ahead()
+    }
+
     /// Forgets the tokens of an installation that is gone or suspended.
     pub fn forget_installation(&self, installation: i64) {
         self.inner.tokens.forget_installation(installation);

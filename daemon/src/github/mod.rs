@@ -12,6 +12,7 @@ mod comments;
 mod commits;
 mod error;
 mod hooks;
+mod manifest;
 mod oauth;
 mod rate;
 mod repository;
@@ -19,6 +20,7 @@ mod settings;
 mod time;
 
 pub use error::GithubError;
+pub use manifest::{MadeApp, Manifest, convert as convert_manifest};
 pub use oauth::{Departure, OAuth, OAuthError, OAuthSettings, Reached, UserInfo, UserTokens};
 pub use rate::RateLeft;
 pub use settings::GithubSettings;

@@ -23,6 +23,7 @@ use crate::{
     queue::Queue,
     runner::{credentials::GithubCredentials, mirror::Mirrors},
     sandbox::Network,
+    vitals::Vital,
     webhook::event::{self, Event},
 };
 use bisect_shared::{InstanceId, JobId};
@@ -95,7 +96,7 @@ enum Done {
 
 impl Intake {
     /// Works the inbox off until `stopping`, woken by `wake`, when something is due, and every `pause`.
-    pub async fn run(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken) {
+    pub async fn run(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken, vital: Vital) {
         let idle = Arc::new(Notify::new());
         let mut hands = JoinSet::new();
         for _ in 0..HANDS {
@@ -105,6 +106,7 @@ impl Intake {
         let clock = async {
             loop {
                 // What waits behind another of its key is due already: the hand that has that one goes on with it.
+                vital.beat();
                 let look = self.due().await.max(SHORTEST_PAUSE).min(pause);
                 tokio::select! {
                     () = tokio::time::sleep(look) => wake.notify_one(),

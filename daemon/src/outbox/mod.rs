@@ -20,6 +20,7 @@ use crate::{
     },
     github::{Github, GithubError, RepositoryRef},
     report::comment::Links,
+    vitals::Vital,
 };
 use bisect_shared::{InstanceId, JobId};
 use serde::{Deserialize, Serialize};
@@ -132,9 +133,10 @@ enum SendError {
 impl Outbox {
     /// Sends what waits, woken by `wake`, when something is due, and every `pause`. After `stopping` nothing
     /// is begun, and what is under way is waited for; what still is when the future is dropped is cut short.
-    pub async fn run(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken) {
+    pub async fn run(self, wake: Arc<Notify>, pause: Duration, stopping: CancellationToken, vital: Vital) {
         let mut sending = JoinSet::new();
         while !stopping.is_cancelled() {
+            vital.beat();
             let wait = match self.fill(&mut sending).await {
                 Ok(due) => due.unwrap_or(pause).min(pause),
                 Err(error) => {

@@ -13,10 +13,13 @@ mod image;
 mod labels;
 mod lane;
 mod probe;
+mod survey;
 mod sweep;
 mod words;
 mod workshop;
 mod workspace;
+
+pub use survey::Survey;
 
 use super::{Lane, Network, ProbeSpec, Sandbox, SandboxError};
 use async_trait::async_trait;

@@ -20,6 +20,7 @@ mod operator;
 mod outbox;
 mod playground;
 mod private_postgres;
+mod production;
 mod queue;
 mod replies;
 mod sandbox_docker;

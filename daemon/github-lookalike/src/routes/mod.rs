@@ -15,6 +15,7 @@ type Handler = fn(&Call<'_>) -> Answered;
 /// Method, GitHub's template, and who answers.
 const ROUTES: &[(&str, &str, Handler)] = &[
     ("GET", "/app", app::show),
+    ("POST", "/app-manifests/{code}/conversions", crate::manifest::convert),
     ("GET", "/app/installations/{installation_id}", app::installation),
     ("POST", "/app/installations/{installation_id}/access_tokens", app::access_token),
     ("GET", "/app/hook/deliveries", deliveries::list),

@@ -330,6 +330,7 @@ pub(crate) struct State {
     pub token_life: Option<TimeDelta>,
     pub oauth_apps: Vec<OAuthApp>,
     pub codes: Vec<Code>,
+    pub made_apps: Vec<crate::manifest::MadeApp>,
     pub user_tokens: Vec<UserToken>,
     /// Whether Apps' user tokens expire and have refresh tokens, which is for an App's owner to choose.
     pub user_tokens_expire: bool,

@@ -110,6 +110,11 @@ impl OwnPostgres {
         new_database(&self.server, &self.server.template().await).await
     }
 
+    /// A new database on it with nothing in it.
+    pub async fn empty_database(&self) -> TestDb {
+        new_database(&self.server, "template0").await
+    }
+
     /// A session on the server that belongs to no test's database.
     pub async fn admin(&self) -> PgConnection {
         self.server.admin().await

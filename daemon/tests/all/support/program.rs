@@ -112,6 +112,11 @@ impl Running {
         self.err.so_far()
     }
 
+    /// What it said on standard output so far.
+    pub fn stdout(&self) -> String {
+        self.out.so_far()
+    }
+
     /// `kill -9`, and the process is gone.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();

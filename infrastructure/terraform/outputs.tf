@@ -1,0 +1,18 @@
+output "addresses" {
+  description = "Where the domain must lead: A and AAAA of @ and www."
+  value       = { ipv4 = local.ipv4, ipv6 = local.ipv6 }
+}
+
+output "inventory" {
+  description = "The inventory of Ansible: terraform output -raw inventory >../ansible/inventory.yml"
+  value = yamlencode({
+    bisect = {
+      hosts = { for server in hcloud_server.bot : server.name => { ansible_host = server.ipv4_address } }
+      vars = {
+        ansible_user  = "root"
+        balanced      = local.balanced
+        network_range = var.network_range
+      }
+    }
+  })
+}
