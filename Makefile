@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-production test-containers chaos lint bench playground fuzz setup deb migration
+.PHONY: help demo test test-production test-containers chaos lint bench bench-noise playground fuzz setup deb migration
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ chaos: ## 200 seeded runs in which things go wrong; CHAOS_RUNS=n for as many, CH
 
 lint: ## what must be clean: format, clippy, documentation, licences, scripts, links
 	@.ci/lint
+
+bench-noise: ## simulate the search of tests that fail by chance (docs/benchmarks.md)
+	@cargo run --quiet --release --locked --package bisectd --example noise -- 1000 128
 
 bench: ## measure against `git bisect run` and FastAPI, and the console (docs/benchmarks.md)
 	@docker/setup.sh --tests
