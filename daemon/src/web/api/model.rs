@@ -7,7 +7,7 @@ use crate::{
         probes::{ProbeRow, ProbeState},
         viewer::{RepositoryView, UsageView},
     },
-    report::{self, Commit, ProofLine, Report},
+    report::{self, Commit, Likely, ProofLine, Report},
     web::read::JobRead,
 };
 use bisect_shared::{
@@ -270,6 +270,8 @@ pub struct OutcomeAnswer {
     pub commits: Vec<CommitAnswer>,
     /// The runs that prove the culprit.
     pub proof: Vec<ProofAnswer>,
+    /// How probable each commit is, where the test fails by chance, too: the likeliest first.
+    pub likely: Vec<LikelyAnswer>,
     /// The end of the output of the failure that was hunted, without its colours.
     pub failure: Option<String>,
     /// What else a reader should know.
@@ -325,6 +327,24 @@ pub struct ProofAnswer {
     pub verdict: Option<&'static str>,
 }
 
+/// A commit that may be it, where the test fails by chance, too.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LikelyAnswer {
+    /// The commit, its full id.
+    pub commit: String,
+    /// How probable it is, 0 to 1.
+    pub probability: f64,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+impl From<&Likely> for LikelyAnswer {
+    fn from(likely: &Likely) -> Self {
+        let subject = report::text::line(&likely.subject);
+        Self { commit: likely.commit.to_string(), probability: likely.probability, subject }
+    }
+}
+
 /// Where to read on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LinksAnswer {
@@ -349,6 +369,7 @@ impl OutcomeAnswer {
             suspects: report.suspects.iter().map(Sha::to_string).collect(),
             commits: report.commits.iter().map(|commit| CommitAnswer::of(commit, read)).collect(),
             proof: report.proof.iter().map(Into::into).collect(),
+            likely: report.odds.iter().flat_map(|odds| &odds.likely).map(Into::into).collect(),
             failure: report.failure.as_ref().map(|it| report::text::shown_tail(&it.tail, false).into_owned()),
             notes: report.notes.clone(),
             candidates: report.candidates,

@@ -9,6 +9,7 @@ mod frame;
 mod html;
 mod job;
 mod lists;
+mod odds;
 mod result;
 mod strip;
 

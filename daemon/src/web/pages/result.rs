@@ -1,6 +1,6 @@
 //! The result of a job as its page shows it: what was found, why it is believed, and how to see it locally.
 
-use super::{block, line};
+use super::{block, line, odds::OddsCard};
 use crate::{
     report::{Commit, Report, comment, text},
     web::{
@@ -59,6 +59,7 @@ pub(super) struct ResultCard {
     /// In percent.
     pub(super) confidence: Option<String>,
     pub(super) proof: Vec<ProofLine>,
+    pub(super) odds: Option<OddsCard>,
     pub(super) notes: Vec<String>,
     pub(super) advice: Vec<Part>,
     pub(super) failure: Option<Failure>,
@@ -85,6 +86,7 @@ impl ResultCard {
             explanation: block(&comment::plain_explanation(report)),
             confidence,
             proof: proof.collect(),
+            odds: OddsCard::of(report, read),
             notes: report.notes.iter().take(10).map(|note| line(note)).collect(),
             advice: advice(report),
             failure: report.failure.as_ref().map(|failure| Failure {

@@ -69,6 +69,25 @@ async fn the_page_of_a_job_says_what_was_found() {
     }
     assert!(!text.contains("<form method=\"post\" action=\"/jobs/"), "nobody is signed in: {text}");
     assert!(!text.contains("hush"), "the values of --env are nobody's");
+    assert!(!text.contains("How probable"), "one run of each commit told");
+    site.sql(
+        r#"UPDATE bisect_jobs SET report = jsonb_build_object(
+            'result', result, 'culprit', culprit_sha, 'suspects', '[]'::jsonb, 'confidence', 0.962, 'probes', '[]'::jsonb,
+            'candidates', 12, 'seconds', 3, 'replay', '', 'explanation', 'By chance, too.', 'advice', null,
+            'commits', '[]'::jsonb, 'proof', '[]'::jsonb, 'failure', null, 'notes', '[]'::jsonb,
+            'request', jsonb_build_object('source', '', 'good', array[good_sha], 'bad', bad_sha, 'command', command,
+                'setup', null, 'image', null, 'env', '[]'::jsonb, 'first_parent', false, 'fixed', false,
+                'paths', '[]'::jsonb, 'skip', '[]'::jsonb),
+            'odds', '{
+                "likely": [{ "commit": "cccccccccccccccccccccccccccccccccccccccc", "probability": 0.962, "subject": "<it>" }],
+                "none": 0.004, "before": { "failures": 1, "runs": 24 }, "after": { "failures": 14, "runs": 20 },
+                "range": [0.0, 0.9, 0.1], "one_more": null }'::jsonb) WHERE id = 3"#,
+    )
+    .await;
+    let (_, text, _) = site.page("/jobs/3").await;
+    for said in ["How probable each commit is", "<td>96 %</td>", "<td>0.4 %</td>", "height=\"40.0\""] {
+        assert!(text.contains(said), "{said} is not on it: {text}");
+    }
     let (_, text, _) = site.page("/jobs/4").await;
     assert!(text.contains("Bisection queued") && text.contains("Waits since"), "{text}");
     site.hub.stop(site.service).await;

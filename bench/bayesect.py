@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""The same simulation as `daemon/examples/noise.rs`, decided by git_bayesect (PyPI, as it is: its Bisector, its stopping rule).
+
+bench/bayesect.py [SEEDS] [COMMITS]   needs numpy and git_bayesect (pip install git_bayesect==1.2 numpy)
+
+Both ends get the one run each that is not counted, as in ours. It has no answer "no culprit": where no commit changed anything, whatever it
+names is wrong.
+"""
+import json
+import random
+import sys
+
+import numpy
+from git_bayesect import Bisector
+
+RATES = [(1.0, 0.0), (1.0, 0.1), (0.9, 0.1), (0.3, 0.0), (0.7, 0.1), (0.1, 0.1), (0.5, 0.5)]
+CONFIDENCE = 0.95
+# After so many runs a search that is not sure names nobody.
+MOST_RUNS = 1000
+
+
+def search(commits: int, after: float, before: float, chance: random.Random) -> tuple[bool, bool, int]:
+    """Whether it named the culprit, whether it named another commit, and after how many runs."""
+    culprit = chance.randrange(commits)
+    # Index 0 is the newest; the last is the good end, as git_bayesect's own get_bisector has it.
+    bisector = Bisector(numpy.ones(commits + 1))
+    fails = lambda index: chance.random() < (after if index <= culprit else before)
+    for end in (commits, 0):
+        bisector.record(end, fails(end))
+    for runs in range(MOST_RUNS):
+        if bisector.distribution.max() >= CONFIDENCE:
+            found = int(bisector.distribution.argmax())
+            right = found == culprit and after > before
+            return right, not right, runs
+        index = bisector.select()
+        bisector.record(index, fails(index))
+    return False, False, MOST_RUNS
+
+
+def main() -> None:
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    commits = int(sys.argv[2]) if len(sys.argv) > 2 else 128
+    rows = []
+    for after, before in RATES:
+        results = [search(commits, after, before, random.Random(seed)) for seed in range(seeds)]
+        mean = lambda column: sum(result[column] for result in results) / seeds
+        rows.append({"after": after, "before": before, "right": mean(0), "wrong_commit": mean(1), "runs": mean(2)})
+    print(json.dumps({"commits": commits, "seeds": seeds, "rows": rows}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
