@@ -13,6 +13,7 @@ use crate::{
     },
     report::{
         Report,
+        comment::PullLink,
         terminal::{self, Paint},
     },
     runner::spec::JobSpec,
@@ -26,6 +27,7 @@ use bisect_shared::{
     JobId, JobStatus, Sha,
     admin::{HistoryEntry, JobDetail, JobPage, JobQuery, JobView, Outcome, ProbeView, RetryRequest, Strip},
 };
+use std::collections::BTreeMap;
 
 /// Rows of a page, where nobody says how many, and at most.
 const USUAL: u32 = 200;
@@ -105,6 +107,8 @@ struct Known {
     probes: Vec<ProbeRow>,
     history: Vec<job_events::JobEventRow>,
     strip: Option<Strip>,
+    /// The pull requests of its commits, as far as GitHub has told them.
+    pulls: BTreeMap<Sha, Vec<PullLink>>,
 }
 
 impl Admin {
@@ -114,15 +118,18 @@ impl Admin {
         let row = jobs::find(&mut tx, job).await?;
         let probes = probes::probes(&mut tx, job).await?;
         let history = job_events::history(&mut tx, job).await?;
-        let strip = jobs::strip(&mut tx, job).await?;
+        let shown = jobs::shown(&mut tx, job).await?;
         tx.commit().await?;
-        Ok(view.zip(row).map(|(view, row)| Known { view, row, probes, history, strip }))
+        let pulls =
+            shown.as_ref().and_then(|shown| serde_json::from_value(shown.pulls.clone()?).ok()).unwrap_or_default();
+        let strip = shown.and_then(|shown| shown.strip);
+        Ok(view.zip(row).map(|(view, row)| Known { view, row, probes, history, strip, pulls }))
     }
 }
 
 impl Known {
     fn told(self, github_url: &str) -> JobDetail {
-        let Self { view, row, probes, history, strip } = self;
+        let Self { view, row, probes, history, strip, pulls } = self;
         let spec = serde_json::from_value::<JobSpec>(row.spec.clone()).ok();
         let report = row.report.clone().and_then(|report| serde_json::from_value::<Report>(report).ok());
         let subject = |commit: Sha| {
@@ -130,7 +137,7 @@ impl Known {
             Some(line.subject.clone()).filter(|subject| !subject.is_empty())
         };
         JobDetail {
-            links: links(&view, &row, github_url),
+            links: links(&view, &row, &pulls, github_url),
             job: view,
             good: std::iter::once(row.good).chain(row.more_good).collect(),
             bad: row.bad,
@@ -183,8 +190,8 @@ fn told_event(row: job_events::JobEventRow) -> HistoryEntry {
     }
 }
 
-/// The comment that asked, and the culprit.
-fn links(view: &JobView, row: &JobRow, github_url: &str) -> Vec<String> {
+/// The comment that asked, the culprit, and the pull requests that brought it.
+fn links(view: &JobView, row: &JobRow, pulls: &BTreeMap<Sha, Vec<PullLink>>, github_url: &str) -> Vec<String> {
     if row.repository.is_none() {
         return Vec::new();
     }
@@ -193,7 +200,12 @@ fn links(view: &JobView, row: &JobRow, github_url: &str) -> Vec<String> {
         Some(comment) => format!("{page}/issues/{issue}#issuecomment-{comment}"),
         None => format!("{page}/issues/{issue}"),
     });
-    comment.into_iter().chain(row.culprit.map(|culprit| format!("{page}/commit/{culprit}"))).collect()
+    let pulls = row.culprit.and_then(|culprit| pulls.get(&culprit)).into_iter().flatten();
+    comment
+        .into_iter()
+        .chain(row.culprit.map(|culprit| format!("{page}/commit/{culprit}")))
+        .chain(pulls.map(|pull| format!("{page}/pull/{}", pull.number)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -60,16 +60,6 @@ pub async fn note_range(db: &Database, lease: &Lease, strip: &Strip) -> Result<(
     tx.commit().await
 }
 
-/// What is known of the range of a job; `None` before its worker has read it.
-///
-/// # Errors
-/// [`DbError`], as for every call.
-pub async fn strip(tx: &mut Tx, job: JobId) -> Result<Option<Strip>, DbError> {
-    let sql = "SELECT strip FROM bisect_jobs WHERE id = $1";
-    let row: Option<(Option<sqlx::types::Json<Strip>>,)> = tx.optional(sqlx::query_as(sql).bind(job.0)).await?;
-    Ok(row.and_then(|(strip,)| strip).map(|strip| strip.0))
-}
-
 /// What a job's page shows beside its row.
 ///
 /// # Errors

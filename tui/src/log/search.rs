@@ -151,9 +151,8 @@ impl Search {
 
     /// Looks at a line that comes after all that were found in its part.
     fn look(&mut self, store: &Store, line: usize) -> usize {
-        // A line that has not ended is looked at when it has.
-        let skip = self.only.is_some_and(|probe| !store.is_of(line, probe)) || store.meta(line).is_none_or(|m| m.open);
-        if skip {
+        // One that has not ended is looked at as far as it goes, and once more when it has.
+        if self.only.is_some_and(|probe| !store.is_of(line, probe)) {
             return 16;
         }
         let Ok(text) = store.read(line, &mut self.near) else {
@@ -178,6 +177,10 @@ impl Search {
         } else {
             self.after.partition_point(|found| (*found as usize) < line)
         };
+        let found = if before { &self.before } else { &self.after };
+        if found.get(place).is_some_and(|found| *found as usize == line) {
+            return;
+        }
         let known = self.count();
         self.look(store, line);
         if self.count() > known {
@@ -275,11 +278,13 @@ mod tests {
         tell(&mut store, 1, 1000, "needle, not ended");
         tell(&mut store, 2, 0, "hay\nneedle\n");
         search.go_on(&store, &[], usize::MAX);
-        assert_eq!(search.count(), 11);
-        tell(&mut store, 1, 1001, "\n");
-        let late = store.take_late();
-        search.go_on(&store, &late, usize::MAX);
-        assert_eq!(found(&search)[10..], [1000, 1002]);
+        assert_eq!(found(&search)[10..], [1000, 1002], "also in what has not ended");
+        for (seq, rest) in [(1001, "\nnee"), (1002, "dle\n")] {
+            tell(&mut store, 1, seq, rest);
+            let late = store.take_late();
+            search.go_on(&store, &late, usize::MAX);
+        }
+        assert_eq!(found(&search)[10..], [1000, 1002, 1003], "each once, and what came later");
     }
 
     #[test]

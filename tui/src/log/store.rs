@@ -52,7 +52,7 @@ pub struct Store {
     /// How much of the text is in the file; what follows is in `buffer`.
     written: u64,
     buffer: Vec<u8>,
-    /// Lines that ended after later ones were begun, since [`Store::take_late`].
+    /// Lines that were seen before they ended, and have ended since [`Store::take_late`].
     late: Vec<usize>,
     failure: Option<String>,
 }
@@ -109,7 +109,7 @@ impl Store {
         self.failure.as_deref()
     }
 
-    /// Lines below `len` that have ended since this was asked last.
+    /// Lines that were seen before they ended, and have ended since this was asked last.
     pub fn take_late(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.late)
     }
@@ -179,9 +179,7 @@ impl Store {
             Some(line) => {
                 let begun = self.index.get(line).map_or(at, |begun| begun.at);
                 self.index.set(line, Record { at: begun, ..record });
-                if line + 1 < self.len() {
-                    self.late.push(line);
-                }
+                self.late.push(line);
             }
             None => self.index.push(record)?,
         }
