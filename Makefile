@@ -32,6 +32,8 @@ lint: ## what must be clean: format, clippy, documentation, licences, scripts, l
 
 bench-noise: ## simulate the search of tests that fail by chance (docs/benchmarks.md)
 	@cargo run --quiet --release --locked --package bisectd --example noise -- 1000 128
+	@cargo run --quiet --release --locked --package bisectd --example noise -- 200 128 3
+	@cargo run --quiet --release --locked --package bisectd --example noise -- calibration 400 128
 
 bench: ## measure against `git bisect run` and FastAPI, and the console (docs/benchmarks.md)
 	@docker/setup.sh --tests

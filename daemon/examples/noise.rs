@@ -1,68 +1,136 @@
 //! How often the noisy search is right, and how many runs it takes: simulated on a linear history, every culprit as likely.
 //!
-//! `noise [SEEDS] [COMMITS]`; 200 and 128 without. Prints JSON, a row for each pair of failure rates (from the culprit on, before
-//! it); where both are the same there is no culprit to be found. At most one run of each end is not counted.
+//! `noise [SEEDS] [COMMITS] [LANES]`; 200, 128 and 1 without. Prints JSON, a row for each pair of failure rates (from the culprit
+//! on, before it); where both are the same there is no culprit to be found. At most one run of each end is not counted. With
+//! several lanes each round has that many runs, and rounds are counted, too.
+//!
+//! `noise calibration [SEEDS] [COMMITS]`: rates are drawn from the priors, and after every run the likeliest commit is compared
+//! with the culprit: a row for each bin of what was stated.
 
 use bisectd::search::{
     Graph,
     noisy::{Answer, CONFIDENCE, Place, Seen},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Failure rates: from the culprit on, and before it.
 const RATES: [(f64, f64); 7] = [(1.0, 0.0), (1.0, 0.1), (0.9, 0.1), (0.3, 0.0), (0.7, 0.1), (0.1, 0.1), (0.5, 0.5)];
 /// After so many runs a search that is not sure names nobody.
-const MOST_RUNS: u32 = 2000;
+const MOST_RUNS: usize = 2000;
+/// So many runs of each search are looked at for the calibration.
+const LOOKED_AT: usize = 60;
+/// How probable the priors have it that there is no culprit.
+const NO_CULPRIT: f64 = 0.05;
 
 fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    let calibrates = arguments.next_if(|word| word == "calibration").is_some();
     let mut number = |default: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (seeds, commits) = (number(200), number(128) as usize);
+    let (seeds, commits, lanes) = (number(200), number(128) as usize, number(1) as usize);
     let graph = linear(commits)?;
-    let mut rows = Vec::new();
-    for (after, before) in RATES {
-        let (mut right, mut wrong, mut runs) = (0_u64, 0_u64, 0_u64);
+    let rows = if calibrates { calibration(&graph, seeds) } else { table(&graph, seeds, lanes) };
+    let told = json!({ "commits": commits, "seeds": seeds, "lanes": lanes, "rows": rows });
+    println!("{}", serde_json::to_string_pretty(&told)?);
+    Ok(())
+}
+
+fn table(graph: &Graph, seeds: u64, lanes: usize) -> Vec<Value> {
+    let row = |(after, before): (f64, f64)| {
+        let (mut right, mut wrong, mut runs, mut rounds) = (0, 0, 0, 0);
         for seed in 0..seeds {
-            let mut random = StdRng::seed_from_u64(seed);
-            let culprit = random.random_range(0..commits as u32);
-            let (belief, took) = search(&graph, culprit, after, before, &mut random);
-            runs += u64::from(took);
-            match belief {
-                Some(Answer::Culprit(node, _)) if after > before && node == culprit => right += 1,
+            let mut world = World::new(graph, seed, after, before);
+            let answer = world.search(lanes);
+            (runs, rounds) = (runs + world.runs, rounds + world.rounds);
+            match answer {
+                Some(Answer::Culprit(node, _)) if after > before && node == world.culprit => right += 1,
                 Some(Answer::NoCulprit) if after <= before => right += 1,
                 Some(Answer::Culprit(..)) => wrong += 1,
                 _ => {}
             }
         }
-        let share = |count: u64| count as f64 / seeds as f64;
-        rows.push(json!({ "after": after, "before": before, "right": share(right), "wrong_commit": share(wrong), "runs": share(runs) }));
-    }
-    println!("{}", serde_json::to_string_pretty(&json!({ "commits": commits, "seeds": seeds, "rows": rows }))?);
-    Ok(())
+        let mean = |count: usize| count as f64 / seeds as f64;
+        json!({
+            "after": after, "before": before, "right": mean(right), "wrong_commit": mean(wrong), "runs": mean(runs),
+            "rounds": mean(rounds),
+        })
+    };
+    RATES.into_iter().map(row).collect()
 }
 
-fn search(graph: &Graph, culprit: u32, after: f64, before: f64, random: &mut StdRng) -> (Option<Answer>, u32) {
-    let mut seen = Seen::nothing(graph);
-    let mut fails = |place: Place| {
-        let rate = if matches!(place, Place::Commit(node) if node <= culprit) { after } else { before };
-        random.random_bool(rate)
+fn calibration(graph: &Graph, seeds: u64) -> Vec<Value> {
+    const BINS: usize = 10;
+    // How often, the sum of what was stated, how often it was right.
+    let mut bins = [(0_usize, 0.0_f64, 0_usize); BINS];
+    for seed in 0..seeds {
+        let mut random = StdRng::seed_from_u64(seed);
+        // Beta(½, ½) is uniform in angles (the arcsine distribution).
+        let mut rate = || (random.random::<f64>() * std::f64::consts::FRAC_PI_2).sin().powi(2);
+        let (one, other) = (rate(), rate());
+        let none = random.random_bool(NO_CULPRIT);
+        let (after, before) = if none { (one, one) } else { (one.max(other), one.min(other)) };
+        let mut world = World::new(graph, seed, after, before);
+        for _ in 0..LOOKED_AT {
+            let posterior = world.seen.posterior(graph);
+            let (node, share) = posterior.likeliest();
+            let bin = &mut bins[((share * BINS as f64) as usize).min(BINS - 1)];
+            *bin = (bin.0 + 1, bin.1 + share, bin.2 + usize::from(!none && node == world.culprit));
+            for place in posterior.picks(graph, &[], 1, |_, _| 1.0) {
+                world.run(place);
+            }
+        }
+    }
+    let row = |(count, stated, right): (usize, f64, usize)| {
+        json!({ "looks": count, "stated": stated / count as f64, "right": right as f64 / count as f64 })
     };
-    for end in [Place::Before, Place::Commit(0)] {
-        let failed = fails(end);
-        seen.count(end, failed);
+    bins.into_iter().filter(|(count, ..)| *count > 0).map(row).collect()
+}
+
+/// A history in which a test fails by chance, and what was seen of it.
+struct World<'a> {
+    graph: &'a Graph,
+    random: StdRng,
+    culprit: u32,
+    after: f64,
+    before: f64,
+    seen: Seen,
+    runs: usize,
+    rounds: usize,
+}
+
+impl<'a> World<'a> {
+    /// Each end has been run once.
+    fn new(graph: &'a Graph, seed: u64, after: f64, before: f64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let culprit = random.random_range(0..graph.commits().len() as u32);
+        let seen = Seen::nothing(graph);
+        let mut world = Self { graph, random, culprit, after, before, seen, runs: 0, rounds: 0 };
+        world.run(Place::Before);
+        world.run(Place::Commit(0));
+        world.runs = 0;
+        world
     }
-    for took in 0..MOST_RUNS {
-        let posterior = seen.posterior(graph);
-        if let Some(belief) = posterior.concludes(CONFIDENCE) {
-            return (Some(belief), took);
-        }
-        for place in posterior.picks(graph, &[], 1, |_, _| 1.0) {
-            let failed = fails(place);
-            seen.count(place, failed);
-        }
+
+    fn run(&mut self, place: Place) {
+        let newer = matches!(place, Place::Commit(node) if node <= self.culprit);
+        let failed = self.random.random_bool(if newer { self.after } else { self.before });
+        self.seen.count(place, failed);
+        self.runs += 1;
     }
-    (None, MOST_RUNS)
+
+    fn search(&mut self, lanes: usize) -> Option<Answer> {
+        while self.runs < MOST_RUNS {
+            let posterior = self.seen.posterior(self.graph);
+            if let Some(answer) = posterior.concludes(CONFIDENCE) {
+                return Some(answer);
+            }
+            for place in posterior.picks(self.graph, &[], lanes, |_, _| 1.0) {
+                self.run(place);
+            }
+            self.rounds += 1;
+        }
+        None
+    }
 }
 
 fn linear(commits: usize) -> anyhow::Result<Graph> {
