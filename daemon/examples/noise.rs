@@ -80,9 +80,7 @@ fn calibration(graph: &Graph, seeds: u64) -> Vec<Value> {
             }
         }
     }
-    let row = |(count, stated, right): (usize, f64, usize)| {
-        json!({ "looks": count, "stated": stated / count as f64, "right": right as f64 / count as f64 })
-    };
+    let row = |(count, stated, right): (usize, f64, usize)| json!({ "looks": count, "stated": stated / count as f64, "right": right as f64 / count as f64 });
     bins.into_iter().filter(|(count, ..)| *count > 0).map(row).collect()
 }
 
