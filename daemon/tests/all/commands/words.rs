@@ -59,8 +59,13 @@ async fn each_word_is_obeyed_where_it_means_something_and_answered_where_not() {
     let told = hub.answer("ada", issue, "/bisect wrong").await;
     assert!(told.contains(&format!("the answer of job {} is disputed", again.id)), "{told}");
     assert_eq!(hub.count("SELECT count(*) FROM audit_events WHERE action = 'answer.disputed'").await, 1);
-    let told = hub.answer("ada", issue, "/bisect retry --runs 5").await;
-    assert!(told.contains("--runs is not offered yet") && told.contains("\n/bisect retry\n"), "{told}");
+    let told = hub.answer("ada", issue, "/bisect retry --runs many").await;
+    assert!(told.contains("from 1 to 100") && told.contains("\n/bisect retry\n"), "{told}");
+    let sampled = hub.job("ada", issue, "/bisect retry --runs 5").await;
+    assert_eq!((sampled.retry_of, &sampled.spec["runs"]), (Some(again.id), &serde_json::json!(5)));
+    let (lease, row) = hub.claim().await;
+    assert_eq!(row.id, sampled.id);
+    hub.queue().finish(&lease, &Outcome::cancelled()).await.unwrap();
     // Tom was told that he may not.
     let denied = format!("may-not:{}:{}", hub.github.repository(CALC).unwrap().id, hub.github.add_user("tom"));
     hub.github.expect_comment(CALC, issue, &denied);
@@ -86,7 +91,7 @@ async fn each_mistake_gets_one_helpful_reply_with_an_example_that_works() {
         ("/bisect c0..main true", "is a range"),
         ("/bisect HEAD~3 main true", "write the commit's SHA"),
         ("/bisect c0 c0 true", "there is nothing between them"),
-        ("/bisect --runs 3 c0 main true", "not offered yet"),
+        ("/bisect --runs 0 c0 main true", "from 1 to 100"),
         ("/bisect auto main true", "not offered yet"),
         ("/bisect --network none c0 main true", "bisect.yml"),
         ("/bisect cancel everything", "takes nothing after it"),
