@@ -29,6 +29,8 @@ pub(super) struct Samples<'a> {
     question: &'a Question,
     record: Record,
     seen: Seen,
+    /// All runs together: asked for each commit, so counted once.
+    total: Tally,
     posterior: Posterior,
     /// The commits whose runs were skips, in rising order.
     skipped: Vec<Node>,
@@ -59,7 +61,8 @@ impl<'a> Samples<'a> {
         }
         let mut skipped = narrow::with_verdict(&question.graph, &record, Verdict::Skip);
         skipped.sort_unstable();
-        Self { posterior: seen.posterior(&question.graph), skipped, question, record, seen }
+        let (total, posterior) = (seen.total(), seen.posterior(&question.graph));
+        Self { question, record, seen, total, posterior, skipped }
     }
 
     pub(super) fn step(self, in_flight: &[InFlight], lanes: usize) -> Step {
@@ -90,7 +93,7 @@ impl<'a> Samples<'a> {
             Standing::Unsure if self.is_reproduced() => {
                 let picks = self.picks(in_flight, room);
                 if picks.is_empty() && in_flight.is_empty() && start.is_empty() {
-                    let why = SuspectsWhy::NotSure { runs: self.total().runs };
+                    let why = SuspectsWhy::NotSure { runs: self.total.runs };
                     return Step::Done(self.suspects(self.credible(self.question.sampling.confidence), why));
                 }
                 start.extend(picks);
@@ -214,7 +217,7 @@ impl<'a> Samples<'a> {
 
     fn picks(&self, in_flight: &[InFlight], room: usize) -> Vec<InFlight> {
         let going = in_flight.len() as u32;
-        let left = self.question.sampling.budget(self.question.graph.len()).saturating_sub(self.total().runs + going);
+        let left = self.question.sampling.budget(self.question.graph.len()).saturating_sub(self.total.runs + going);
         let places: Vec<Place> = in_flight.iter().filter_map(|run| place(self.question, run.commit)).collect();
         let room = room.min(left as usize);
         let picks = self.posterior.picks(&self.question.graph, &places, room, |place, times| self.chance(place, times));
@@ -233,7 +236,7 @@ impl<'a> Samples<'a> {
     /// those of one stretch.
     fn chance(&self, place: Place, times: usize) -> f64 {
         let runs = self.seen.tally(place).runs;
-        let most = self.total().runs - runs + self.question.sampling.runs;
+        let most = self.total.runs - runs + self.question.sampling.runs;
         match place {
             _ if runs + times as u32 >= most => 0.0,
             Place::Before => f64::from(self.commit(place).is_some()),
@@ -276,10 +279,6 @@ impl<'a> Samples<'a> {
         parents
     }
 
-    fn total(&self) -> Tally {
-        self.seen.total()
-    }
-
     /// The fewest commits that are this probable together, the likeliest first; as far as any are likely at all.
     fn credible(&self, probability: f64) -> Vec<Sha> {
         let mut nodes: Vec<(usize, f64)> = self.posterior.culprit.iter().copied().enumerate().collect();
@@ -313,7 +312,7 @@ impl<'a> Samples<'a> {
 
     /// Also where the test failed in each and every run: then the good end was none.
     fn no_culprit(&self) -> Conclusion {
-        let (good, all) = (self.seen.tally(Place::Before), self.total());
+        let (good, all) = (self.seen.tally(Place::Before), self.total);
         let failing = self.question.good.iter().find_map(|end| self.record.run_with(*end, Verdict::Bad));
         match failing {
             Some(run) if all.failures == all.runs => Conclusion::GoodFails { run },
@@ -331,7 +330,7 @@ impl<'a> Samples<'a> {
         Belief {
             likely: likely.take_while(|(_, share)| *share >= UNLIKELY).take(MOST_LIKELY).collect(),
             none: self.posterior.none,
-            before: self.total().minus(after),
+            before: self.total.minus(after),
             after,
             range: pieces(&oldest_first, Belief::PIECES),
             one_more: self.one_more(),
@@ -353,7 +352,7 @@ impl<'a> Samples<'a> {
     /// What is left of the doubt, by what a run between both sides tells at the rates that are believed.
     fn progress(&self) -> Progress {
         let sampling = &self.question.sampling;
-        let left = f64::from(sampling.budget(self.question.graph.len()).saturating_sub(self.total().runs));
+        let left = f64::from(sampling.budget(self.question.graph.len()).saturating_sub(self.total.runs));
         let runs = self.posterior.entropy() / self.posterior.capacity().max(0.01);
         let proofs = self.missing_proofs(self.posterior.likeliest().0).len();
         Progress {
