@@ -36,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         first_parent: false,
         sampling: Default::default(),
         counts: Default::default(),
+        stations: Vec::new(),
     };
     let mut rows = Vec::new();
     for lanes in lanes {

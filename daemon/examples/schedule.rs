@@ -109,6 +109,7 @@ fn linear(commits: usize) -> anyhow::Result<Question> {
         first_parent: false,
         sampling: Default::default(),
         counts: Default::default(),
+        stations: Vec::new(),
     })
 }
 
@@ -208,6 +209,7 @@ impl<'a> Job<'a> {
                 Step::Done(Conclusion::Culprit { culprit, .. }) if number(culprit)? == self.culprit => {
                     return Ok(self.now);
                 }
+                Step::Found(good) => bail!("{good} was looked for"),
                 Step::Done(other) => bail!("{} lanes, culprit {}: {other:?}", self.lanes, self.culprit),
                 Step::Go { start, stop, prepare_proof, .. } => {
                     self.stop(&stop);

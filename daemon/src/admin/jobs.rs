@@ -139,7 +139,7 @@ impl Known {
         JobDetail {
             links: links(&view, &row, &pulls, github_url),
             job: view,
-            good: std::iter::once(row.good).chain(row.more_good).collect(),
+            good: row.goods().copied().collect(),
             bad: row.bad,
             command: row.command,
             setup: row.setup,

@@ -99,7 +99,8 @@ Exit status:
 pub struct BisectArgs {
     /// The repository: a folder of this machine, or an address git can fetch from.
     pub repo: String,
-    /// The older end: a commit, tag or branch on which the command passes.
+    /// The older end: a commit, tag or branch on which the command passes; or `auto`, to look for one: releases are tried, the
+    /// newest first, each time twice as far back.
     pub good: String,
     /// The newer end, on which it fails.
     pub bad: String,

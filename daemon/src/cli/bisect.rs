@@ -15,7 +15,11 @@ use crate::{
     config::Config,
     db::jobs::{self, JobRow, NewJob, Origin},
     queue::{Claim, Enqueued},
-    report::{Report, json, terminal},
+    report::{
+        Report, json,
+        plan::{Plan, huge},
+        terminal,
+    },
     runner::{
         Runner,
         spec::{JobSpec, SandboxKind},
@@ -48,7 +52,7 @@ pub(super) async fn run(args: BisectArgs, config: &Config) -> Result<Exit, Refus
 async fn bisect(args: &BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     let signals = Signals::listen().map_err(Refusal::infrastructure)?;
     let steps = Steps::new(Shown::of(args).progress);
-    let (spec, docker) = tokio::select! {
+    let (spec, plan, docker) = tokio::select! {
         checked = check(args, config, steps) => checked?,
         () = signals.asked.cancelled() => return Err(interrupted("stopped before anything was started")),
     };
@@ -63,7 +67,7 @@ async fn bisect(args: &BisectArgs, config: &Config) -> Result<Exit, Refusal> {
     let answer = if signals.asked.is_cancelled() {
         Err(early())
     } else {
-        serve_one(args, config, &services.runner, &spec, &signals).await
+        serve_one(args, config, &services.runner, (&spec, &plan), &signals).await
     };
     services.stop().await;
     answer
@@ -73,10 +77,10 @@ async fn check(
     args: &BisectArgs,
     config: &Config,
     steps: Steps,
-) -> Result<(JobSpec, Option<Arc<dyn Sandbox>>), Refusal> {
-    let spec = request::understand(args, config, steps).await?;
+) -> Result<(JobSpec, Plan, Option<Arc<dyn Sandbox>>), Refusal> {
+    let (spec, plan) = request::understand(args, config, steps).await?;
     let docker = steps.tell("checking Docker, the image and the network", services::docker(config, &spec)).await?;
-    Ok((spec, docker))
+    Ok((spec, plan, docker))
 }
 
 fn interrupted(message: impl Into<String>) -> Refusal {
@@ -87,13 +91,13 @@ async fn serve_one(
     args: &BisectArgs,
     config: &Config,
     runner: &Runner,
-    spec: &JobSpec,
+    (spec, plan): (&JobSpec, &Plan),
     signals: &Signals,
 ) -> Result<Exit, Refusal> {
     let job = new_job(spec, config);
     let enqueued = runner.queue.enqueue_and_watch(&job).await.map_err(Refusal::infrastructure)?;
     let shown = Shown::of(args);
-    shown.announce(spec, &enqueued);
+    shown.announce(spec, plan, &enqueued);
 
     let stopping = CancellationToken::new();
     let mut worker = tokio::spawn(work(runner.clone(), enqueued.job, config.clone(), stopping.clone()));
@@ -212,20 +216,25 @@ impl Shown {
         }
     }
 
-    fn announce(&self, spec: &JobSpec, enqueued: &Enqueued) {
+    fn announce(&self, spec: &JobSpec, plan: &Plan, enqueued: &Enqueued) {
         if self.progress == Show::Nothing {
             return;
         }
         let what = if spec.fixed { "fix" } else { "culprit" };
         let good: Vec<String> = spec.good.iter().map(bisect_shared::Sha::short).collect();
-        let mut line = format!(
-            "job {}: looking for the {what} between {} and {}",
-            enqueued.job,
-            good.join(", "),
-            spec.bad.short()
-        );
+        let (job, bad) = (enqueued.job, spec.bad.short());
+        let mut line = if good.is_empty() {
+            format!("job {job}: looking for a good end before {bad}, and then for the {what}")
+        } else {
+            format!("job {job}: looking for the {what} between {} and {bad}", good.join(", "))
+        };
         if enqueued.joined {
             line += "\nthe same request is unfinished: going on with it";
+        } else {
+            line += &format!("\nplan: {}", plan.line());
+        }
+        if let Some(warning) = huge(plan.candidates) {
+            line += &format!("\nwarning: {warning}");
         }
         tell(&line);
     }

@@ -5,23 +5,31 @@ use super::{Refusal, args::BisectArgs, steps::Steps};
 use crate::{
     config::Config,
     git::{Git, GitError, Repository, check_address, is_url, without_password},
-    report::text,
+    report::{plan::Plan, text},
     runner::{mirror::Mirrors, question, spec::JobSpec},
 };
 use bisect_shared::Sha;
 use std::{path::Path, time::Duration};
 
+/// In the place of GOOD: one is looked for. A branch of this name is `refs/heads/auto`.
+const AUTO: &str = "auto";
 /// How many lanes a search has where nobody says how many.
 const DEFAULT_LANES: u32 = 3;
 
-/// Resolves every name and checks that there is something to search.
-pub(super) async fn understand(args: &BisectArgs, config: &Config, steps: Steps) -> Result<JobSpec, Refusal> {
+/// Resolves every name and checks that there is something to search; what it takes is told.
+pub(super) async fn understand(args: &BisectArgs, config: &Config, steps: Steps) -> Result<(JobSpec, Plan), Refusal> {
     if args.command.first().is_none_or(String::is_empty) || args.command.iter().any(|word| word.contains('\0')) {
         return Err(Refusal::usage("the command is empty; give it after `--`, for example: -- pytest tests/test_x.py"));
     }
     let (source, repository) = open(&args.repo, config, steps).await?;
     repository.refuse_incomplete().await.map_err(Refusal::usage)?;
-    let mut good = vec![repository.resolve(&args.good).await.map_err(Refusal::usage)?];
+    let auto = args.good == AUTO;
+    let mut good = Vec::new();
+    if !auto {
+        good.push(repository.resolve(&args.good).await.map_err(Refusal::usage)?);
+    } else if !args.more_good.is_empty() {
+        return Err(Refusal::usage("`auto` looks for a good end, and --good names one; leave one of them out"));
+    }
     for name in &args.more_good {
         let sha = repository.resolve(name).await.map_err(Refusal::usage)?;
         if !good.contains(&sha) {
@@ -51,6 +59,7 @@ pub(super) async fn understand(args: &BisectArgs, config: &Config, steps: Steps)
         skip_ranges: Vec::new(),
         runs: args.runs,
         confidence: args.confidence,
+        auto,
         same_failure: args.same_failure,
         failure_line: args.failure_line.clone(),
         no_cache: args.no_cache,
@@ -58,8 +67,9 @@ pub(super) async fn understand(args: &BisectArgs, config: &Config, steps: Steps)
     };
     // Loaded again by whoever runs the job; here it is asked whether there is anything to search.
     let loading = question::load(&repository, &spec);
-    steps.tell("reading the range", loading).await.map_err(Refusal::usage)?;
-    Ok(spec)
+    let question = steps.tell("reading the range", loading).await.map_err(Refusal::usage)?;
+    let plan = question::plan(&question, spec.lanes);
+    Ok((spec, plan))
 }
 
 fn lanes(args: &BisectArgs, config: &Config) -> usize {

@@ -12,7 +12,8 @@ pub fn markdown() -> String {
          ```\n/bisect [options] <good> <bad> <command>\n/bisect {GOOD} {BAD} {SCRIPT}\n```\n\
          \n\
          I look for the first commit after `<good>` on which the command fails, and prove it. `<good>` and `<bad>` are \
-         commits, tags or branches. The command runs by `sh -c` in a container, at the root of the commit's tree: \
+         commits, tags or branches; for `auto` instead of `<good>` I look for a release that passes, the newest first, each time \
+         twice as far back. The command runs by `sh -c` in a container, at the root of the commit's tree: \
          exit 0 is good, 125 cannot be tested, 1 to 127 is bad, 128 and above stops the search. A fenced code block \
          right after the line is run instead of the command.\n\
          \n\

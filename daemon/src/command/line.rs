@@ -21,6 +21,10 @@ pub(super) fn parses(example: &str) -> bool {
     reading.command(None).is_ok()
 }
 
+/// In the place of the good end: a release on which the command passes is looked for. A branch of this name is
+/// `refs/heads/auto`.
+const AUTO: &str = "auto";
+
 #[derive(Default)]
 struct Reading<'a> {
     rest: &'a str,
@@ -92,6 +96,7 @@ impl<'a> Reading<'a> {
         match (self.wrong.take(), good, bad, script) {
             (None, Some(good), Some(bad), Some(script)) => {
                 let options = std::mem::take(&mut self.options);
+                let good = (!good.eq_ignore_ascii_case(AUTO)).then_some(good);
                 Ok(Command::Bisect(Box::new(Bisect { good, bad, script, options })))
             }
             (what, ..) => Err(what.unwrap_or_else(|| "This is not understood.".into())),
@@ -122,10 +127,6 @@ impl<'a> Reading<'a> {
             return None;
         };
         let text = word.text.strip_prefix('`').and_then(|text| text.strip_suffix('`')).unwrap_or(&word.text);
-        if which == "good" && text.eq_ignore_ascii_case("auto") {
-            self.wrong("“auto” in the place of the good commit is not offered yet; name a commit that works.".into());
-            return None;
-        }
         match value::reference(text) {
             Ok(name) => {
                 let place = if which == "good" { &mut self.draft.good } else { &mut self.draft.bad };

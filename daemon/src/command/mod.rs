@@ -31,7 +31,7 @@ pub struct Request {
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// `/bisect <good> <bad> <command…>`.
+    /// `/bisect <good> <bad> <command…>`, or `auto` in the place of `<good>`.
     Bisect(Box<Bisect>),
     /// `/bisect help`.
     Help,
@@ -51,8 +51,8 @@ pub enum Command {
 /// One bisection as it was asked for; nothing is resolved yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bisect {
-    /// The older end: a SHA, a tag or a branch.
-    pub good: String,
+    /// The older end: a SHA, a tag or a branch. `None` for `auto`: a release on which the command passes is looked for.
+    pub good: Option<String>,
     /// The newer end.
     pub bad: String,
     /// One script for `sh -c`: the rest of the line, or the fenced block below it.

@@ -24,7 +24,7 @@ fn mistake(comment: &str) -> Mistake {
 fn a_command_is_taken_as_it_is_written() {
     let asked =
         bisect("Hello!\r\n\r\n/bisect v1.4.0 main pytest  tests/test___init__.py -k \"a *b* c\" | cat  \r\nThanks");
-    assert_eq!((asked.good.as_str(), asked.bad.as_str()), ("v1.4.0", "main"));
+    assert_eq!((asked.good.as_deref(), asked.bad.as_str()), (Some("v1.4.0"), "main"));
     assert_eq!(asked.script, "pytest  tests/test___init__.py -k \"a *b* c\" | cat");
     assert_eq!(asked.options, Options::default());
     for variant in [
@@ -39,8 +39,15 @@ fn a_command_is_taken_as_it_is_written() {
         "\u{feff}/bisect \"v1\" 'main' x",
     ] {
         let asked = bisect(variant);
-        assert_eq!([asked.good, asked.bad, asked.script], ["v1", "main", "x"], "{variant:?}");
+        assert_eq!([asked.good.unwrap(), asked.bad, asked.script], ["v1", "main", "x"], "{variant:?}");
     }
+}
+
+#[test]
+fn a_good_end_may_be_left_to_be_found() {
+    let asked = bisect("/bisect --jobs 2 Auto main x");
+    assert_eq!((asked.good, asked.bad.as_str(), asked.script.as_str()), (None, "main", "x"));
+    assert_eq!(bisect("/bisect refs/heads/auto main x").good.as_deref(), Some("refs/heads/auto"));
 }
 
 #[test]
@@ -193,7 +200,7 @@ fn each_mistake_is_told_with_an_example_that_works() {
         (" --frobnicate v1 main x", "no option"),
         (" --env A=b v1 main x", ".github/bisect.yml"),
         (" --json v1 main x", "bisectd"),
-        (" auto main x", "not offered yet"),
+        (" auto auto x", "nothing between them"),
         (" v1 main --runs 0 x", "from 1 to 100"),
         (" v1 main --runs=1e2 x", "from 1 to 100"),
         (" --no-cache=yes v1 main x", "takes no value"),

@@ -16,7 +16,7 @@ macro_rules! columns {
             ", good_sha, more_good_shas, bad_sha, command, setup, image, lanes, timeout_seconds, max_seconds, ",
             $spec,
             ", priority, worker_id, heartbeat_at, attempt_count, handover_count, claim_epoch, event_seq, \
-             candidates_left, expected_probes, cancel_requested_by, result, culprit_sha, report, error, created_at, \
+             candidates, candidates_left, expected_probes, cancel_requested_by, result, culprit_sha, report, error, created_at, \
              started_at, completed_at"
         )
     };
@@ -46,6 +46,18 @@ pub(super) async fn set_progress(tx: &mut Tx, job: JobId, standing: &Standing) -
     let query = sqlx::query(sql).bind(job.0).bind(count(standing.progress.candidates_left));
     let query = query.bind(standing.progress.expected_probes).bind(count(standing.candidates));
     tx.execute(query.bind(sqlx::types::Json(&standing.strip))).await.map(drop)
+}
+
+/// A good end was found, where none was named; until then the bad end stands in its place. How many candidates there are is
+/// told anew.
+///
+/// # Errors
+/// [`LeaseError::Lost`].
+pub async fn set_good(db: &Database, lease: &Lease, good: Sha, spec: &Value) -> Result<(), LeaseError> {
+    let mut tx = lease::hold(db, lease, "set_good").await?;
+    let sql = "UPDATE bisect_jobs SET good_sha = $2, spec = $3, candidates = NULL WHERE id = $1";
+    tx.execute(sqlx::query(sql).bind(lease.job().0).bind(good.to_string()).bind(spec)).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Notes what is known of a job's range at the end of its search. Written only while the lease holds; a lost one is no

@@ -13,7 +13,7 @@ fn read(comment: &str) {
     assert!(further < comment.len() / "/bisect".len());
     match command {
         Ok(Command::Bisect(asked)) => {
-            for end in [&asked.good, &asked.bad] {
+            for end in asked.good.iter().chain([&asked.bad]) {
                 assert!(!end.is_empty() && !end.starts_with('-') && !end.contains(is_hidden), "{end:?}");
             }
             assert!(!asked.script.trim().is_empty() && !asked.script.contains('\0'), "{asked:?}");

@@ -3,11 +3,14 @@
 use super::{Git, GitError, output_of};
 use bisect_shared::Sha;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
+
+/// How far apart commits are that stand for releases, where there is no tag.
+const STRIDE: usize = 16;
 
 /// A repository that is only read: the user's own, or a mirror.
 #[derive(Debug, Clone)]
@@ -163,6 +166,51 @@ impl Repository {
         self.git.run(&self.git_dir, args).await
     }
 
+    /// Ancestors of `bad` on which its users may have stood, the newest first: the releases (tags that are numbered), else all
+    /// tags, else every sixteenth commit along first parents.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn stations(&self, bad: Sha, first_parent: bool) -> Result<Vec<Sha>, GitError> {
+        let merged = format!("--merged={bad}");
+        let format = "--format=%(refname:lstrip=2) %(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)";
+        let args = ["for-each-ref", &merged, "--sort=-creatordate", format, "refs/tags/"];
+        let listed = self.git.run(&self.git_dir, args).await?;
+        let along = ["rev-list", "--first-parent", &bad.to_string()].map(str::to_owned);
+        let line = self.git.run(&self.git_dir, along).await?;
+        let line: Vec<Sha> = line.lines().filter_map(|line| line.parse().ok()).collect();
+        let on_the_line: HashSet<Sha> = if first_parent { line.iter().copied().collect() } else { HashSet::new() };
+        let tags = listed.lines().filter_map(|row| {
+            let (name, sha) = row.rsplit_once(' ')?;
+            let sha = sha.parse().ok().filter(|sha| *sha != bad && (!first_parent || on_the_line.contains(sha)))?;
+            Some((name, sha))
+        });
+        let tags: Vec<(&str, Sha)> = tags.collect();
+        let releases: Vec<Sha> = tags.iter().filter(|(name, _)| is_release(name)).map(|(_, sha)| *sha).collect();
+        let mut stations = match (releases.is_empty(), tags.is_empty()) {
+            (false, _) => releases,
+            (true, false) => tags.into_iter().map(|(_, sha)| sha).collect(),
+            (true, true) => {
+                let last = line.last().copied().filter(|last| *last != bad);
+                line.into_iter().step_by(STRIDE).skip(1).chain(last).collect()
+            }
+        };
+        let mut seen = HashSet::new();
+        stations.retain(|station| seen.insert(*station));
+        Ok(stations)
+    }
+
+    /// The names of the tags on a commit, releases first.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn tags_of(&self, commit: Sha) -> Result<Vec<String>, GitError> {
+        let listed = self.git.run(&self.git_dir, ["tag", "--points-at", &commit.to_string()]).await?;
+        let mut tags: Vec<String> = listed.lines().map(str::to_owned).collect();
+        tags.sort_by_key(|tag| !is_release(tag));
+        Ok(tags)
+    }
+
     /// Whether `ancestor` is reachable from `descendant` (or is it).
     ///
     /// # Errors
@@ -249,5 +297,29 @@ impl Repository {
         let listed = self.git.run(&self.git_dir, args).await?;
         let lines = listed.lines().filter_map(|line| line.split_once(' '));
         Ok(lines.filter_map(|(sha, subject)| Some((sha.parse().ok()?, subject.to_owned()))).collect())
+    }
+}
+
+/// Whether a tag is named for a release: it holds a number as `1.2` or `1_2`, and no word that makes it an earlier one.
+fn is_release(tag: &str) -> bool {
+    let numbered =
+        |window: &[u8]| window[0].is_ascii_digit() && matches!(window[1], b'.' | b'_') && window[2].is_ascii_digit();
+    let name = tag.to_ascii_lowercase();
+    let early = ["rc", "alpha", "beta", "dev", "pre", "nightly"].iter().any(|word| name.contains(word));
+    !early && tag.as_bytes().windows(3).any(numbered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_numbered_and_no_candidates() {
+        for release in ["v1.4.0", "1.0", "shop-2.10.1", "release_1_2"] {
+            assert!(is_release(release), "{release}");
+        }
+        for other in ["latest", "v2", "v1.0-rc1", "2.0.0-beta.1", "v3.0.0-alpha", "nightly-2026.01.02"] {
+            assert!(!is_release(other), "{other}");
+        }
     }
 }

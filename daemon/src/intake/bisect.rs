@@ -44,15 +44,23 @@ impl Intake {
         heard: &Heard,
         asked: &Bisect,
     ) -> Result<Result<Accepted, Rejection>, IntakeError> {
-        let (good, bad) = tokio::try_join!(
-            self.github.resolve(&asking.repository, &asked.good),
-            self.github.resolve(&asking.repository, &asked.bad),
-        )?;
+        let named = async {
+            match &asked.good {
+                Some(name) => self.github.resolve(&asking.repository, name).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (good, bad) = tokio::try_join!(named, self.github.resolve(&asking.repository, &asked.bad))?;
         let unknown = |name: &str| Ok(Err(Rejection::UnknownRef { name: name.to_owned() }));
-        let Some(good) = good else { return unknown(&asked.good) };
+        let name = asked.good.as_deref().unwrap_or_default();
+        let good = match good {
+            Some(None) => return unknown(name),
+            Some(Some(sha)) => Some(sha),
+            None => None,
+        };
         let Some(bad) = bad else { return unknown(&asked.bad) };
-        if good == bad {
-            return Ok(Err(Rejection::SameEnds { good: asked.good.clone(), bad: asked.bad.clone(), sha: good }));
+        if good == Some(bad) {
+            return Ok(Err(Rejection::SameEnds { good: name.to_owned(), bad: asked.bad.clone(), sha: bad }));
         }
         let mut skip_ranges = Vec::new();
         for ranges in asked.options.skip.chunks(ASKED_AT_ONCE) {
@@ -76,12 +84,12 @@ impl Intake {
         &self,
         asking: &Asking<'_>,
         range: &str,
-        (good, bad): (Sha, Sha),
+        (good, bad): (Option<Sha>, Sha),
     ) -> Result<Result<String, Rejection>, IntakeError> {
         let (from, to) = range.split_once("..").map_or((None, range), |(from, to)| (Some(from), to));
         let unknown = |name: &str| Ok(Err(Rejection::UnknownRef { name: name.to_owned() }));
         let Some(to_sha) = self.github.resolve(&asking.repository, to).await? else { return unknown(to) };
-        if to_sha == good || to_sha == bad {
+        if Some(to_sha) == good || to_sha == bad {
             return Ok(Err(Rejection::SkipsEnd { range: range.to_owned(), sha: to_sha }));
         }
         let Some(from) = from else { return Ok(Ok(to_sha.to_string())) };
@@ -89,7 +97,13 @@ impl Intake {
         Ok(Ok(format!("{from_sha}..{to_sha}")))
     }
 
-    fn spec(&self, asked: &Bisect, heard: &Heard, (good, bad): (Sha, Sha), skip_ranges: Vec<String>) -> JobSpec {
+    fn spec(
+        &self,
+        asked: &Bisect,
+        heard: &Heard,
+        (good, bad): (Option<Sha>, Sha),
+        skip_ranges: Vec<String>,
+    ) -> JobSpec {
         let (options, config) = (&asked.options, &heard.config);
         let network = match config.network {
             Some(NetworkAccess::None) => Network::None,
@@ -98,7 +112,8 @@ impl Intake {
         let timeout = options.timeout.or(config.timeout);
         JobSpec {
             source: heard.repository.clone_url.clone(),
-            good: vec![good],
+            good: good.into_iter().collect(),
+            auto: good.is_none(),
             bad,
             command: vec!["sh".into(), "-c".into(), asked.script.clone()],
             setup: options.setup.clone().or_else(|| config.setup.clone()),

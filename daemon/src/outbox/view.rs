@@ -53,6 +53,8 @@ impl Outbox {
                     |wanted: fn(&ProbeState) -> bool| rows.iter().filter(|row| wanted(&row.state)).count() as u64;
                 State::Running {
                     candidates_left: job.progress.map_or(0, |progress| progress.candidates_left),
+                    candidates: job.candidates.unwrap_or(0),
+                    seeking: job.goods().next().is_none(),
                     probes_done: count(|state| matches!(state, ProbeState::Ended(_))),
                     probes_running: count(|state| matches!(state, ProbeState::Running)),
                     // What is still expected, and what is behind it.

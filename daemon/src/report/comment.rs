@@ -8,7 +8,9 @@ pub use quote::inline;
 pub use words::{advice, for_users, plain_explanation};
 
 use super::{
-    Commit, Report, shell,
+    Commit, Report,
+    plan::huge,
+    shell,
     terminal::{duration, plural},
 };
 use bisect_shared::{ResultKind, Sha, Verdict};
@@ -61,6 +63,10 @@ pub enum State {
     Running {
         /// Commits still under suspicion.
         candidates_left: u64,
+        /// Commits of the whole range, once it is read.
+        candidates: u64,
+        /// Whether a good end is still looked for.
+        seeking: bool,
         /// Finished runs.
         probes_done: u64,
         /// Runs in flight.
@@ -144,12 +150,29 @@ pub fn status(view: &StatusView) -> String {
                 if again.is_empty() { "" } else { "," }
             )
         }
-        State::Running { candidates_left, probes_done, probes_running, expected_probes, seconds_left } => {
+        State::Running {
+            candidates_left,
+            candidates,
+            seeking,
+            probes_done,
+            probes_running,
+            expected_probes,
+            seconds_left,
+        } => {
+            let (title, range) = if *seeking {
+                let range =
+                    "I step back through the releases, each time twice as far, until the command passes on one.";
+                ("Looking for a good end", range.to_owned())
+            } else {
+                let of = if candidates > candidates_left { format!(" of {candidates}") } else { String::new() };
+                ("Bisecting", format!("{candidates_left}{of} candidate{} left.", plural(*candidates_left)))
+            };
+            let warning =
+                huge(*candidates).filter(|_| *probes_done == 0).map_or_else(String::new, |text| format!("\n\n{text}."));
             let left = seconds_left.map_or_else(String::new, |left| format!(" About {} left.", duration(left)));
             format!(
-                "### Bisecting\n\n{candidates_left} candidate{} left. {probes_done} of about {expected_probes} runs done, \
-                 {probes_running} running.{left}\n\n{job} · `/bisect cancel` stops it.\n",
-                plural(*candidates_left),
+                "### {title}\n\n{range} {probes_done} of about {expected_probes} runs done, {probes_running} \
+                 running.{left}{warning}\n\n{job} · `/bisect cancel` stops it.\n",
             )
         }
         State::Failed { reason } => format!(

@@ -6,6 +6,7 @@
 pub mod comment;
 pub mod json;
 pub mod odds;
+pub mod plan;
 pub mod replay;
 pub mod replies;
 pub mod shell;

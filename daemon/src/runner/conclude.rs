@@ -68,8 +68,15 @@ impl Told<'_> {
             commits,
             proof: self.proof(finding),
             failure: self.failure(db, words.failing).await?,
-            notes: [self.notes, &words.notes, tampered(self.runs).as_slice(), &differing, self.recalled().as_slice()]
-                .concat(),
+            notes: [
+                self.notes,
+                self.good_end().await.as_slice(),
+                &words.notes,
+                tampered(self.runs).as_slice(),
+                &differing,
+                self.recalled().as_slice(),
+            ]
+            .concat(),
             odds: belief.map(|belief| self.odds(belief, &subjects)),
         })
     }
@@ -155,6 +162,18 @@ impl Told<'_> {
         lines
     }
 
+    /// Where the good end came from, if nobody named it.
+    async fn good_end(&self) -> Option<String> {
+        let good = self.spec.good.first().filter(|_| self.spec.auto)?;
+        let tags = self.repository.tags_of(*good).await.unwrap_or_default();
+        let name = tags.first().map_or_else(|| good.short(), |tag| format!("{} ({})", text::line(tag), good.short()));
+        let passes = if self.spec.fixed { "fails" } else { "passes" };
+        Some(format!(
+            "the good end {name} was found by stepping back from {} until one {passes}",
+            self.spec.bad.short()
+        ))
+    }
+
     /// How much of it other jobs had found out.
     fn recalled(&self) -> Option<String> {
         let count = self.runs.iter().filter(|run| run.remembered).count();
@@ -166,7 +185,8 @@ impl Told<'_> {
 
     /// What is to be told of commits that fail quite otherwise than the end that fails.
     fn fails_otherwise(&self, probes: &[ProbeLine], culprit: Option<Sha>) -> Vec<String> {
-        let end = if self.spec.fixed { self.spec.good[0] } else { self.spec.bad };
+        let fails = if self.spec.fixed { self.spec.good.first() } else { Some(&self.spec.bad) };
+        let Some(end) = fails else { return Vec::new() };
         let of = |verdict| probes.iter().filter(move |line| line.otherwise && line.verdict == Some(verdict));
         let named = |lines: Vec<&ProbeLine>| {
             let names: Vec<String> = lines

@@ -11,8 +11,10 @@ use super::{
     log,
     memory::Memory,
     patience::Patience,
-    persist::{LAST_TRY, Unwritten, persist},
+    persist::{LAST_TRY, Unwritten, persist, retry},
+    question,
     said::Ear,
+    spec::JobSpec,
     subjects::Subjects,
 };
 use crate::{
@@ -20,11 +22,12 @@ use crate::{
         self, jobs,
         probes::{Ended, NewProbe},
     },
+    git::{GitError, Repository},
     queue::Lease,
     sandbox::{RunEnd, SandboxError},
     search::{Conclusion, Fingerprint, InFlight, Progress, Question, Run, Step, judge, next, plain, strip},
 };
-use bisect_shared::{ProbeId, Purpose, Verdict};
+use bisect_shared::{ProbeId, Purpose, Sha, Verdict};
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
@@ -47,7 +50,7 @@ pub(super) struct Conductor<'a> {
     pub(super) interrupts: Interrupts,
     pub(super) lanes: Lanes,
     pub(super) wanted: usize,
-    pub(super) question: &'a Question,
+    pub(super) question: Question,
     pub(super) runs: Vec<RecordedRun>,
     pub(super) in_flight: HashMap<ProbeId, Flight>,
     pub(super) tasks: JoinSet<Answer>,
@@ -58,6 +61,8 @@ pub(super) struct Conductor<'a> {
     pub(super) took: Vec<Duration>,
     /// Before this no run of the search starts: an answer is due.
     pub(super) held: Option<Instant>,
+    pub(super) spec: JobSpec,
+    pub(super) repository: Repository,
     /// What the commits under way are called.
     pub(super) subjects: Subjects,
     /// What earlier jobs found out, until it is contradicted.
@@ -68,12 +73,49 @@ pub(super) struct Conductor<'a> {
     pub(super) notes: Vec<String>,
 }
 
+/// What a search leaves for the report.
+pub(super) struct Left {
+    pub(super) spec: JobSpec,
+    pub(super) question: Question,
+    pub(super) runs: Vec<RecordedRun>,
+    pub(super) notes: Vec<String>,
+}
+
+/// What a step found.
+enum Found {
+    /// Where the search may begin.
+    GoodEnd(Sha),
+    /// The end of the search.
+    End(Conclusion),
+}
+
 impl Conductor<'_> {
+    /// Asks the question anew, from a good end that was looked for. What was run for that counts.
+    async fn begin_at(&mut self, good: Sha) -> Result<(), Finding> {
+        self.spec.good = vec![good];
+        let stored = serde_json::to_value(&self.spec).map_err(|error| Finding::Infrastructure(error.to_string()))?;
+        let (db, lease) = (&self.runner.db, self.lease);
+        persist(&self.interrupts, || db::jobs::set_good(db, lease, good, &stored)).await?;
+        let loaded = retry(self.runner.patience, || async {
+            let read = question::load(&self.repository, &self.spec).await;
+            read.map_err(|error| (error.to_string(), matches!(error, GitError::Failed { .. })))
+        });
+        self.question = tokio::select! {
+            loaded = loaded => loaded.map_err(Finding::Infrastructure)?,
+            interrupted = self.interrupts.any() => return Err(Finding::Interrupted(interrupted)),
+        };
+        Ok(())
+    }
+
     pub(super) async fn search(&mut self) -> Finding {
         loop {
             match self.advance().await {
                 Ok(None) => {}
-                Ok(Some(conclusion)) => return Finding::Concluded(conclusion),
+                Ok(Some(Found::End(conclusion))) => return Finding::Concluded(conclusion),
+                Ok(Some(Found::GoodEnd(good))) => match self.begin_at(good).await {
+                    Ok(()) => continue,
+                    Err(finding) => return finding,
+                },
                 Err(error) => return error.into(),
             }
             let now = Instant::now();
@@ -105,7 +147,7 @@ impl Conductor<'_> {
     }
 
     /// Asks the search for its next step and takes it.
-    async fn advance(&mut self) -> Result<Option<Conclusion>, Unwritten> {
+    async fn advance(&mut self) -> Result<Option<Found>, Unwritten> {
         let going: Vec<InFlight> = self
             .in_flight
             .values()
@@ -114,12 +156,13 @@ impl Conductor<'_> {
             .collect();
         let step = match self.remembered(&going).await? {
             Some(step) => step,
-            None => next(self.question, &self.all_runs(), &going, self.wanted),
+            None => next(&self.question, &self.all_runs(), &going, self.wanted),
         };
         match step {
+            Step::Found(good) => Ok(Some(Found::GoodEnd(good))),
             Step::Done(conclusion) => {
                 self.note_range(&self.all_runs()).await;
-                Ok(Some(conclusion))
+                Ok(Some(Found::End(conclusion)))
             }
             Step::Go { start, stop, progress, prepare_proof, only_proof } => {
                 for useless in stop {
@@ -149,12 +192,12 @@ impl Conductor<'_> {
     async fn remembered(&mut self, going: &[InFlight]) -> Result<Option<Step>, Unwritten> {
         while let Some(memory) = &self.memory {
             let runs = self.all_runs();
-            let Some(step) = plain(self.question, &runs, going, self.wanted) else {
+            let Some(step) = plain(&self.question, &runs, going, self.wanted) else {
                 self.set_memory_aside().await?;
                 continue;
             };
             let start = if let Step::Go { start, .. } = &step { start.as_slice() } else { &[] };
-            let answers = memory.answers(self.question, &runs, start);
+            let answers = memory.answers(&self.question, &runs, start);
             if answers.is_empty() {
                 return Ok(Some(step));
             }
@@ -166,9 +209,9 @@ impl Conductor<'_> {
     async fn record_remembered(&mut self, answers: &[Run]) -> Result<(), Unwritten> {
         let Some(memory) = &self.memory else { return Ok(()) };
         let runs = [self.all_runs(), answers.to_vec()].concat();
-        let verdicts = judge(self.question, &runs).split_off(self.runs.len());
+        let verdicts = judge(&self.question, &runs).split_off(self.runs.len());
         let rows: Vec<(NewProbe, Ended)> =
-            answers.iter().zip(&verdicts).map(|(run, verdict)| memory.row(self.question, run, *verdict)).collect();
+            answers.iter().zip(&verdicts).map(|(run, verdict)| memory.row(&self.question, run, *verdict)).collect();
         let (db, lease) = (&self.runner.db, self.lease);
         let probes = persist(&self.interrupts, || db::probes::record_remembered(db, lease, &rows)).await?;
         let commits: Vec<_> = answers.iter().map(|run| run.commit).collect();
@@ -287,7 +330,7 @@ impl Conductor<'_> {
 
     /// What the last answers made of the range, for people: no reason to keep a result back.
     async fn note_range(&self, runs: &[Run]) {
-        let strip = strip(self.question, runs);
+        let strip = strip(&self.question, runs);
         let told = db::jobs::note_range(&self.runner.db, self.lease, &strip);
         if !matches!(tokio::time::timeout(LAST_TRY, told).await, Ok(Ok(()))) {
             tracing::debug!(job.id = %self.lease.job(), "what is left of the range was not noted");
@@ -303,7 +346,7 @@ impl Conductor<'_> {
                 expected_probes: progress.expected_probes,
             },
             candidates: self.question.graph.len() as u64,
-            strip: strip(self.question, &runs),
+            strip: strip(&self.question, &runs),
         }
     }
 
@@ -358,7 +401,7 @@ impl Conductor<'_> {
     /// Writes the newest run, and the verdicts of earlier ones that it decides.
     async fn record(&mut self) -> Result<(), Unwritten> {
         let runs: Vec<Run> = self.runs.iter().map(|recorded| recorded.run).collect();
-        let verdicts = judge(self.question, &runs);
+        let verdicts = judge(&self.question, &runs);
         let (newest, earlier) = (self.runs.len() - 1, &self.runs);
         let last = &earlier[newest];
         let (db, lease) = (&self.runner.db, self.lease);
@@ -400,11 +443,12 @@ impl Conductor<'_> {
         Ok(None)
     }
 
-    /// Stops every probe, and leaves what was recorded, what is to be told of it and what is to be removed.
-    pub(super) fn leave(self) -> (Vec<RecordedRun>, Vec<String>, Leftovers) {
+    /// Stops every probe, and leaves what was asked and recorded, and what is to be removed.
+    pub(super) fn leave(self) -> (Left, Leftovers) {
         for flight in self.in_flight.values() {
             flight.stop.cancel();
         }
-        (self.runs, self.notes, Leftovers { lanes: Some(self.lanes), tasks: self.tasks })
+        let left = Left { spec: self.spec, question: self.question, runs: self.runs, notes: self.notes };
+        (left, Leftovers { lanes: Some(self.lanes), tasks: self.tasks })
     }
 }

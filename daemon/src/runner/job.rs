@@ -63,7 +63,9 @@ pub(super) async fn run(
         interrupts: interrupts.clone(),
         lanes: Lanes::new(sandbox, Arc::new(probe_spec)),
         wanted: spec.lanes.max(1),
-        question: &question,
+        question,
+        spec: spec.clone(),
+        repository: repository.clone(),
         runs,
         in_flight: HashMap::new(),
         tasks: JoinSet::new(),
@@ -77,18 +79,18 @@ pub(super) async fn run(
         notes,
     };
     let finding = conductor.search().await;
-    let (runs, notes, leftovers) = conductor.leave();
+    let (left, leftovers) = conductor.leave();
     let end = match finding {
         Finding::Interrupted(Interrupted::LeaseLost) => End::LeaseLost,
         Finding::Interrupted(Interrupted::Stopping) => End::Stopping,
         finding => {
             let cancelled_by = keeper.cancelled_by();
             let told = Told {
-                spec: &spec,
-                question: &question,
+                spec: &left.spec,
+                question: &left.question,
                 repository: &repository,
-                runs: &runs,
-                notes: &notes,
+                runs: &left.runs,
+                notes: &left.notes,
                 job,
                 cancelled_by,
             };

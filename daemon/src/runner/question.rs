@@ -3,7 +3,8 @@
 use super::spec::JobSpec;
 use crate::{
     git::{GitError, Repository},
-    search::{Graph, Question},
+    report::plan::Plan,
+    search::{Graph, Question, Step, next},
 };
 use bisect_shared::Sha;
 use std::collections::HashSet;
@@ -13,6 +14,9 @@ use std::collections::HashSet;
 /// # Errors
 /// When the range holds nothing to search, with the way out, or when git fails.
 pub async fn load(repository: &Repository, spec: &JobSpec) -> Result<Question, GitError> {
+    if spec.good.is_empty() {
+        return seek(repository, spec).await;
+    }
     refuse_equal_ends(spec)?;
     let all = repository.candidates(spec.bad, &spec.good, spec.first_parent, &[]).await?;
     if all.is_empty() {
@@ -31,15 +35,12 @@ pub async fn load(repository: &Repository, spec: &JobSpec) -> Result<Question, G
         }
         (parse(&touching, spec)?, Some(real))
     };
-    let mut skip: HashSet<Sha> = spec.skip.iter().copied().collect();
-    for range in &spec.skip_ranges {
-        skip.extend(repository.range(range).await?);
-    }
-    refuse_skipped_ends(spec, &skip)?;
+    let skip = skipped(repository, spec).await?;
     Ok(Question {
         graph,
         real,
         good: spec.good.clone(),
+        stations: Vec::new(),
         bad: spec.bad,
         merge_bases: repository.merge_bases(spec.bad, &spec.good).await?,
         skip,
@@ -48,6 +49,57 @@ pub async fn load(repository: &Repository, spec: &JobSpec) -> Result<Question, G
         sampling: spec.sampling(),
         counts: spec.counts(),
     })
+}
+
+/// Where no good end was named: one is looked for first. The range is that after the oldest release.
+async fn seek(repository: &Repository, spec: &JobSpec) -> Result<Question, GitError> {
+    let stations = repository.stations(spec.bad, spec.first_parent).await?;
+    let Some(oldest) = stations.last() else {
+        return Err(GitError::Input(format!(
+            "nothing is older than {}, so no good end can be looked for; name another bad end",
+            spec.bad.short()
+        )));
+    };
+    let all = repository.candidates(spec.bad, &[*oldest], spec.first_parent, &[]).await?;
+    Ok(Question {
+        graph: parse(&all, spec)?,
+        real: None,
+        good: Vec::new(),
+        stations,
+        bad: spec.bad,
+        merge_bases: Vec::new(),
+        skip: skipped(repository, spec).await?,
+        fixed: spec.fixed,
+        first_parent: spec.first_parent,
+        sampling: spec.sampling(),
+        counts: spec.counts(),
+    })
+}
+
+/// Every commit that is never to be run.
+async fn skipped(repository: &Repository, spec: &JobSpec) -> Result<HashSet<Sha>, GitError> {
+    let mut skip: HashSet<Sha> = spec.skip.iter().copied().collect();
+    for range in &spec.skip_ranges {
+        skip.extend(repository.range(range).await?);
+    }
+    refuse_skipped_ends(spec, &skip)?;
+    Ok(skip)
+}
+
+/// What a search of this question is about to do, with so many runs at once.
+#[must_use]
+pub fn plan(question: &Question, lanes: usize) -> Plan {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let runs = match next(question, &[], &[], lanes) {
+        Step::Go { progress, .. } => progress.expected_probes,
+        Step::Found(_) | Step::Done(_) => 0.0,
+    };
+    Plan {
+        candidates: count(question.graph.len()),
+        runs,
+        lanes: count(lanes),
+        stations: question.good.is_empty().then(|| count(question.stations.len())),
+    }
 }
 
 fn parse(listed: &str, spec: &JobSpec) -> Result<Graph, GitError> {

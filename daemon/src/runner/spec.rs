@@ -17,7 +17,7 @@ use std::{path::PathBuf, time::Duration};
 pub struct JobSpec {
     /// The repository: an absolute path of this machine, or an address.
     pub source: String,
-    /// The good ends; at least one.
+    /// The good ends; none while one is to be looked for (`auto`).
     pub good: Vec<Sha>,
     /// The bad end.
     pub bad: Sha,
@@ -59,6 +59,9 @@ pub struct JobSpec {
     /// How probable a commit must be before it is named, where the test fails by chance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// No good end was named: a release on which the command passes is, or was, looked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto: bool,
     /// Only the failure of the bad end counts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub same_failure: bool,
@@ -118,8 +121,9 @@ impl JobSpec {
             origin,
             requested_by,
             retry_of,
-            good: self.good[0],
-            more_good: self.good[1..].to_vec(),
+            // Until one is found: see `db::jobs::set_good`.
+            good: self.good.first().copied().unwrap_or(self.bad),
+            more_good: self.good.get(1..).unwrap_or_default().to_vec(),
             bad: self.bad,
             command: self.command.clone(),
             setup: self.setup.clone(),
@@ -279,6 +283,7 @@ pub(super) mod tests {
             skip: Vec::new(),
             runs: None,
             confidence: None,
+            auto: false,
             same_failure: false,
             failure_line: None,
             no_cache: false,

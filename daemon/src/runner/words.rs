@@ -233,6 +233,19 @@ fn not_reproducible(run: &Run, runs: u32, spec: &JobSpec) -> Words {
 
 fn good_fails(run: &Run, spec: &JobSpec) -> Words {
     let end = run.commit.short();
+    if spec.auto && spec.good.is_empty() {
+        let (fails, passes) = if spec.fixed { ("passes", "fails") } else { ("fails", "passes") };
+        return Words::of(
+            ResultKind::GoodFails,
+            format!(
+                "No release {passes}: stepping back from {}, the command {fails} on every one that was tried, back to {end} ({}).",
+                spec.bad.short(),
+                run.ending
+            ),
+        )
+        .about(run.commit)
+        .advice(format!("name a commit on which it {passes}, or look at the output: old releases may need another --image or --setup"));
+    }
     if spec.fixed {
         return Words::of(
             ResultKind::GoodFails,

@@ -13,6 +13,7 @@ mod pick;
 mod proof;
 mod recall;
 mod sampling;
+mod seek;
 mod step;
 mod strip;
 mod verdict;
@@ -42,6 +43,8 @@ pub struct Question {
     /// The older ends, all verified; those that are ancestors of another one are better left out, as
     /// `git merge-base --independent` does.
     pub good: Vec<Sha>,
+    /// With no good end: ancestors of the bad end, the newest first, of which one is to be found that shows the older behaviour.
+    pub stations: Vec<Sha>,
     /// The newer end.
     pub bad: Sha,
     /// What `git merge-base --all BAD GOOD…` prints, if some good end is no ancestor of the bad end;
@@ -169,6 +172,8 @@ pub enum Step {
         /// nor in `start`. Workspaces beside those are of no more use.
         only_proof: Option<usize>,
     },
+    /// A good end, where none was named: the question is to be asked anew from there, with all runs so far.
+    Found(Sha),
     /// The bisection is over; whatever is in flight is of no use.
     Done(Conclusion),
 }
@@ -188,6 +193,9 @@ pub struct Progress {
 /// a second (`benches/picks.rs`).
 #[must_use]
 pub fn next(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: usize) -> Step {
+    if question.good.is_empty() {
+        return seek::step(question, runs, in_flight, lanes);
+    }
     let plain = plain(question, runs, in_flight, lanes);
     plain.unwrap_or_else(|| Samples::new(question, runs).step(in_flight, lanes))
 }
@@ -196,7 +204,11 @@ pub fn next(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: us
 /// one another.
 #[must_use]
 pub fn plain(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: usize) -> Option<Step> {
-    if is_sampled(question, runs) { None } else { bisect(question, runs, in_flight, lanes).ok() }
+    if question.good.is_empty() || is_sampled(question, runs) {
+        None
+    } else {
+        bisect(question, runs, in_flight, lanes).ok()
+    }
 }
 
 /// Whether the test is known to fail by chance: somebody said so, or it was sampled before.

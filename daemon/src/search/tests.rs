@@ -9,6 +9,7 @@ use Purpose::{Proof, Search as Hunt};
 pub(super) fn question(graph: Graph) -> Question {
     Question {
         counts: Counts::Any,
+        stations: Vec::new(),
         bad: graph.commits()[0],
         graph,
         real: None,
@@ -39,6 +40,7 @@ impl World<'_> {
         for rounds in 0..10_000 {
             match next(self.question, &runs, &[], lanes) {
                 Step::Done(conclusion) => return (conclusion, runs, rounds),
+                Step::Found(good) => panic!("{good} was looked for"),
                 Step::Go { start, stop, .. } => {
                     assert!(!start.is_empty() && start.len() <= lanes && stop.is_empty(), "{start:?} {stop:?}");
                     for run in start {
@@ -127,7 +129,7 @@ fn after(question: &Question, runs: &[Run], flying: &[(u32, Purpose)], lanes: us
     };
     match next(question, runs, &flying, lanes) {
         Step::Go { start, stop, .. } => [plain(stop), plain(start)],
-        Step::Done(conclusion) => panic!("{conclusion:?}"),
+        end => panic!("{end:?}"),
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chaos;
+mod cli_auto;
 mod cli_bad_input;
 mod cli_by_chance;
 mod cli_memory;

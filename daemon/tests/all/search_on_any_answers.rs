@@ -41,6 +41,7 @@ fn question(chance: &mut Chance, history: &History) -> Question {
         fixed: chance.once_in(3),
         first_parent,
         counts: Counts::Any,
+        stations: Vec::new(),
         sampling: Sampling { runs: 0, ..Sampling::default() },
     }
 }

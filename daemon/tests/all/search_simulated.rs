@@ -31,6 +31,7 @@ fn question() -> Question {
         first_parent: false,
         sampling: Default::default(),
         counts: Default::default(),
+        stations: Vec::new(),
     }
 }
 

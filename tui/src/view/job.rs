@@ -129,7 +129,8 @@ fn asked_line(view: &JobView, state: &State) -> String {
 fn range_line(view: &JobView, detail: &JobDetail, dot: &str) -> String {
     let good: Vec<String> = detail.good.iter().take(2).map(|sha| sha.short()).collect();
     let more = if detail.good.len() > 2 { format!(" and {} more", detail.good.len() - 2) } else { String::new() };
-    let mut said = format!("good {}{more} bad {}", good.join(" "), detail.bad.short());
+    let good = if good.is_empty() { "looked for".to_owned() } else { good.join(" ") };
+    let mut said = format!("good {good}{more} bad {}", detail.bad.short());
     if let (Some(left), Some(of)) = (view.candidates_left, view.candidates) {
         said += &format!(" {dot} {} of {} left", format::number(left), format::number(of));
     }

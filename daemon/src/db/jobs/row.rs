@@ -129,6 +129,8 @@ pub struct JobRow {
     pub event_seq: i64,
     /// How far it is; `None` before its first probe.
     pub progress: Option<Progress>,
+    /// Commits of its range, once that is read.
+    pub candidates: Option<u64>,
     /// Who asked to stop it.
     pub cancel_requested_by: Option<String>,
     /// What it ended with.
@@ -275,6 +277,13 @@ impl Outcome {
     }
 }
 
+impl JobRow {
+    /// The good ends. None while one is looked for: then the bad end stands in its column.
+    pub fn goods(&self) -> impl Iterator<Item = &Sha> {
+        std::iter::once(&self.good).chain(&self.more_good).filter(|good| **good != self.bad)
+    }
+}
+
 impl<'r> FromRow<'r, PgRow> for JobRow {
     fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -307,6 +316,7 @@ impl<'r> FromRow<'r, PgRow> for JobRow {
             epoch: Epoch(row.try_get("claim_epoch")?),
             event_seq: row.try_get("event_seq")?,
             progress: progress(row)?,
+            candidates: row.try_get::<Option<i64>, _>("candidates")?.map(i64::unsigned_abs),
             cancel_requested_by: row.try_get("cancel_requested_by")?,
             result: row::parsed_option(row, "result")?,
             culprit: row::parsed_option(row, "culprit_sha")?,

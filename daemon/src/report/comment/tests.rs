@@ -58,12 +58,24 @@ fn the_status_is_told() {
     insta::assert_snapshot!("comment_queued", status(&view(State::Queued { position: 2, of: 5 })));
     let running = State::Running {
         candidates_left: 14,
+        candidates: 112,
+        seeking: false,
         probes_done: 5,
         probes_running: 3,
         expected_probes: 9,
         seconds_left: Some(75.0),
     };
     insta::assert_snapshot!("comment_running", status(&view(running)));
+    let seeking = State::Running {
+        candidates_left: 48_210,
+        candidates: 48_210,
+        seeking: true,
+        probes_done: 0,
+        probes_running: 3,
+        expected_probes: 19,
+        seconds_left: None,
+    };
+    insta::assert_snapshot!("comment_seeking", status(&view(seeking)));
     let pull = PullLink { number: 407, title: "Drop @legacy, fixes #1".into() };
     let report = culprit();
     let pulls = BTreeMap::from([(report.culprit.unwrap(), vec![pull])]);

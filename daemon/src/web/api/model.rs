@@ -426,7 +426,7 @@ impl From<&JobRead> for JobAnswer {
         let row = &read.row;
         Self {
             job: (&read.view).into(),
-            good: std::iter::once(row.good).chain(row.more_good.iter().copied()).map(|sha| sha.to_string()).collect(),
+            good: row.goods().map(Sha::to_string).collect(),
             bad: row.bad.to_string(),
             command: row.command.clone(),
             setup: row.setup.clone(),

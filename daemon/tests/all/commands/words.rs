@@ -92,7 +92,7 @@ async fn each_mistake_gets_one_helpful_reply_with_an_example_that_works() {
         ("/bisect HEAD~3 main true", "write the commit's SHA"),
         ("/bisect c0 c0 true", "there is nothing between them"),
         ("/bisect --runs 0 c0 main true", "from 1 to 100"),
-        ("/bisect auto main true", "not offered yet"),
+        ("/bisect auto auto true", "there is nothing between them"),
         ("/bisect --network none c0 main true", "bisect.yml"),
         ("/bisect cancel everything", "takes nothing after it"),
         ("/bisect c0 main `make test`", "backticks"),

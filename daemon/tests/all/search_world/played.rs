@@ -30,6 +30,7 @@ pub fn play(
                 let (runs, seconds) = (played.runs, played.now);
                 return Played { conclusion, runs, seconds, lane_seconds: played.spent };
             }
+            Step::Found(good) => panic!("{good} was looked for"),
             Step::Go { start, stop, progress, .. } => {
                 assert!(progress.candidates_left > 0 && progress.expected_probes >= 0.0);
                 played.stop(&stop);

@@ -172,6 +172,7 @@ impl Repository {
             first_parent: planted.first_parent,
             sampling: Default::default(),
             counts: Default::default(),
+            stations: Vec::new(),
         }
     }
 }

@@ -59,6 +59,7 @@ impl World {
             skip_ranges: Vec::new(),
             runs: None,
             confidence: None,
+            auto: false,
             same_failure: false,
             failure_line: None,
             no_cache: false,

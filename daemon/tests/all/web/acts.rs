@@ -64,6 +64,7 @@ fn spec(site: &Site) -> serde_json::Value {
         skip_ranges: Vec::new(),
         runs: None,
         confidence: None,
+        auto: false,
         same_failure: false,
         failure_line: None,
         no_cache: false,
