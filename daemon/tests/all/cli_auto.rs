@@ -1,7 +1,7 @@
 //! `auto` in the place of the good end: releases are tried until one passes, and the search goes on from there; also after a
 //! crash in between.
 
-use crate::support::{Project, World, eventually};
+use crate::support::{Hub, Project, World, eventually};
 use bisect_shared::Purpose;
 
 /// Forty commits with a release at every fourth; what is no release is no station.
@@ -92,4 +92,20 @@ async fn where_nothing_passes_or_nothing_is_older_it_says_so() {
     assert!(ran.expect(0).stdout.contains(&culprit));
     assert_eq!(searched(&world).await[..3], [39, 23, 7]);
     world.ends_clean().await;
+}
+
+#[tokio::test]
+async fn by_a_comment_too() {
+    let hub = Hub::new(project(), &[]).await;
+    let service = hub.serve("one").await;
+    let issue = hub.issue();
+    let job = hub.job("ada", issue, "/bisect --jobs 2 auto main test $(cat n) -lt 17").await;
+    let told = eventually("the answer is there", async || {
+        let text = hub.status(issue, job.id);
+        text.contains("Culprit found").then_some(text)
+    })
+    .await;
+    let culprit = hub.world.project.sha("c17").short();
+    assert!(told.contains(&culprit) && told.contains("was found by stepping back"), "{told}");
+    hub.end(service).await;
 }
