@@ -7,15 +7,20 @@
 //!
 //! `noise calibration [SEEDS] [COMMITS]`: rates are drawn from the priors, and after every run the likeliest commit is compared
 //! with the culprit: a row for each bin of what was stated.
+//!
+//! `noise steps COMMITS [RUNS]`: how long one step of a job takes, and to tell what is left of its range, in a history with merges, while it
+//! comes to so many runs; 400 without.
 
-use bisect_shared::Sha;
+use anyhow::ensure;
+use bisect_shared::{Ending, Sha};
 use bisectd::search::{
-    Graph,
+    Graph, InFlight, Question, Run, Sampling, Step, next,
     noisy::{Answer, CONFIDENCE, Place, Seen},
+    strip,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Instant};
 
 /// Failure rates: from the culprit on, and before it.
 const RATES: [(f64, f64); 7] = [(1.0, 0.0), (1.0, 0.1), (0.9, 0.1), (0.3, 0.0), (0.7, 0.1), (0.1, 0.1), (0.5, 0.5)];
@@ -29,8 +34,13 @@ const NO_CULPRIT: f64 = 0.05;
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1).peekable();
     let calibrates = arguments.next_if(|word| word == "calibration").is_some();
+    let steps = arguments.next_if(|word| word == "steps").is_some();
     let merges = arguments.next_if(|word| word == "merges").is_some();
     let mut number = |default: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
+    if steps {
+        println!("{}", self::steps(number(10_000) as usize, number(400) as usize)?);
+        return Ok(());
+    }
     let (seeds, commits, lanes) = (number(200), number(128) as usize, number(1) as usize);
     let graph = if merges { merged(commits)? } else { linear(commits)? };
     let rows = if calibrates { calibration(&graph, seeds) } else { table(&graph, seeds, lanes) };
@@ -86,6 +96,52 @@ fn calibration(graph: &Graph, seeds: u64) -> Vec<Value> {
     }
     let row = |(count, stated, right): (usize, f64, usize)| json!({ "looks": count, "stated": stated / count as f64, "right": right as f64 / count as f64 });
     bins.into_iter().filter(|(count, ..)| *count > 0).map(row).collect()
+}
+
+/// The times of all steps of one job that is not sure before so many runs.
+fn steps(commits: usize, most: usize) -> anyhow::Result<Value> {
+    let graph = merged(commits)?;
+    let good = format!("{commits:040x}").parse()?;
+    let sampling = Sampling { asked: true, runs: most as u32, confidence: 1.0 };
+    let (bad, merge_bases, skip) = (graph.commits()[0], Vec::new(), HashSet::new());
+    let culprit = commits as u32 / 3;
+    let newer: HashSet<Sha> = graph.built_on(&graph.commits()[culprit as usize]).collect();
+    let question = Question {
+        graph,
+        real: None,
+        good: vec![good],
+        bad,
+        merge_bases,
+        skip,
+        fixed: false,
+        first_parent: false,
+        sampling,
+    };
+    let (mut random, mut runs) = (StdRng::seed_from_u64(0), Vec::<Run>::new());
+    let (mut steps, mut strips) = (Vec::new(), Vec::new());
+    while runs.len() < most {
+        let began = Instant::now();
+        let step = next(&question, &runs, &[], 1);
+        steps.push(began.elapsed().as_secs_f64());
+        let began = Instant::now();
+        let left = strip(&question, &runs);
+        strips.push(began.elapsed().as_secs_f64());
+        ensure!(left.commits() == commits as u64, "{left:?}");
+        let Step::Go { start, .. } = step else { break };
+        for InFlight { commit, purpose } in start {
+            let failed = random.random_bool(if newer.contains(&commit) { 0.3 } else { 0.1 });
+            runs.push(Run { commit, purpose, ending: Ending::Exited(u8::from(failed)) });
+        }
+    }
+    let merges = question.graph.commits().iter().filter(|commit| question.graph.parents(commit).count() > 1).count();
+    let places: HashSet<Sha> = runs.iter().map(|run| run.commit).collect();
+    let told = |mut times: Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        json!({ "median_seconds": times[times.len() / 2], "most_seconds": times.last() })
+    };
+    Ok(json!({
+        "commits": commits, "merges": merges, "runs": runs.len(), "commits_run": places.len(), "step": told(steps), "strip": told(strips),
+    }))
 }
 
 /// A history in which a test fails by chance, and what was seen of it.
