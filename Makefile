@@ -36,6 +36,8 @@ bench-noise: ## simulate the search of tests that fail by chance (docs/benchmark
 	@cargo run --quiet --release --locked --package bisectd --example noise -- calibration 400 128
 	@cargo run --quiet --release --locked --package bisectd --example noise -- 200 1024
 	@cargo run --quiet --release --locked --package bisectd --example noise -- merges 200 1024
+	@cargo run --quiet --release --locked --package bisectd --example noise -- steps 10000
+	@cargo run --quiet --release --locked --package bisectd --example noise -- steps 100000
 
 bench-skips: ## what commits that cannot be built cost, beside `git bisect run` (docs/benchmarks.md)
 	@cargo run --quiet --release --locked --package bisectd --example skips -- 500 20

@@ -20,7 +20,7 @@ use bisectd::search::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
-use std::{collections::HashSet, time::Instant};
+use std::collections::HashSet;
 
 /// Failure rates: from the culprit on, and before it.
 const RATES: [(f64, f64); 7] = [(1.0, 0.0), (1.0, 0.1), (0.9, 0.1), (0.3, 0.0), (0.7, 0.1), (0.1, 0.1), (0.5, 0.5)];
@@ -120,12 +120,12 @@ fn steps(commits: usize, most: usize) -> anyhow::Result<Value> {
     let (mut random, mut runs) = (StdRng::seed_from_u64(0), Vec::<Run>::new());
     let (mut steps, mut strips) = (Vec::new(), Vec::new());
     while runs.len() < most {
-        let began = Instant::now();
+        let began = processor_seconds()?;
         let step = next(&question, &runs, &[], 1);
-        steps.push(began.elapsed().as_secs_f64());
-        let began = Instant::now();
+        let stepped = processor_seconds()?;
         let left = strip(&question, &runs);
-        strips.push(began.elapsed().as_secs_f64());
+        steps.push(stepped - began);
+        strips.push(processor_seconds()? - stepped);
         ensure!(left.commits() == commits as u64, "{left:?}");
         let Step::Go { start, .. } = step else { break };
         for InFlight { commit, purpose } in start {
@@ -142,6 +142,13 @@ fn steps(commits: usize, most: usize) -> anyhow::Result<Value> {
     Ok(json!({
         "commits": commits, "merges": merges, "runs": runs.len(), "commits_run": places.len(), "step": told(steps), "strip": told(strips),
     }))
+}
+
+/// Of this thread, to some milliseconds: other programs that wait for the same processor do not count.
+fn processor_seconds() -> anyhow::Result<f64> {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds: f64 = told.split(' ').next().unwrap_or_default().parse()?;
+    Ok(nanoseconds / 1e9)
 }
 
 /// A history in which a test fails by chance, and what was seen of it.
