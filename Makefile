@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-production test-containers chaos lint bench bench-noise playground fuzz setup deb migration
+.PHONY: help demo test test-production test-containers chaos lint bench bench-noise bench-skips playground fuzz setup deb migration
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ bench-noise: ## simulate the search of tests that fail by chance (docs/benchmark
 	@cargo run --quiet --release --locked --package bisectd --example noise -- 1000 128
 	@cargo run --quiet --release --locked --package bisectd --example noise -- 200 128 3
 	@cargo run --quiet --release --locked --package bisectd --example noise -- calibration 400 128
+	@cargo run --quiet --release --locked --package bisectd --example noise -- 200 1024
+	@cargo run --quiet --release --locked --package bisectd --example noise -- merges 200 1024
+	@cargo run --quiet --release --locked --package bisectd --example noise -- steps 10000
+	@cargo run --quiet --release --locked --package bisectd --example noise -- steps 100000
+
+bench-skips: ## what commits that cannot be built cost, beside `git bisect run` (docs/benchmarks.md)
+	@cargo run --quiet --release --locked --package bisectd --example skips -- 500 20
 
 bench: ## measure against `git bisect run` and FastAPI, and the console (docs/benchmarks.md)
 	@docker/setup.sh --tests

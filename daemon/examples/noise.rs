@@ -1,18 +1,26 @@
-//! How often the noisy search is right, and how many runs it takes: simulated on a linear history, every culprit as likely.
+//! How often the noisy search is right, and how many runs it takes: simulated on a row of commits, every culprit as likely.
 //!
-//! `noise [SEEDS] [COMMITS] [LANES]`; 200, 128 and 1 without. Prints JSON, a row for each pair of failure rates (from the culprit
+//! `noise [merges] [SEEDS] [COMMITS] [LANES]`; 200, 128 and 1 without. With `merges` one commit in five merges a branch of one to five
+//! commits. Prints JSON, a row for each pair of failure rates (from the culprit
 //! on, before it); where both are the same there is no culprit to be found. At most one run of each end is not counted. With
 //! several lanes each round has that many runs, and rounds are counted, too.
 //!
 //! `noise calibration [SEEDS] [COMMITS]`: rates are drawn from the priors, and after every run the likeliest commit is compared
 //! with the culprit: a row for each bin of what was stated.
+//!
+//! `noise steps COMMITS [RUNS]`: how long one step of a job takes, and to tell what is left of its range, in a history with merges, while it
+//! comes to so many runs; 400 without.
 
+use anyhow::ensure;
+use bisect_shared::{Ending, Sha};
 use bisectd::search::{
-    Graph,
+    Graph, InFlight, Question, Run, Sampling, Step, next,
     noisy::{Answer, CONFIDENCE, Place, Seen},
+    strip,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// Failure rates: from the culprit on, and before it.
 const RATES: [(f64, f64); 7] = [(1.0, 0.0), (1.0, 0.1), (0.9, 0.1), (0.3, 0.0), (0.7, 0.1), (0.1, 0.1), (0.5, 0.5)];
@@ -26,11 +34,17 @@ const NO_CULPRIT: f64 = 0.05;
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1).peekable();
     let calibrates = arguments.next_if(|word| word == "calibration").is_some();
+    let steps = arguments.next_if(|word| word == "steps").is_some();
+    let merges = arguments.next_if(|word| word == "merges").is_some();
     let mut number = |default: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
+    if steps {
+        println!("{}", self::steps(number(10_000) as usize, number(400) as usize)?);
+        return Ok(());
+    }
     let (seeds, commits, lanes) = (number(200), number(128) as usize, number(1) as usize);
-    let graph = linear(commits)?;
+    let graph = if merges { merged(commits)? } else { linear(commits)? };
     let rows = if calibrates { calibration(&graph, seeds) } else { table(&graph, seeds, lanes) };
-    let told = json!({ "commits": commits, "seeds": seeds, "lanes": lanes, "rows": rows });
+    let told = json!({ "commits": commits, "merges": merges, "seeds": seeds, "lanes": lanes, "rows": rows });
     println!("{}", serde_json::to_string_pretty(&told)?);
     Ok(())
 }
@@ -84,11 +98,66 @@ fn calibration(graph: &Graph, seeds: u64) -> Vec<Value> {
     bins.into_iter().filter(|(count, ..)| *count > 0).map(row).collect()
 }
 
+/// The times of all steps of one job that is not sure before so many runs.
+fn steps(commits: usize, most: usize) -> anyhow::Result<Value> {
+    let graph = merged(commits)?;
+    let good = format!("{commits:040x}").parse()?;
+    let sampling = Sampling { asked: true, runs: most as u32, confidence: 1.0 };
+    let (bad, merge_bases, skip) = (graph.commits()[0], Vec::new(), HashSet::new());
+    let culprit = commits as u32 / 3;
+    let newer: HashSet<Sha> = graph.built_on(&graph.commits()[culprit as usize]).collect();
+    let question = Question {
+        graph,
+        real: None,
+        good: vec![good],
+        bad,
+        merge_bases,
+        skip,
+        fixed: false,
+        first_parent: false,
+        sampling,
+    };
+    let (mut random, mut runs) = (StdRng::seed_from_u64(0), Vec::<Run>::new());
+    let (mut steps, mut strips) = (Vec::new(), Vec::new());
+    while runs.len() < most {
+        let began = processor_seconds()?;
+        let step = next(&question, &runs, &[], 1);
+        let stepped = processor_seconds()?;
+        let left = strip(&question, &runs);
+        steps.push(stepped - began);
+        strips.push(processor_seconds()? - stepped);
+        ensure!(left.commits() == commits as u64, "{left:?}");
+        let Step::Go { start, .. } = step else { break };
+        for InFlight { commit, purpose } in start {
+            let failed = random.random_bool(if newer.contains(&commit) { 0.3 } else { 0.1 });
+            runs.push(Run { commit, purpose, ending: Ending::Exited(u8::from(failed)) });
+        }
+    }
+    let merges = question.graph.commits().iter().filter(|commit| question.graph.parents(commit).count() > 1).count();
+    let places: HashSet<Sha> = runs.iter().map(|run| run.commit).collect();
+    let told = |mut times: Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        json!({ "median_seconds": times[times.len() / 2], "most_seconds": times.last() })
+    };
+    Ok(json!({
+        "commits": commits, "merges": merges, "runs": runs.len(), "commits_run": places.len(), "step": told(steps), "strip": told(strips),
+    }))
+}
+
+/// Of this thread, to some milliseconds: other programs that wait for the same processor do not count.
+fn processor_seconds() -> anyhow::Result<f64> {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds: f64 = told.split(' ').next().unwrap_or_default().parse()?;
+    Ok(nanoseconds / 1e9)
+}
+
 /// A history in which a test fails by chance, and what was seen of it.
 struct World<'a> {
     graph: &'a Graph,
     random: StdRng,
     culprit: u32,
+    /// By node: whether it is the culprit or built on it.
+    newer: Vec<bool>,
     after: f64,
     before: f64,
     seen: Seen,
@@ -102,7 +171,9 @@ impl<'a> World<'a> {
         let mut random = StdRng::seed_from_u64(seed);
         let culprit = random.random_range(0..graph.commits().len() as u32);
         let seen = Seen::nothing(graph);
-        let mut world = Self { graph, random, culprit, after, before, seen, runs: 0, rounds: 0 };
+        let built_on: HashSet<Sha> = graph.built_on(&graph.commits()[culprit as usize]).collect();
+        let newer = graph.commits().iter().map(|commit| built_on.contains(commit)).collect();
+        let mut world = Self { graph, random, culprit, newer, after, before, seen, runs: 0, rounds: 0 };
         world.run(Place::Before);
         world.run(Place::Commit(0));
         world.runs = 0;
@@ -110,7 +181,7 @@ impl<'a> World<'a> {
     }
 
     fn run(&mut self, place: Place) {
-        let newer = matches!(place, Place::Commit(node) if node <= self.culprit);
+        let newer = matches!(place, Place::Commit(node) if self.newer[node as usize]);
         let failed = self.random.random_bool(if newer { self.after } else { self.before });
         self.seen.count(place, failed);
         self.runs += 1;
@@ -132,7 +203,43 @@ impl<'a> World<'a> {
 }
 
 fn linear(commits: usize) -> anyhow::Result<Graph> {
+    graph(&(0..commits).map(|commit| commit.checked_sub(1).into_iter().collect()).collect::<Vec<_>>())
+}
+
+/// Every other time a commit is followed by a branch and its merge: it leaves one of the last eight commits of the main line and has one to
+/// five of its own. The same history every time.
+fn merged(commits: usize) -> anyhow::Result<Graph> {
+    let mut random = StdRng::seed_from_u64(0);
+    let mut parents: Vec<Vec<usize>> = vec![vec![]];
+    let mut line = vec![0];
+    while parents.len() + 7 < commits {
+        let tip = line[line.len() - 1];
+        let mut into = vec![tip];
+        if random.random_bool(0.5) {
+            let mut last = line[line.len().saturating_sub(random.random_range(1..=8))];
+            for _ in 0..random.random_range(1..=5) {
+                parents.push(vec![last]);
+                last = parents.len() - 1;
+            }
+            into.push(last);
+        }
+        parents.push(into);
+        line.push(parents.len() - 1);
+    }
+    while parents.len() < commits {
+        parents.push(vec![parents.len() - 1]);
+    }
+    graph(&parents)
+}
+
+/// A history by the parents of each commit, oldest first.
+fn graph(parents: &[Vec<usize>]) -> anyhow::Result<Graph> {
     let name = |number: usize| format!("{number:040x}");
-    let list: String = (1..=commits).rev().map(|number| format!("{} {}\n", name(number), name(number - 1))).collect();
-    Ok(Graph::parse(list.as_bytes(), name(commits).parse()?, false)?)
+    let mut list = String::new();
+    for (commit, parents) in parents.iter().enumerate().rev() {
+        list += &name(commit);
+        parents.iter().for_each(|parent| list += &format!(" {}", name(*parent)));
+        list += "\n";
+    }
+    Ok(Graph::parse(list.as_bytes(), name(parents.len() - 1).parse()?, false)?)
 }

@@ -179,8 +179,10 @@ pub(super) fn testable(weight: u32, size: u32, skips: &[u32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::graph::tests::{linear, sha};
+    use super::super::graph::tests::{graph, linear, sha};
     use super::super::narrow::narrow;
+    use super::super::tests::{FAIL, PASS, SKIP, World, number, question};
+    use super::super::{Conclusion, InFlight, next};
     use super::*;
 
     /// What is picked beside these commits in flight, on a row of commits with these skips.
@@ -225,5 +227,76 @@ mod tests {
     fn the_chance_of_a_test_grows_with_the_distance_from_skips() {
         let chances = [500, 510, 600, 900].map(|weight| testable(weight, 1000, &[20, 500]));
         assert!(chances.is_sorted(), "{chances:?}");
+    }
+
+    /// Commits in a row with branches of one to three, of which some intervals cannot be built; the dice say where.
+    fn world(dice: &[(u8, bool)]) -> (Vec<(u32, Vec<u32>)>, Vec<bool>) {
+        let (mut rows, mut builds) = (vec![], vec![true]);
+        let mut line = vec![0];
+        for &(way, unbuildable) in dice {
+            let tip = line[line.len() - 1];
+            let mut parents = vec![tip];
+            if way % 4 == 0 {
+                let mut last = line[line.len().saturating_sub(1 + usize::from(way / 64))];
+                for _ in 0..=way / 4 % 3 {
+                    let branch = rows.len() as u32 + 1;
+                    rows.push((branch, vec![last]));
+                    builds.push(!unbuildable);
+                    last = branch;
+                }
+                parents.push(last);
+            }
+            let commit = rows.len() as u32 + 1;
+            rows.push((commit, parents));
+            builds.push(!unbuildable || way % 3 == 0);
+            line.push(commit);
+        }
+        // The bad end must build.
+        let end = rows.len() as u32 + 1;
+        rows.push((end, vec![line[line.len() - 1]]));
+        builds.push(true);
+        rows.reverse();
+        (rows, builds)
+    }
+
+    proptest::proptest! {
+        /// Whatever cannot be built: those that no run tells apart are what is left, however many lanes there are.
+        #[test]
+        fn skips_leave_exactly_what_no_run_tells_apart(
+            dice in proptest::collection::vec((proptest::prelude::any::<u8>(), proptest::prelude::any::<bool>()), 1..25),
+            planted in proptest::prelude::any::<u32>(),
+            lanes in 1..5_usize,
+        ) {
+            let (rows, builds) = world(&dice);
+            let rows: Vec<(u32, &[u32])> = rows.iter().map(|(commit, parents)| (*commit, parents.as_slice())).collect();
+            let question = question(graph(&rows));
+            let graph = &question.graph;
+            let commits = graph.len() as u32;
+            let failing = |culprit: u32| graph.descendants(graph.node(&sha(culprit)).unwrap());
+            let planted = 1 + planted % commits;
+            let fails = failing(planted);
+            let seen = |fails: &[bool]| -> Vec<bool> {
+                (1..=commits).filter(|&commit| builds[commit as usize]).map(|commit| fails[graph.node(&sha(commit)).unwrap() as usize]).collect()
+            };
+            let alike: Vec<u32> = (1..=commits).filter(|&other| seen(&failing(other)) == seen(&fails)).collect();
+            let ending = |run: InFlight| match number(run.commit) {
+                0 => PASS,
+                commit if !builds[commit as usize] => SKIP,
+                commit if fails[graph.node(&sha(commit)).unwrap() as usize] => FAIL,
+                _ => PASS,
+            };
+            let (end, runs, _) = World { question: &question, ending: &ending }.bisect(lanes);
+            let mut left: Vec<u32> = match end {
+                Conclusion::Culprit { culprit, .. } => vec![number(culprit)],
+                Conclusion::Suspects { suspects, .. } => suspects.into_iter().map(number).collect(),
+                other => panic!("{other:?}"),
+            };
+            left.sort_unstable();
+            proptest::prop_assert_eq!(left, alike);
+            for known in 0..runs.len() {
+                let reversed: Vec<_> = runs[..known].iter().rev().copied().collect();
+                proptest::prop_assert_eq!(next(&question, &runs[..known], &[], lanes), next(&question, &reversed, &[], lanes));
+            }
+        }
     }
 }

@@ -50,12 +50,30 @@ impl Seen {
     }
 
     /// Of each commit under suspicion: the runs of itself and its descendants, which its culprit would be behind.
+    ///
+    /// Commits that were run are followed down the history 64 at a time, one bit each.
     pub(in super::super) fn behind(&self, graph: &Graph) -> Vec<Tally> {
         let mut behind = vec![Tally::default(); graph.len()];
-        for (node, tally) in self.of.iter().enumerate().filter(|(_, tally)| tally.runs > 0) {
-            let below = graph.ancestors([node as Node]);
-            for (sum, _) in behind.iter_mut().zip(below).filter(|(_, below)| *below) {
-                *sum = sum.plus(*tally);
+        let run: Vec<(usize, Tally)> =
+            self.of.iter().copied().enumerate().filter(|(_, tally)| tally.runs > 0).collect();
+        for block in run.chunks(64) {
+            let mut above = vec![0_u64; graph.len()];
+            block.iter().enumerate().for_each(|(bit, (node, _))| above[*node] |= 1 << bit);
+            let sum = |bits: u64| {
+                let of = block.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, (_, tally))| *tally);
+                of.fold(Tally::default(), Tally::plus)
+            };
+            // Neighbours are mostly below the same ones.
+            let mut known = (0, Tally::default());
+            for node in block[0].0..graph.len() {
+                let bits = above[node];
+                if bits != known.0 {
+                    known = (bits, sum(bits));
+                }
+                behind[node] = behind[node].plus(known.1);
+                if bits != 0 {
+                    graph.inner_parents(node as Node).for_each(|parent| above[parent as usize] |= bits);
+                }
             }
         }
         behind

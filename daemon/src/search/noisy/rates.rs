@@ -93,13 +93,16 @@ impl Rising {
     pub(super) fn rates(self) -> Rates {
         let Self { before: low, after: high, rises, .. } = self;
         let share = |part: f64| if rises > 0.0 { (part / rises).clamp(0.0, 1.0) } else { 1.0 };
-        // E[p₁ | p₀ < p₁] = E[p₁] P(X₀ < X₁′) / P(X₀ < X₁), where X₁′ has one failure more; and so for p₀.
+        // E[p₁ | p₀ < p₁] = E[p₁] P(X₀ < X₁′) / P(X₀ < X₁), where X₁′ has one failure more; and so for p₀. From
+        // I_x(a+1, b) = I_x(a, b) − x^a (1−x)^b / a B(a, b) (Abramowitz and Stegun, 26.5.16), integrated over the other's density:
+        // P(X₀ < X₁′) = P(X₀ < X₁) + h / a₁ and P(X₀′ < X₁) = P(X₀ < X₁) − h / a₀, with h = B(a₀+a₁, b₀+b₁) / B(a₀, b₀) B(a₁, b₁).
+        let both = ln_beta(low.a + high.a, low.b + high.b) - ln_beta(low.a, low.b) - ln_beta(high.a, high.b);
         let given = |mean: f64, part: f64| if rises > 1e-9 { (mean * part / rises).clamp(0.0, 1.0) } else { mean };
         Rates {
             apart: share(below(low, high, GAP)),
             somewhat: share(below(low, high, SOME_GAP)),
-            before: given(low.mean(), below(low.failed(), high, 0.0)),
-            after: given(high.mean(), below(low, high.failed(), 0.0)),
+            before: given(low.mean(), rises - both.exp() / low.a),
+            after: given(high.mean(), rises + both.exp() / high.a),
         }
     }
 }
@@ -114,10 +117,6 @@ struct Beta {
 impl Beta {
     fn mean(self) -> f64 {
         self.a / (self.a + self.b)
-    }
-
-    const fn failed(self) -> Self {
-        Self { a: self.a + 1.0, b: self.b }
     }
 
     /// P(X ≤ x).

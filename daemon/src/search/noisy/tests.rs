@@ -6,16 +6,26 @@ use proptest::prelude::*;
 
 /// A history of `parents`, oldest first: each commit's parents are older ones by number.
 fn history(parents: &[Vec<usize>]) -> Graph {
-    let name = |n: usize| format!("{n:040x}");
-    let mut list = String::new();
-    for (n, parents) in parents.iter().enumerate().rev() {
-        list.push_str(&name(n));
-        for parent in parents {
-            list.push_str(&format!(" {}", name(*parent)));
-        }
-        list.push('\n');
+    let newest_first: Vec<usize> = (0..parents.len()).rev().collect();
+    listed(parents, &newest_first, |n| format!("{n:040x}"))
+}
+
+/// The same with names of one's own, listed in an order in which no commit is after a parent of its.
+fn listed(parents: &[Vec<usize>], order: &[usize], name: impl Fn(usize) -> String) -> Graph {
+    let line = |n: &usize| parents[*n].iter().fold(name(*n), |line, parent| format!("{line} {}", name(*parent))) + "\n";
+    let list: String = order.iter().map(line).collect();
+    Graph::parse(list.as_bytes(), name(order[0]).parse().unwrap(), false).unwrap()
+}
+
+/// Another order of the same history: of those that may come next the one with the highest dice.
+fn shuffled(parents: &[Vec<usize>], dice: &[u32]) -> Vec<usize> {
+    let mut order: Vec<usize> = Vec::new();
+    while order.len() < parents.len() {
+        let open = |n: &usize| !order.contains(n);
+        let next = |n: &usize| !(0..parents.len()).filter(open).any(|child| parents[child].contains(n));
+        order.extend((0..parents.len()).filter(open).filter(next).max_by_key(|n| dice[*n % dice.len()]));
     }
-    Graph::parse(list.as_bytes(), name(parents.len() - 1).parse().unwrap(), false).unwrap()
+    order
 }
 
 fn linear(commits: usize) -> Graph {
@@ -72,6 +82,33 @@ proptest! {
         prop_assert_eq!(posterior.none, again.none);
     }
 
+    /// Other names, and branches in another order.
+    #[test]
+    fn beliefs_know_no_names(parents in histories(), runs in places(), dice in proptest::collection::vec(any::<u32>(), 12)) {
+        let graph = history(&parents);
+        let order = shuffled(&parents, &dice);
+        let other = listed(&parents, &order, |n| format!("{:040x}", (n as u128 * 7919 + 5) << 64));
+        // By place in the first list; where a commit stands in the second.
+        let moved = |node: usize| order.iter().position(|n| *n == parents.len() - 1 - node).unwrap();
+        let mut renamed = Seen::nothing(&other);
+        for (place, failed) in &runs {
+            let place = place % (graph.len() + 1);
+            renamed.count(if place == graph.len() { Place::Before } else { Place::Commit(moved(place) as u32) }, *failed);
+        }
+        let (one, two) = (seen(&graph, &runs).posterior(&graph), renamed.posterior(&other));
+        prop_assert!((one.none - two.none).abs() < 1e-9 && (one.apart - two.apart).abs() < 1e-9);
+        for node in 0..graph.len() {
+            prop_assert!((one.culprit[node] - two.culprit[moved(node)]).abs() < 1e-9, "{node}");
+        }
+        // Just above ½ no two can be sure at once.
+        let named = |answer: Option<Answer>, name: &dyn Fn(usize) -> usize| match answer {
+            Some(Answer::Culprit(node, _)) => Some(Some(name(node as usize))),
+            Some(Answer::NoCulprit) => Some(None),
+            None => None,
+        };
+        prop_assert_eq!(named(one.concludes(0.51), &moved), named(two.concludes(0.51), &|node| node));
+    }
+
     /// The fall of entropy that a pick promises is what it keeps, on average over both answers, with the rates held.
     #[test]
     fn a_pick_tells_most(parents in histories(), runs in places()) {
@@ -96,6 +133,38 @@ proptest! {
         let best = all.map(promised).fold(f64::MIN, f64::max);
         let pick = posterior.picks(&graph, &[], 1, |_, _| 1.0)[0];
         prop_assert!(promised(pick) >= best - 1e-6, "{pick:?} promises {} of {best}", promised(pick));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Every pair of rates on a grid, by the definition: Beta(½, ½) is uniform in angles.
+    #[test]
+    fn beliefs_agree_with_integration_by_force(parents in histories(), runs in places()) {
+        const N: usize = 240;
+        let graph = history(&parents);
+        let seen = seen(&graph, &runs);
+        let rate = |n: usize| ((n as f64 + 0.5) / N as f64 * std::f64::consts::FRAC_PI_2).sin().powi(2);
+        let likelihoods = |of: Tally| -> Vec<f64> {
+            (0..N).map(|n| rate(n).powi(of.failures as i32) * (1.0 - rate(n)).powi((of.runs - of.failures) as i32)).collect()
+        };
+        let mut weights: Vec<f64> = (0..graph.len() as u32).map(|culprit| {
+            let built_on = graph.descendants(culprit);
+            let tally = |after: bool| {
+                let at = (0..graph.len()).filter(|node| built_on[*node] == after).map(|node| seen.of[node]);
+                at.fold(if after { Tally::default() } else { seen.before }, Tally::plus)
+            };
+            let (low, high) = (likelihoods(tally(false)), likelihoods(tally(true)));
+            let rising = |n: usize| low[n] * (high[n] / 2.0 + high[n + 1..].iter().sum::<f64>());
+            0.95 / graph.len() as f64 * 2.0 * (0..N).map(rising).sum::<f64>() / (N * N) as f64
+        }).collect();
+        weights.push(0.05 * likelihoods(seen.total()).iter().sum::<f64>() / N as f64);
+        let all: f64 = weights.iter().sum();
+        let posterior = seen.posterior(&graph);
+        for (weight, share) in weights.iter().zip(posterior.culprit.iter().chain([&posterior.none])) {
+            prop_assert!((weight / all - share).abs() < 0.01, "{} by force, not {share}", weight / all);
+        }
     }
 }
 
