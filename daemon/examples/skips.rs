@@ -5,7 +5,7 @@
 //! `git bisect run` on a real repository. Fails where the answer is wrong: no other commit than the culprit, and of suspects exactly those
 //! that no run can tell apart.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use bisect_shared::{Ending, Sha};
 use bisectd::search::{Conclusion, Graph, InFlight, Question, Run, Step, next};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -126,11 +126,12 @@ impl History {
         let mut runs: Vec<Run> = Vec::new();
         loop {
             match next(question, &runs, &[], lanes) {
-                Step::Go { start, .. } => runs.extend(start.iter().map(|InFlight { commit, purpose }| Run {
-                    commit: *commit,
-                    purpose: *purpose,
-                    ending: self.ending(number(*commit)),
-                })),
+                Step::Found(good) => bail!("{good} was looked for"),
+                Step::Go { start, .. } => runs.extend(
+                    start
+                        .iter()
+                        .map(|InFlight { commit, purpose }| Run::new(*commit, *purpose, self.ending(number(*commit)))),
+                ),
                 Step::Done(conclusion) => {
                     let found: HashSet<usize> = match &conclusion {
                         Conclusion::Culprit { culprit, .. } => HashSet::from([number(*culprit)]),
@@ -182,6 +183,8 @@ fn question() -> anyhow::Result<Question> {
         fixed: false,
         first_parent: false,
         sampling: Default::default(),
+        counts: Default::default(),
+        stations: Vec::new(),
     })
 }
 
