@@ -130,7 +130,7 @@ fn steps(commits: usize, most: usize) -> anyhow::Result<Value> {
         let Step::Go { start, .. } = step else { break };
         for InFlight { commit, purpose } in start {
             let failed = random.random_bool(if newer.contains(&commit) { 0.3 } else { 0.1 });
-            runs.push(Run { commit, purpose, ending: Ending::Exited(u8::from(failed)) });
+            runs.push(Run::new(commit, purpose, Ending::Exited(u8::from(failed))));
         }
     }
     let merges = question.graph.commits().iter().filter(|commit| question.graph.parents(commit).count() > 1).count();
