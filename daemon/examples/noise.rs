@@ -116,6 +116,8 @@ fn steps(commits: usize, most: usize) -> anyhow::Result<Value> {
         fixed: false,
         first_parent: false,
         sampling,
+        counts: Default::default(),
+        stations: Vec::new(),
     };
     let (mut random, mut runs) = (StdRng::seed_from_u64(0), Vec::<Run>::new());
     let (mut steps, mut strips) = (Vec::new(), Vec::new());
