@@ -258,6 +258,7 @@ pub fn detail() -> JobDetail {
                 (StripMark::Candidate, 6),
                 (StripMark::Bad, 710),
             ],
+            odds: Vec::new(),
         }),
         report: None,
         links: vec!["https://github.com/ada/demo/issues/17#issuecomment-1".to_owned()],
@@ -300,8 +301,10 @@ See it by hand:
         at: ago(20),
         detail: "result: culprit".to_owned(),
     });
-    detail.strip =
-        Some(Strip { pieces: vec![(StripMark::Good, 310), (StripMark::Candidate, 1), (StripMark::Bad, 713)] });
+    detail.strip = Some(Strip {
+        pieces: vec![(StripMark::Good, 310), (StripMark::Candidate, 1), (StripMark::Bad, 713)],
+        odds: Vec::new(),
+    });
     detail.report = Some(report.to_owned());
     detail
 }

@@ -103,6 +103,17 @@ impl<'a> Samples<'a> {
         self.go(start, lanes, None)
     }
 
+    /// Where the culprit is believed to be, along the range, in thousandths.
+    pub(super) fn thousandths(&self) -> Vec<u16> {
+        self.along().into_iter().map(|share| (share * 1000.0).round() as u16).collect()
+    }
+
+    /// The probability of each piece of the range, oldest first.
+    fn along(&self) -> Vec<f64> {
+        let oldest_first: Vec<f64> = self.posterior.culprit.iter().rev().copied().collect();
+        pieces(&oldest_first, Belief::PIECES)
+    }
+
     /// What is left of the range, by node: what may be it, else on which side of the likeliest commit it is.
     pub(super) fn marks(&self) -> Vec<StripMark> {
         let graph = &self.question.graph;
@@ -326,13 +337,12 @@ impl<'a> Samples<'a> {
         let after = self.seen.behind(graph)[likeliest as usize];
         let share = |commit: &Sha| graph.node(commit).map_or(0.0, |node| self.posterior.culprit[node as usize]);
         let likely = self.credible(1.0).into_iter().map(|commit| (commit, share(&commit)));
-        let oldest_first: Vec<f64> = self.posterior.culprit.iter().rev().copied().collect();
         Belief {
             likely: likely.take_while(|(_, share)| *share >= UNLIKELY).take(MOST_LIKELY).collect(),
             none: self.posterior.none,
             before: self.total.minus(after),
             after,
-            range: pieces(&oldest_first, Belief::PIECES),
+            range: self.along(),
             one_more: self.one_more(),
         }
     }

@@ -18,8 +18,9 @@ pub const MOST_PIECES: usize = 400;
 #[must_use]
 pub fn strip(question: &Question, runs: &[Run]) -> Strip {
     if is_sampled(question, runs) {
-        let marks = Samples::new(question, runs).marks();
-        return Strip { pieces: fewer(joined(marks.into_iter().rev().map(|mark| (mark, 1))), MOST_PIECES) };
+        let samples = Samples::new(question, runs);
+        let marks = samples.marks().into_iter().rev().map(|mark| (mark, 1));
+        return Strip { pieces: fewer(joined(marks), MOST_PIECES), odds: samples.thousandths() };
     }
     let record = Record::new(question, runs);
     let candidates = narrow::candidates(&question.graph, &record);
@@ -38,7 +39,7 @@ pub fn strip(question: &Question, runs: &[Run]) -> Strip {
         (false, false) => StripMark::Bad,
     };
     let marks = (0..question.graph.len()).rev().map(|node| (mark(node), 1));
-    Strip { pieces: fewer(joined(marks), MOST_PIECES) }
+    Strip { pieces: fewer(joined(marks), MOST_PIECES), odds: Vec::new() }
 }
 
 /// Neighbours with the same mark as one piece.
@@ -79,6 +80,7 @@ fn fewer(mut pieces: Vec<(StripMark, u32)>, most: usize) -> Vec<(StripMark, u32)
 
 #[cfg(test)]
 mod tests {
+    use super::super::Sampling;
     use super::super::graph::tests::{graph, linear, sha};
     use super::super::tests::{question, searched};
     use super::*;
@@ -145,6 +147,18 @@ mod tests {
         assert!(candidates >= 3, "{few:?}");
         let only: Vec<_> = (0..2000_u32).map(|n| (if n.is_multiple_of(2) { Candidate } else { Skipped }, 1)).collect();
         assert_eq!(fewer(only, MOST_PIECES), [(Candidate, 2000)]);
+    }
+
+    #[test]
+    fn of_a_test_that_fails_by_chance_it_also_tells_where_the_culprit_probably_is() {
+        let question = Question { sampling: Sampling { asked: true, ..Sampling::default() }, ..question(linear(9)) };
+        let runs: Vec<Run> =
+            [(0, PASSES), (9, FAILS), (4, PASSES), (4, PASSES), (6, FAILS)].map(|(n, it)| searched(n, it)).into();
+        let odds = strip(&question, &runs).odds;
+        assert_eq!(odds.len(), 9, "a part for each commit");
+        assert!((900..=1000).contains(&odds.iter().map(|share| u32::from(*share)).sum::<u32>()), "{odds:?}");
+        let likeliest = (0..9).max_by_key(|at| odds[*at]).unwrap();
+        assert!((4..=5).contains(&likeliest), "commit 5 or 6: {odds:?}");
     }
 
     #[test]

@@ -28,7 +28,11 @@ const HERE: &str = "this machine:/data";
 const PROGRESS: jobs::Progress = jobs::Progress { candidates_left: 8, expected_probes: 3.0 };
 
 fn standing() -> jobs::Standing {
-    jobs::Standing { progress: PROGRESS, candidates: 9, strip: Strip { pieces: vec![(StripMark::Candidate, 9)] } }
+    jobs::Standing {
+        progress: PROGRESS,
+        candidates: 9,
+        strip: Strip { pieces: vec![(StripMark::Candidate, 9)], odds: Vec::new() },
+    }
 }
 
 fn job_of(installation: i64) -> NewJob {

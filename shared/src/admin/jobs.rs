@@ -197,6 +197,10 @@ pub enum StripMark {
 pub struct Strip {
     /// How many commits, and what is known of them. The counts add up to the length of the range.
     pub pieces: Vec<(StripMark, u32)>,
+    /// Where the test fails by chance, too: how probable it is that the culprit is in each of so many parts of nearly the same
+    /// length, oldest first, in thousandths. Else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub odds: Vec<u16>,
 }
 
 impl Strip {

@@ -34,13 +34,18 @@ pub(super) fn draw(paint: &mut Paint<'_>, area: Rect, detail: &JobDetail) {
         let left = strip.pieces.iter().filter(|(mark, _)| matches!(mark, StripMark::Candidate | StripMark::Skipped));
         let left: u64 = left.map(|(_, count)| u64::from(*count)).sum();
         let left = format::number(i64::try_from(left).unwrap_or(i64::MAX));
-        label(paint, row(1), if detail.probes.iter().any(|probe| probe.running()) { "running" } else { "" });
+        let running = detail.probes.iter().any(|probe| probe.running()) && strip.odds.is_empty();
+        label(paint, row(1), if running { "running" } else { "" });
         label(paint, row(2), &if left == "1" { "only one left".to_owned() } else { format!("{left} may be it") });
         label(paint, row(3), "tested");
         // Commits that can be told apart are.
         let step = if open.len() * 2 <= usize::from(width) { 2 } else { 1 };
         marks(paint, row(2), &open, step);
         probes(paint, row(1), row(3), &open, step);
+    }
+    if !strip.odds.is_empty() {
+        label(paint, row(1), "probability");
+        odds(paint, row(1), &strip.odds, usize::from(width));
     }
     legend(paint, row(4));
 }
@@ -60,6 +65,18 @@ fn marks(paint: &mut Paint<'_>, row: Rect, columns: &[Column], step: usize) {
             None => (" ", Role::Plain),
         };
         paint.text(Rect { x, width: 1, ..row }, sign, role);
+    }
+}
+
+/// How probable it is that the culprit is there, below the whole range: the highest part is the likeliest.
+fn odds(paint: &mut Paint<'_>, row: Rect, odds: &[u16], width: usize) {
+    let heights = paint.signs().heights;
+    let most = odds.iter().copied().max().unwrap_or(0).max(1);
+    for (x, at) in (row.x + LABEL..).zip(0..width) {
+        let share = odds[at * odds.len() / width.max(1)];
+        let height = usize::from(share) * (heights.len() - 1) / usize::from(most);
+        let role = if height == 0 { Role::Dim } else { Role::Live };
+        paint.text(Rect { x, width: 1, ..row }, heights[height], role);
     }
 }
 

@@ -94,8 +94,10 @@ mod tests {
 
     #[test]
     fn a_single_candidate_is_seen_at_any_width() {
-        let strip =
-            Strip { pieces: vec![(StripMark::Good, 70_000), (StripMark::Candidate, 1), (StripMark::Bad, 30_000)] };
+        let strip = Strip {
+            pieces: vec![(StripMark::Good, 70_000), (StripMark::Candidate, 1), (StripMark::Bad, 30_000)],
+            odds: Vec::new(),
+        };
         for width in [1, 10, 77, 200] {
             let whole = columns(&strip, &[], &(0..strip.commits()), width);
             assert_eq!(drawn(&whole).matches('#').count(), 1, "{width}");
@@ -108,6 +110,7 @@ mod tests {
     fn tests_are_where_their_commits_are() {
         let strip = Strip {
             pieces: vec![(StripMark::Good, 2), (StripMark::Candidate, 2), (StripMark::Skipped, 1), (StripMark::Bad, 3)],
+            odds: Vec::new(),
         };
         let probes = [
             samples::probe(1, Some(1), Some(Verdict::Good)),
@@ -130,7 +133,7 @@ mod tests {
             pieces in proptest::collection::vec((0_usize..4, 0_u32..u32::MAX), 0..12), width in 0_usize..300
         ) {
             let marks = [StripMark::Good, StripMark::Bad, StripMark::Candidate, StripMark::Skipped];
-            let strip = Strip { pieces: pieces.into_iter().map(|(mark, count)| (marks[mark], count)).collect() };
+            let strip = Strip { pieces: pieces.into_iter().map(|(mark, count)| (marks[mark], count)).collect(), odds: Vec::new() };
             for part in [Some(0..strip.commits()), open_part(&strip)].into_iter().flatten() {
                 let columns = columns(&strip, &[], &part, width);
                 prop_assert!(columns.len() <= width);

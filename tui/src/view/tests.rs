@@ -9,7 +9,7 @@ use crate::{
 };
 use bisect_shared::{
     JobId, JobStatus, ProbeId,
-    admin::{AuditPage, Event, InstanceList, JobDetail, JobView, Outcome, Overview},
+    admin::{AuditPage, Event, InstanceList, JobDetail, JobView, Outcome, Overview, Strip},
 };
 use crossterm::event::KeyCode;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
@@ -125,6 +125,15 @@ fn job() {
         let mut state = full(size);
         press(&mut state, ":job 21\n");
         tell_detail(&mut state, samples::detail_done());
+        state
+    });
+    check("job_by_chance", |size| {
+        let mut state = full(size);
+        press(&mut state, "\n");
+        let job = samples::jobs().remove(0);
+        let odds = vec![0, 0, 0, 3, 40, 610, 240, 80, 20, 7, 0, 0];
+        let strip = samples::detail().strip.map(|strip| Strip { odds, ..strip });
+        tell_detail(&mut state, JobDetail { job, strip, ..samples::detail() });
         state
     });
     check("job_missing", |size| {

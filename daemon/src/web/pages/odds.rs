@@ -1,10 +1,7 @@
 //! How probable each commit is, where the test fails by chance, too: a row of bars over the range, and the likeliest by name.
 
 use super::line;
-use crate::{
-    report::{Odds, Report},
-    web::read::JobRead,
-};
+use crate::{report::Report, web::read::JobRead};
 use bisect_shared::ResultKind;
 
 /// The picture's height; its width is one for each bar.
@@ -19,6 +16,7 @@ pub(super) struct OddsCard {
 }
 
 /// A piece of the range.
+#[derive(Debug)]
 pub(super) struct Bar {
     pub(super) x: usize,
     pub(super) y: String,
@@ -45,34 +43,31 @@ impl OddsCard {
         let unsure = report.result == ResultKind::Suspects;
         Some(Self {
             width: odds.range.len(),
-            bars: bars(odds),
+            bars: bars(&odds.range),
             rows: odds.lines().map(row).collect(),
             one_more: odds.one_more.as_ref().filter(|_| unsure).map(crate::report::OneMore::sentence),
         })
     }
 }
 
-fn bars(odds: &Odds) -> Vec<Bar> {
-    let most = odds.range.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+/// One for each piece of the range.
+pub(super) fn bars(range: &[f64]) -> Vec<Bar> {
+    let most = range.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     // What is improbable is a line, so that the whole range is seen.
     let height = |share: &f64| (share / most * HEIGHT).max(1.0);
     let bar =
         |(x, height): (usize, f64)| Bar { x, y: format!("{:.1}", HEIGHT - height), height: format!("{height:.1}") };
-    odds.range.iter().map(height).enumerate().map(bar).collect()
+    range.iter().map(height).enumerate().map(bar).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Rate;
 
     #[test]
     fn bars_stand_on_the_ground_and_the_likeliest_is_the_highest() {
-        let rate = Rate { failures: 1, runs: 2 };
-        let range = vec![0.0, 0.8, 0.2];
-        let odds = Odds { likely: Vec::new(), none: 0.0, before: rate, after: rate, range, one_more: None };
         let told: Vec<(usize, String, String)> =
-            bars(&odds).into_iter().map(|bar| (bar.x, bar.y, bar.height)).collect();
+            bars(&[0.0, 0.8, 0.2]).into_iter().map(|bar| (bar.x, bar.y, bar.height)).collect();
         let wanted = [(0, "39.0", "1.0"), (1, "0.0", "40.0"), (2, "30.0", "10.0")];
         assert_eq!(told, wanted.map(|(x, y, height)| (x, y.to_owned(), height.to_owned())));
     }

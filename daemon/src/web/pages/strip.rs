@@ -1,5 +1,6 @@
 //! The commit range as a picture: pieces of which the same is known, and below them the commits that ran.
 
+use super::odds::{Bar, bars};
 use crate::db::probes::{ProbeRow, ProbeState};
 use bisect_shared::{
     Verdict,
@@ -35,6 +36,8 @@ pub(super) struct Picture {
     pub(super) label: String,
     pub(super) pieces: Vec<Piece>,
     pub(super) ticks: Vec<Tick>,
+    /// Where the test fails by chance, too: how probable the culprit is along the range.
+    pub(super) odds: Vec<Bar>,
     /// What its colours mean, for those that occur.
     pub(super) legend: Vec<(&'static str, String)>,
 }
@@ -79,7 +82,14 @@ pub(super) fn picture(strip: &Strip, probes: &[ProbeRow], found: Option<&str>) -
         .collect();
     let told: Vec<&str> = legend.iter().map(|(_, words)| words.as_str()).collect();
     let label = format!("{commits} commits, the oldest at the left: {}", told.join(", "));
-    Some(Picture { label, pieces: pieces(strip, scale), ticks: ticks(probes, scale, commits), legend })
+    let shares: Vec<f64> = strip.odds.iter().map(|share| f64::from(*share)).collect();
+    Some(Picture {
+        label,
+        pieces: pieces(strip, scale),
+        ticks: ticks(probes, scale, commits),
+        odds: bars(&shares),
+        legend,
+    })
 }
 
 fn pieces(strip: &Strip, scale: f64) -> Vec<Piece> {
@@ -142,8 +152,10 @@ mod tests {
 
     #[test]
     fn one_suspect_among_many_is_seen_and_said() {
-        let strip =
-            Strip { pieces: vec![(StripMark::Good, 99_999), (StripMark::Candidate, 1), (StripMark::Bad, 50_000)] };
+        let strip = Strip {
+            pieces: vec![(StripMark::Good, 99_999), (StripMark::Candidate, 1), (StripMark::Bad, 50_000)],
+            odds: Vec::new(),
+        };
         let picture = picture(&strip, &[], None).unwrap();
         assert_eq!(
             picture.label,
@@ -157,7 +169,7 @@ mod tests {
     fn many_pieces_become_few() {
         let pieces =
             (0..100_000).map(|n| (if n % 2 == 0 { StripMark::Good } else { StripMark::Candidate }, 1)).collect();
-        let picture = picture(&Strip { pieces }, &[], None).unwrap();
+        let picture = picture(&Strip { pieces, odds: Vec::new() }, &[], None).unwrap();
         assert!(picture.pieces.len() <= MOST);
         assert!(super::picture(&Strip::default(), &[], None).is_none());
     }
