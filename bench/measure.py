@@ -187,11 +187,14 @@ def measure_all(programs, wanted, folder, kept):
     return results
 
 
+def read(file):
+    """What was written as JSON, which cannot have numbers as names: those of lanes and processes are numbers again, status codes remain text."""
+    return json.loads(file.read_text(), object_pairs_hook=lambda pairs: {int(name) if name.isdigit() and int(name) < 100 else name: value for name, value in pairs})
+
+
 def with_recorded(results, recorded):
     """These results, and of what was not measured this time what is recorded, with its date."""
-    # Numbers of lanes and of processes are numbers, which JSON cannot have as names.
-    named = lambda pairs: {int(name) if name.isdigit() else name: value for name, value in pairs}
-    before = json.loads(recorded.read_text(), object_pairs_hook=named) if recorded.exists() else {}
+    before = read(recorded) if recorded.exists() else {}
     dates = {case: before["date"] for case in CASES if case in before} | before.get("dates", {}) | results["dates"]
     return before | results | {"dates": dates}
 

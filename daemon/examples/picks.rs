@@ -35,6 +35,7 @@ fn main() -> anyhow::Result<()> {
         fixed: false,
         first_parent: false,
         sampling: Default::default(),
+        counts: Default::default(),
     };
     let mut rows = Vec::new();
     for lanes in lanes {
@@ -128,7 +129,7 @@ fn bisect(
 
 fn answer(InFlight { commit, purpose }: InFlight, failing: &HashSet<Sha>) -> Run {
     let ending = Ending::Exited(u8::from(failing.contains(&commit)));
-    Run { commit, purpose, ending }
+    Run::new(commit, purpose, ending)
 }
 
 /// The most memory that this process ever held: the graph, the search, and the planted culprits' descendants.

@@ -108,6 +108,7 @@ fn linear(commits: usize) -> anyhow::Result<Question> {
         fixed: false,
         first_parent: false,
         sampling: Default::default(),
+        counts: Default::default(),
     })
 }
 
@@ -316,7 +317,7 @@ impl<'a> Job<'a> {
         self.used.push(lane);
         if !stopped {
             let ending = Ending::Exited(u8::from(number(probe.commit)? >= self.culprit));
-            self.runs.push(Run { commit: probe.commit, purpose: probe.purpose, ending });
+            self.runs.push(Run::new(probe.commit, probe.purpose, ending));
             if probe.purpose == Purpose::Search {
                 self.took.extend(seconds(end - began));
             }

@@ -99,7 +99,7 @@ async fn answered_by(daemon: &mut Daemon, playground: &Playground) -> anyhow::Re
     let address = daemon.serves().await?;
     playground.send_webhooks_to(&format!("{address}/webhook"));
     println!(
-        "\nOpen   {}\nWrite  {}\n\nThe bot answers on the same page. Its numbers: {address}/stats\nCtrl-C ends it.",
+        "\nOpen   {}\nWrite  {}\n\nThe bot answers on the same page. What owners see: {address}/dashboard (sign in as ada)\nIts numbers: {address}/stats\nCtrl-C ends it.",
         playground.issue, playground.comment
     );
     bail!("bisectd ended: {}", daemon.ended().await?)

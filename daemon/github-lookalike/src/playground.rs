@@ -17,6 +17,8 @@ pub struct Playground {
     pub world: World,
     /// Its App, with the key that the daemon needs.
     pub app: NewApp,
+    /// Of the App, on the repository's owner.
+    pub installation: i64,
     /// Its HTTP.
     pub running: Running,
     /// The address of the issue's page.
@@ -49,11 +51,11 @@ pub async fn start(address: SocketAddr, repository: Option<&Path>) -> anyhow::Re
     };
     world.permission(name, "ada", Some(Role::Write))?;
     world.permission(name, "eve", Some(Role::Read))?;
-    world.install(app.id, "octo", None)?;
+    let installation = world.install(app.id, "octo", None)?;
     let issue = open_issue(&world, name, culprit.as_ref(), &comment)?;
     let running = Lookalike::start_at(&world, address).await?;
     let issue = format!("{}/{name}/issues/{issue}", running.url());
-    Ok(Playground { world, app, running, issue, comment, culprit })
+    Ok(Playground { world, app, installation, running, issue, comment, culprit })
 }
 
 fn add_repository(world: &World, name: &str, source: &Path) -> anyhow::Result<()> {
@@ -87,13 +89,16 @@ fn open_issue(world: &World, name: &str, culprit: Option<&String>, comment: &str
 }
 
 impl Playground {
-    /// Where the daemon takes webhooks; those who sign in are sent back to the same place.
+    /// Where the daemon takes webhooks; those who sign in are sent back to the same place. It is told at once, as on GitHub,
+    /// that the App is installed.
     pub fn send_webhooks_to(&self, url: &str) {
         self.world.set_webhook_url(self.app.id, url);
         if let Some(base) = url.strip_suffix("/webhook") {
             self.world.set_callback_url(self.app.id, &format!("{base}/auth"));
             self.world.set_setup_url(self.app.id, &format!("{base}/setup"));
         }
+        let told = self.world.installation_webhook(self.installation, "created", None);
+        self.world.deliver_later(told.into_iter().collect());
     }
 
     /// What the daemon must be told, as variables; the App's key is in the file `key`.

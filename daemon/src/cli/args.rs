@@ -147,6 +147,19 @@ pub struct BisectArgs {
     /// How probable the commit must be before it is named, where the test fails by chance [default: 0.95].
     #[arg(long, value_name = "C", value_parser = value::confidence)]
     pub confidence: Option<f64>,
+    /// Only the failure of the bad end counts: a commit that fails with another exit code, or says something quite different at
+    /// last, is skipped. Without this such commits count as bad, and are named in the result.
+    #[arg(long)]
+    pub same_failure: bool,
+    /// Only failures that print a line which matches this count; a commit that fails without it is skipped.
+    #[arg(long, value_name = "REGEX", value_parser = expression)]
+    pub failure_line: Option<String>,
+    /// Run every commit anew, whatever earlier bisections found out about it.
+    #[arg(long, conflicts_with = "trust_cache")]
+    pub no_cache: bool,
+    /// Take the word of earlier bisections for the ends and for the proof, too, which else are run anew.
+    #[arg(long)]
+    pub trust_cache: bool,
     /// Set a variable for the command (repeatable). Its value is kept with the job in the database, in clear text; no
     /// page, report or comment shows it.
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
@@ -302,6 +315,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err("must be above 0 and at most a week, for example `90s` or `10m`".into());
     }
     Ok(read)
+}
+
+fn expression(text: &str) -> Result<String, String> {
+    value::failure_line(text).map(|_| text.to_owned())
 }
 
 fn network(text: &str) -> Result<crate::sandbox::Network, String> {

@@ -100,11 +100,11 @@ fn size(folder: &Path) -> io::Result<u64> {
 }
 
 fn told(kept: Duration, removed: &Removed, mirrors: &Pruned) -> String {
-    let Removed { log_chunks, deliveries, events, instances, sessions } = removed;
+    let Removed { log_chunks, deliveries, events, instances, sessions, verdicts } = removed;
     let days = kept.as_secs() / 86_400;
     let mut text = format!(
         "older than {days} days: removed {log_chunks} pieces of output, {deliveries} deliveries, {events} events, \
-         {instances} ended instances; {sessions} expired sessions\n"
+         {instances} ended instances, {verdicts} remembered verdicts; {sessions} expired sessions\n"
     );
     let mb = |bytes: u64| bytes / 1_000_000;
     let _ = writeln!(

@@ -51,6 +51,10 @@ pub(super) async fn understand(args: &BisectArgs, config: &Config, steps: Steps)
         skip_ranges: Vec::new(),
         runs: args.runs,
         confidence: args.confidence,
+        same_failure: args.same_failure,
+        failure_line: args.failure_line.clone(),
+        no_cache: args.no_cache,
+        trust_cache: args.trust_cache,
     };
     // Loaded again by whoever runs the job; here it is asked whether there is anything to search.
     let loading = question::load(&repository, &spec);

@@ -231,6 +231,7 @@ mod tests {
             verdict: None,
             seconds: matches!(state, ProbeState::Ended(_)).then_some(seconds),
             cached: false,
+            fingerprint: String::new(),
             started_at,
             finished_at: Some(started_at + TimeDelta::milliseconds(((waited + seconds) * 1e3) as i64)),
         }

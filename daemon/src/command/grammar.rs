@@ -28,8 +28,6 @@ pub(super) enum Take {
     Flag(fn(&mut Options)),
     /// It takes a value.
     Value(fn(&mut Options, &str) -> Result<(), String>),
-    /// It belongs to a later version: it is known, and refused. Whether it takes a value.
-    NotOffered,
     /// It is for the command line only; what a comment has in its stead.
     ShellOnly(&'static str),
 }
@@ -132,7 +130,6 @@ const fn row(
     OptionRow { name, argument, meaning, sample, place, take }
 }
 
-const LATER: Take = Take::NotOffered;
 const CONFIGURED: Take = Take::ShellOnly("in a comment's repository it can be set in `.github/bisect.yml`");
 const SHELL: Take = Take::ShellOnly("a comment cannot set it");
 
@@ -224,17 +221,41 @@ pub const OPTIONS: [OptionRow; 26] = [
         Place::Both,
         Take::Value(|options, text| once(&mut options.confidence, value::confidence(text)?)),
     ),
-    row("--no-cache", None, "", "forget the verdicts of earlier bisections", Place::Comment, LATER),
-    row("--same-failure", None, "", "only the failure of the bad end counts", Place::Comment, LATER),
+    row(
+        "--same-failure",
+        None,
+        "",
+        "only the failure of the bad end counts: a commit that fails otherwise is skipped",
+        Place::Both,
+        Take::Flag(|options| options.same_failure = true),
+    ),
     row(
         "--failure-line",
         Some("REGEX"),
         "'AssertionError'",
-        "only failures that print this count",
-        Place::Comment,
-        LATER,
+        "only failures that print a line like this count; a commit that fails otherwise is skipped",
+        Place::Both,
+        Take::Value(|options, text| {
+            value::failure_line(text)?;
+            once(&mut options.failure_line, text.to_owned())
+        }),
     ),
-    row("--trust-cache", None, "", "prove with remembered verdicts too", Place::Comment, LATER),
+    row(
+        "--no-cache",
+        None,
+        "",
+        "run every commit anew, whatever earlier bisections found out about it",
+        Place::Both,
+        Take::Flag(|options| options.no_cache = true),
+    ),
+    row(
+        "--trust-cache",
+        None,
+        "",
+        "take the word of earlier bisections for the ends and for the proof, too",
+        Place::Both,
+        Take::Flag(|options| options.trust_cache = true),
+    ),
     row("--good", Some("REV"), "v1.3.0", "another good end", Place::Shell, SHELL),
     row("--job-timeout", Some("TIME"), "1h", "the longest the whole search may take", Place::Shell, SHELL),
     row("--silence", Some("TIME"), "5m", "the longest a run may print nothing", Place::Shell, SHELL),

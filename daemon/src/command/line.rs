@@ -175,7 +175,6 @@ impl<'a> Reading<'a> {
             value = Some(word.text);
         }
         let done = match (row.take, value) {
-            (Take::NotOffered, _) => Err(not_offered(row.name)),
             (Take::ShellOnly(instead), _) => {
                 Err(format!("{} is an option of the program bisectd; {instead}.", row.name).replace('`', ""))
             }
@@ -242,10 +241,6 @@ fn sensible(script: &str) -> Result<(), String> {
         return Err("ends with a backslash; a longer one belongs in a fenced code block below".into());
     }
     Ok(())
-}
-
-fn not_offered(name: &str) -> String {
-    format!("{} is not offered yet.", shown(name))
 }
 
 /// Whether this option stands there.

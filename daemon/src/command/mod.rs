@@ -84,6 +84,14 @@ pub struct Options {
     pub runs: Option<u32>,
     /// `--confidence`.
     pub confidence: Option<f64>,
+    /// `--same-failure`.
+    pub same_failure: bool,
+    /// `--failure-line`.
+    pub failure_line: Option<String>,
+    /// `--no-cache`.
+    pub no_cache: bool,
+    /// `--trust-cache`.
+    pub trust_cache: bool,
 }
 
 /// A command line that is none: what was wrong and what to write instead.

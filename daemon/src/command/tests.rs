@@ -47,13 +47,15 @@ fn a_command_is_taken_as_it_is_written() {
 fn options_stand_before_the_command() {
     let line = "/bisect --image=python:3.12 --setup \u{201c}pip install -e '.[test]'\u{201d} v1 --timeout 1m30s main \
                 --jobs 4 --first-parent \u{2014}fixed --path src/a --path 'b c' --skip a..b --skip v2 \
-                --runs 30 --confidence 99% run --jobs 9";
+                --runs 30 --confidence 99% --same-failure --failure-line 'a b' --no-cache --trust-cache run --jobs 9";
     let asked = bisect(line);
-    let Options { image, setup, timeout, jobs, first_parent, fixed, paths, skip, runs, confidence } = asked.options;
+    let Options { image, setup, timeout, jobs, first_parent, fixed, paths, skip, .. } = asked.options.clone();
+    let Options { runs, confidence, same_failure, failure_line, no_cache, trust_cache, .. } = asked.options;
     assert_eq!(image.as_deref(), Some("python:3.12"));
     assert_eq!(setup.as_deref(), Some("pip install -e '.[test]'"));
     assert_eq!((timeout, jobs), (Some(Duration::from_secs(90)), Some(4)));
-    assert!(first_parent && fixed);
+    assert!(first_parent && fixed && same_failure && no_cache && trust_cache);
+    assert_eq!(failure_line.as_deref(), Some("a b"));
     assert_eq!((runs, confidence), (Some(30), Some(0.99)));
     assert_eq!((paths, skip), (vec!["src/a".into(), "b c".into()], vec!["a..b".into(), "v2".to_owned()]));
     assert_eq!(asked.script, "run --jobs 9");
@@ -194,10 +196,12 @@ fn each_mistake_is_told_with_an_example_that_works() {
         (" auto main x", "not offered yet"),
         (" v1 main --runs 0 x", "from 1 to 100"),
         (" v1 main --runs=1e2 x", "from 1 to 100"),
-        (" --no-cache v1 main x", "not offered yet"),
+        (" --no-cache=yes v1 main x", "takes no value"),
         (" --confidence=1 v1 main x", "from 0.5 to 0.9999"),
         (" --confidence nan v1 main x", "from 0.5 to 0.9999"),
-        (" --failure-line 'a b' v1 main x", "not offered yet"),
+        (" --failure-line 'a(b' v1 main x", "unclosed group"),
+        (" --failure-line '' v1 main x", "every line"),
+        (" --failure-line '(a{100}){1000}' v1 main x", "too large"),
         (&format!(" {long} main x"), "70000 bytes"),
         (&format!(" v1 main {long}"), "70000 bytes"),
         (&format!(" --{long} v1 main x"), "no option"),
@@ -215,7 +219,7 @@ fn the_example_keeps_what_was_right() {
         mistake("/bisect --jobs 99 --fixed v2 dev make check").example,
         "/bisect --fixed --jobs 4 v2 dev make check"
     );
-    assert_eq!(mistake("/bisect --no-cache v2 dev make check").example, "/bisect v2 dev make check");
+    assert_eq!(mistake("/bisect --no-cache=1 v2 dev make check").example, "/bisect --no-cache v2 dev make check");
     assert_eq!(mistake("/bisect --runs no v2 dev make check").example, "/bisect --runs 20 v2 dev make check");
     assert_eq!(mistake("/bisect v2 -dev make check").example, "/bisect v2 main make check");
     assert_eq!(mistake("/bisect v1 main `x y`").example, "/bisect v1 main pytest tests/test_x.py");

@@ -1,5 +1,6 @@
 //! What a value may be: one check for each kind, with the reason as the rest of a sentence.
 
+use regex::bytes::{Regex, RegexBuilder};
 use std::time::Duration;
 
 /// The longest name of a commit, in bytes: file systems hold no longer part of a ref.
@@ -18,6 +19,9 @@ pub(crate) const JOBS: std::ops::RangeInclusive<u32> = 1..=64;
 pub(crate) const RUNS: std::ops::RangeInclusive<u32> = 1..=100;
 /// How probable an answer must be.
 pub(crate) const CONFIDENCE: std::ops::RangeInclusive<f64> = 0.5..=0.9999;
+/// `--failure-line`: how long it may be, and how large once it is compiled.
+const EXPRESSION_BYTES: usize = 1024;
+const EXPRESSION_COMPILED: usize = 1 << 20;
 
 /// A SHA, a tag or a branch, by git's rules for names of refs (git-check-ref-format).
 pub(crate) fn reference(text: &str) -> Result<String, String> {
@@ -113,6 +117,24 @@ pub(crate) fn confidence(text: &str) -> Result<f64, String> {
     let number = percent.or_else(|| text.parse().ok()).filter(|number| CONFIDENCE.contains(number));
     let bounds = (CONFIDENCE.start(), CONFIDENCE.end());
     number.ok_or_else(|| format!("must be a probability from {} to {}, for example 0.99", bounds.0, bounds.1))
+}
+
+/// The expression that a line of the output must match.
+pub(crate) fn failure_line(text: &str) -> Result<Regex, String> {
+    if text.is_empty() {
+        return Err("is empty: every line matches it".into());
+    }
+    if text.len() > EXPRESSION_BYTES {
+        return Err(format!("is {} bytes long; at most {EXPRESSION_BYTES} are taken", text.len()));
+    }
+    RegexBuilder::new(text).size_limit(EXPRESSION_COMPILED).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => "is too large a regular expression".to_owned(),
+        error => {
+            let text = error.to_string();
+            let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("is no regular expression: {why}")
+        }
+    })
 }
 
 /// `90`, `90s`, `10m`, `1h 30m`.

@@ -36,6 +36,7 @@ mod tx;
 pub mod usage;
 pub mod user_repositories;
 pub mod users;
+pub mod verdicts;
 pub mod viewer;
 
 pub use error::DbError;

@@ -19,6 +19,19 @@ pub struct NewProbe {
     pub position: Option<u32>,
 }
 
+/// How a probe ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// By itself, or by what.
+    pub ending: Ending,
+    /// What it says about its commit, where that is decided.
+    pub verdict: Option<Verdict>,
+    /// How long it ran.
+    pub took: Duration,
+    /// What it said last, as `search::Fingerprint` is written.
+    pub fingerprint: String,
+}
+
 /// Where a probe stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeState {
@@ -59,6 +72,8 @@ pub struct ProbeRow {
     pub seconds: Option<f64>,
     /// Whether it was remembered instead of run.
     pub cached: bool,
+    /// What it said last, as `search::Fingerprint` is written.
+    pub fingerprint: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
     /// When it ended or was stopped.
@@ -67,7 +82,7 @@ pub struct ProbeRow {
 
 macro_rules! columns {
     () => {
-        "id, job_id, epoch, commit_sha, purpose, lane, subject, position, image_id, ending, exit_code, verdict, seconds, cached, started_at, \
+        "id, job_id, epoch, commit_sha, purpose, lane, subject, position, image_id, ending, exit_code, verdict, seconds, cached, fingerprint, started_at, \
          finished_at"
     };
 }
@@ -88,6 +103,7 @@ impl<'r> FromRow<'r, PgRow> for ProbeRow {
             verdict: row::parsed_option(row, "verdict")?,
             seconds: row.try_get("seconds")?,
             cached: row.try_get("cached")?,
+            fingerprint: row.try_get("fingerprint")?,
             started_at: row.try_get("started_at")?,
             finished_at: row.try_get("finished_at")?,
         })
@@ -179,19 +195,12 @@ pub async fn note_subjects(db: &Database, lease: &Lease, subjects: &[(Sha, Strin
 ///
 /// # Errors
 /// [`LeaseError::Lost`]; [`DbError::Missing`] for a probe that this claim has not running.
-pub async fn record_probe(
-    db: &Database,
-    lease: &Lease,
-    probe: ProbeId,
-    ending: Ending,
-    verdict: Option<Verdict>,
-    took: Duration,
-) -> Result<(), LeaseError> {
+pub async fn record_probe(db: &Database, lease: &Lease, probe: ProbeId, ended: &Ended) -> Result<(), LeaseError> {
     let mut tx = lease::hold(db, lease, "record_probe").await?;
     let rows = tx
         .execute(
             sqlx::query(
-                "UPDATE probes SET ending = $4, exit_code = $5, verdict = $6, seconds = $7, \
+                "UPDATE probes SET ending = $4, exit_code = $5, verdict = $6, seconds = $7, fingerprint = $8, \
                  finished_at = coalesce(finished_at, now()) \
                  WHERE id = $1 AND job_id = $2 AND epoch = $3 AND (ending IS NULL OR (ending = $4 \
                  AND exit_code IS NOT DISTINCT FROM $5 AND verdict IS NOT DISTINCT FROM $6))",
@@ -199,13 +208,60 @@ pub async fn record_probe(
             .bind(probe.0)
             .bind(lease.job().0)
             .bind(lease.epoch().0)
-            .bind(ending.name())
-            .bind(ending.exit_code().map(i16::from))
-            .bind(verdict.map(Verdict::name))
-            .bind(took.as_secs_f64()),
+            .bind(ended.ending.name())
+            .bind(ended.ending.exit_code().map(i16::from))
+            .bind(ended.verdict.map(Verdict::name))
+            .bind(ended.took.as_secs_f64())
+            .bind(&ended.fingerprint),
         )
         .await?;
     expect_rows(rows, 1, || format!("probe {probe} running under this claim"))?;
+    Ok(tx.commit().await?)
+}
+
+/// Records what is remembered of commits, in the place of runs, each with the place of its commit in the range. Nothing ran,
+/// so no lane and no time is taken.
+///
+/// # Errors
+/// [`LeaseError::Lost`].
+pub async fn record_remembered(
+    db: &Database,
+    lease: &Lease,
+    remembered: &[(NewProbe, Ended)],
+) -> Result<Vec<ProbeId>, LeaseError> {
+    let mut tx = lease::hold(db, lease, "record_remembered").await?;
+    let mut ids = Vec::new();
+    for (probe, ended) in remembered {
+        let sql = "INSERT INTO probes (job_id, epoch, commit_sha, purpose, lane, position, image_id, ending, exit_code, verdict, \
+                   seconds, fingerprint, cached, finished_at) SELECT $1, $2, $3, $4, 0, $5, j.image_id, $6, $7, $8, $9, $10, \
+                   true, now() FROM bisect_jobs j WHERE j.id = $1 RETURNING id";
+        let query = sqlx::query_as(sql)
+            .bind(lease.job().0)
+            .bind(lease.epoch().0)
+            .bind(probe.commit.to_string())
+            .bind(probe.purpose.name())
+            .bind(probe.position.and_then(|place| i32::try_from(place).ok()))
+            .bind(ended.ending.name())
+            .bind(ended.ending.exit_code().map(i16::from))
+            .bind(ended.verdict.map(Verdict::name))
+            .bind(ended.took.as_secs_f64())
+            .bind(&ended.fingerprint);
+        let (id,): (i64,) = tx.one(query).await?;
+        ids.push(ProbeId(id));
+    }
+    outbox::touch_status(&mut tx, lease.job(), false).await?;
+    tx.commit().await?;
+    Ok(ids)
+}
+
+/// What was remembered in this job's place of runs does not count any more: what ran contradicts it.
+///
+/// # Errors
+/// [`LeaseError::Lost`].
+pub async fn set_aside_remembered(db: &Database, lease: &Lease) -> Result<(), LeaseError> {
+    let mut tx = lease::hold(db, lease, "set_aside_remembered").await?;
+    let sql = "UPDATE probes SET ending = 'stopped', exit_code = NULL, verdict = NULL WHERE job_id = $1 AND cached AND ending <> 'stopped'";
+    tx.execute(sqlx::query(sql).bind(lease.job().0)).await?;
     Ok(tx.commit().await?)
 }
 

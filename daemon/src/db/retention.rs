@@ -21,6 +21,8 @@ pub struct Removed {
     pub instances: u64,
     /// Sessions that expired.
     pub sessions: u64,
+    /// Verdicts that nobody had a use for.
+    pub verdicts: u64,
 }
 
 const LOG_CHUNKS: &str = "DELETE FROM log_chunks WHERE (probe_id, seq) IN (SELECT c.probe_id, c.seq FROM log_chunks c \
@@ -33,6 +35,8 @@ const EVENTS: &str = "DELETE FROM job_events WHERE id IN (SELECT e.id FROM job_e
 const INSTANCES: &str = "DELETE FROM instances WHERE id IN (SELECT i.id FROM instances i \
      WHERE i.heartbeat_at < now() - make_interval(secs => $1) \
      AND NOT EXISTS (SELECT FROM bisect_jobs j WHERE j.worker_id = i.id AND j.status = 'running') LIMIT $2)";
+const VERDICTS: &str = "DELETE FROM verdicts WHERE (scope, circumstances, commit_sha) IN (SELECT scope, circumstances, commit_sha \
+     FROM verdicts WHERE used_at < now() - make_interval(secs => $1) LIMIT $2)";
 
 /// Removes what is older than `kept`. Nothing of a job that has not ended goes.
 ///
@@ -45,6 +49,7 @@ pub async fn remove_older_than(db: &Database, kept: Duration) -> Result<Removed,
         events: in_pieces(db, EVENTS, kept).await?,
         instances: in_pieces(db, INSTANCES, kept).await?,
         sessions: expired_sessions(db).await?,
+        verdicts: in_pieces(db, VERDICTS, kept).await?,
     })
 }
 

@@ -121,6 +121,10 @@ impl Intake {
             skip_ranges,
             runs: options.runs,
             confidence: options.confidence,
+            same_failure: options.same_failure,
+            failure_line: options.failure_line.clone(),
+            no_cache: options.no_cache,
+            trust_cache: options.trust_cache,
         }
     }
 

@@ -172,6 +172,9 @@ pub struct ProbeLine {
     pub seconds: f64,
     /// Remembered from an earlier job, not run.
     pub cached: bool,
+    /// It fails quite otherwise than the end that fails.
+    #[serde(default)]
+    pub otherwise: bool,
     /// The first line of its message.
     pub subject: String,
 }

@@ -37,6 +37,7 @@ fn probe(commit: &str, verdict: Verdict, code: u8, subject: &str) -> ProbeLine {
         ending: Ending::Exited(code),
         seconds: 0.123_456,
         cached: false,
+        otherwise: false,
         subject: subject.into(),
     }
 }

@@ -11,13 +11,15 @@ use crate::{
     db::{self, jobs::JobRow},
     git::{CommitInfo, GitError, Repository},
     report::{self, Commit, Failure, Likely, Odds, ProbeLine, ProofLine, Report, replay, text},
-    search::{Belief, Conclusion, OneMore, Question},
+    search::{Belief, Conclusion, OneMore, Question, Run, otherwise},
 };
 use bisect_shared::{Ending, Purpose, ResultKind, Sha, Verdict};
 use std::collections::{HashMap, HashSet};
 
 /// Suspects that are described in full; the others are only named.
 const SUSPECTS_SHOWN: usize = 10;
+/// Commits that a note names.
+const COMMITS_NAMED: usize = 5;
 
 /// What a report is made from.
 pub(super) struct Told<'a> {
@@ -39,6 +41,7 @@ impl Told<'_> {
         let belief = belief(finding);
         let subjects = self.subjects(belief).await;
         let probes = self.probe_lines(&subjects, belief.map(|_| culprit));
+        let differing = self.fails_otherwise(&probes, culprit);
         let in_log = |line: &&ProbeLine| belief.is_none() || culprit.is_some() || line.verdict == Some(Verdict::Skip);
         let verdicts: Vec<(Sha, Verdict, String)> = probes
             .iter()
@@ -65,7 +68,8 @@ impl Told<'_> {
             commits,
             proof: self.proof(finding),
             failure: self.failure(db, words.failing).await?,
-            notes: [self.notes, &words.notes, tampered(self.runs).as_slice()].concat(),
+            notes: [self.notes, &words.notes, tampered(self.runs).as_slice(), &differing, self.recalled().as_slice()]
+                .concat(),
             odds: belief.map(|belief| self.odds(belief, &subjects)),
         })
     }
@@ -116,11 +120,14 @@ impl Told<'_> {
     /// the side of the culprit on which the commit is, else whether it ever failed.
     fn probe_lines(&self, subjects: &HashMap<Sha, String>, sampled: Option<Option<Sha>>) -> Vec<ProbeLine> {
         let mut lines: Vec<ProbeLine> = Vec::new();
-        for recorded in self.runs {
+        let runs: Vec<Run> = self.runs.iter().map(|recorded| recorded.run).collect();
+        for (recorded, otherwise) in self.runs.iter().zip(otherwise(self.question, &runs)) {
             let commit = recorded.run.commit;
             let failed = u32::from(recorded.verdict == Some(Verdict::Bad));
             if let Some(line) = lines.iter_mut().find(|line| line.commit == commit) {
                 line.runs += 1;
+                line.cached &= recorded.remembered;
+                line.otherwise |= otherwise;
                 line.failures += failed;
                 line.seconds += recorded.took.as_secs_f64();
                 continue;
@@ -132,7 +139,8 @@ impl Told<'_> {
                 failures: failed,
                 ending: recorded.run.ending,
                 seconds: recorded.took.as_secs_f64(),
-                cached: false,
+                cached: recorded.remembered,
+                otherwise,
                 subject: subjects.get(&commit).cloned().unwrap_or_default(),
             });
         }
@@ -145,6 +153,48 @@ impl Told<'_> {
             }
         }
         lines
+    }
+
+    /// How much of it other jobs had found out.
+    fn recalled(&self) -> Option<String> {
+        let count = self.runs.iter().filter(|run| run.remembered).count();
+        let answers = if count == 1 { "answer was" } else { "answers were" };
+        let ends = if self.spec.trust_cache { "" } else { "; the ends and the proof were run anew" };
+        (count > 0)
+            .then(|| format!("{count} {answers} remembered from earlier bisections{ends} (--no-cache runs everything)"))
+    }
+
+    /// What is to be told of commits that fail quite otherwise than the end that fails.
+    fn fails_otherwise(&self, probes: &[ProbeLine], culprit: Option<Sha>) -> Vec<String> {
+        let end = if self.spec.fixed { self.spec.good[0] } else { self.spec.bad };
+        let of = |verdict| probes.iter().filter(move |line| line.otherwise && line.verdict == Some(verdict));
+        let named = |lines: Vec<&ProbeLine>| {
+            let names: Vec<String> = lines
+                .iter()
+                .take(COMMITS_NAMED)
+                .map(|line| format!("{} ({})", line.commit.short(), line.ending))
+                .collect();
+            let more = lines.len().saturating_sub(COMMITS_NAMED);
+            if more > 0 { format!("{}, {more} more", names.join(", ")) } else { names.join(", ") }
+        };
+        let (counted, skipped): (Vec<_>, Vec<_>) = (of(Verdict::Bad).collect(), of(Verdict::Skip).collect());
+        let mut notes = Vec::new();
+        if !skipped.is_empty() {
+            notes.push(format!("skipped, for they do not fail as {} does: {}", end.short(), named(skipped)));
+        }
+        if counted.iter().any(|line| Some(line.commit) == culprit) {
+            notes.push(format!(
+                "the culprit fails otherwise than {} does, so that failure may come from a later commit: --same-failure looks for it alone",
+                end.short()
+            ));
+        } else if !counted.is_empty() {
+            notes.push(format!(
+                "they fail otherwise than {} does, and were taken for bad: {}; --same-failure skips them",
+                end.short(),
+                named(counted)
+            ));
+        }
+        notes
     }
 
     /// The runs that prove the culprit. With several lanes other commits may have been run for a
@@ -280,15 +330,20 @@ fn bare(spec: &JobSpec, words: Words) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::Run;
     use bisect_shared::ProbeId;
     use std::time::Duration;
 
     #[test]
     fn commits_that_were_skipped_for_tampering_are_named_once_and_not_without_end() {
         let recorded = |number: u8, ending| {
-            let run = Run { commit: Sha::from_bytes([number; 20]), purpose: Purpose::Search, ending };
-            RecordedRun { probe: ProbeId(1), run, verdict: Some(Verdict::Skip), took: Duration::ZERO }
+            let run = Run::new(Sha::from_bytes([number; 20]), Purpose::Search, ending);
+            RecordedRun {
+                probe: ProbeId(1),
+                run,
+                verdict: Some(Verdict::Skip),
+                took: Duration::ZERO,
+                remembered: false,
+            }
         };
         assert_eq!(tampered(&[recorded(1, Ending::SetupFailed(125))]), None);
         let twice =

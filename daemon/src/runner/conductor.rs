@@ -9,15 +9,20 @@ use super::{
     interrupt::Interrupts,
     lanes::{Lanes, Slot},
     log,
+    memory::Memory,
     patience::Patience,
     persist::{LAST_TRY, Unwritten, persist},
+    said::Ear,
     subjects::Subjects,
 };
 use crate::{
-    db::{self, jobs, probes::NewProbe},
+    db::{
+        self, jobs,
+        probes::{Ended, NewProbe},
+    },
     queue::Lease,
     sandbox::{RunEnd, SandboxError},
-    search::{Conclusion, InFlight, Progress, Question, Run, Step, judge, next, strip},
+    search::{Conclusion, Fingerprint, InFlight, Progress, Question, Run, Step, judge, next, plain, strip},
 };
 use bisect_shared::{ProbeId, Purpose, Verdict};
 use std::{
@@ -55,6 +60,12 @@ pub(super) struct Conductor<'a> {
     pub(super) held: Option<Instant>,
     /// What the commits under way are called.
     pub(super) subjects: Subjects,
+    /// What earlier jobs found out, until it is contradicted.
+    pub(super) memory: Option<Memory>,
+    /// `--failure-line`.
+    pub(super) failure_line: Option<regex::bytes::Regex>,
+    /// For the report.
+    pub(super) notes: Vec<String>,
 }
 
 impl Conductor<'_> {
@@ -95,16 +106,19 @@ impl Conductor<'_> {
 
     /// Asks the search for its next step and takes it.
     async fn advance(&mut self) -> Result<Option<Conclusion>, Unwritten> {
-        let runs: Vec<Run> = self.runs.iter().map(|recorded| recorded.run).collect();
         let going: Vec<InFlight> = self
             .in_flight
             .values()
             .filter(|flight| !flight.stop.is_cancelled())
             .map(|flight| InFlight { commit: flight.commit, purpose: flight.purpose })
             .collect();
-        match next(self.question, &runs, &going, self.wanted) {
+        let step = match self.remembered(&going).await? {
+            Some(step) => step,
+            None => next(self.question, &self.all_runs(), &going, self.wanted),
+        };
+        match step {
             Step::Done(conclusion) => {
-                self.note_range(&runs).await;
+                self.note_range(&self.all_runs()).await;
                 Ok(Some(conclusion))
             }
             Step::Go { start, stop, progress, prepare_proof, only_proof } => {
@@ -125,6 +139,60 @@ impl Conductor<'_> {
                 Ok(None)
             }
         }
+    }
+
+    fn all_runs(&self) -> Vec<Run> {
+        self.runs.iter().map(|recorded| recorded.run).collect()
+    }
+
+    /// The next step of a job that remembers: whatever is known is recorded first, in the place of runs.
+    async fn remembered(&mut self, going: &[InFlight]) -> Result<Option<Step>, Unwritten> {
+        while let Some(memory) = &self.memory {
+            let runs = self.all_runs();
+            let Some(step) = plain(self.question, &runs, going, self.wanted) else {
+                self.set_memory_aside().await?;
+                continue;
+            };
+            let start = if let Step::Go { start, .. } = &step { start.as_slice() } else { &[] };
+            let answers = memory.answers(self.question, &runs, start);
+            if answers.is_empty() {
+                return Ok(Some(step));
+            }
+            self.record_remembered(&answers).await?;
+        }
+        Ok(None)
+    }
+
+    async fn record_remembered(&mut self, answers: &[Run]) -> Result<(), Unwritten> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        let runs = [self.all_runs(), answers.to_vec()].concat();
+        let verdicts = judge(self.question, &runs).split_off(self.runs.len());
+        let rows: Vec<(NewProbe, Ended)> =
+            answers.iter().zip(&verdicts).map(|(run, verdict)| memory.row(self.question, run, *verdict)).collect();
+        let (db, lease) = (&self.runner.db, self.lease);
+        let probes = persist(&self.interrupts, || db::probes::record_remembered(db, lease, &rows)).await?;
+        let commits: Vec<_> = answers.iter().map(|run| run.commit).collect();
+        memory.used(db, &commits).await;
+        self.subjects.note(db, lease, commits.into_iter());
+        for ((probe, run), (verdict, (_, ended))) in probes.into_iter().zip(answers).zip(verdicts.into_iter().zip(rows))
+        {
+            self.runs.push(RecordedRun { probe, run: *run, verdict, took: ended.took, remembered: true });
+        }
+        Ok(())
+    }
+
+    /// Runs contradict one another, so what is remembered cannot be trusted; what ran may still be of one mind.
+    async fn set_memory_aside(&mut self) -> Result<(), Unwritten> {
+        let Some(memory) = self.memory.take() else { return Ok(()) };
+        let (db, lease) = (&self.runner.db, self.lease);
+        memory.forget(db, lease).await;
+        let count = self.runs.iter().filter(|run| run.remembered).count();
+        if count > 0 {
+            persist(&self.interrupts, || db::probes::set_aside_remembered(db, lease)).await?;
+            self.runs.retain(|run| !run.remembered);
+            self.notes.push(format!("{count} remembered verdicts did not fit what ran, and were forgotten"));
+        }
+        Ok(())
     }
 
     /// What may start now. The lane of a run that is being stopped is free in a moment: opening another
@@ -201,15 +269,17 @@ impl Conductor<'_> {
             let flight = Flight { commit, purpose, stop: stop.clone(), began: Arc::clone(&began) };
             self.in_flight.insert(probe, flight);
             let (output, received) = mpsc::channel(64);
-            let stored =
-                tokio::spawn(log::store(self.runner.db.clone(), Arc::clone(self.lease), probe, received, stop.clone()));
+            let ear = Ear::new(self.failure_line.clone());
+            let (db, lease) = (self.runner.db.clone(), Arc::clone(self.lease));
+            let stored = tokio::spawn(log::store(db, lease, probe, received, stop.clone(), ear));
             self.tasks.spawn(async move {
                 let (lane, end) = run_probe(slot, commit, output, stop, began).await;
                 drop(permit);
-                if let Err(error) = stored.await {
+                let said = stored.await.unwrap_or_else(|error| {
                     tracing::warn!(probe.id = %probe, error = %error, "the output of a probe was not stored");
-                }
-                Answer { probe, lane, end }
+                    Fingerprint::default()
+                });
+                Answer { probe, lane, end, said }
             });
         }
         Ok(wanted.len())
@@ -267,9 +337,9 @@ impl Conductor<'_> {
                 if flight.purpose == Purpose::Search {
                     self.took.extend(flight.began.get().map(Instant::elapsed));
                 }
-                let run = Run { commit: flight.commit, purpose: flight.purpose, ending };
+                let run = Run { commit: flight.commit, purpose: flight.purpose, ending, said: answer.said };
                 let took = Duration::from_secs_f64(seconds);
-                self.runs.push(RecordedRun { probe: answer.probe, run, verdict: None, took });
+                self.runs.push(RecordedRun { probe: answer.probe, run, verdict: None, took, remembered: false });
                 self.record().await?;
             }
             Ok(RunEnd::Stopped) => stopped.push(answer.probe),
@@ -292,10 +362,12 @@ impl Conductor<'_> {
         let (newest, earlier) = (self.runs.len() - 1, &self.runs);
         let last = &earlier[newest];
         let (db, lease) = (&self.runner.db, self.lease);
-        persist(&self.interrupts, || {
-            db::probes::record_probe(db, lease, last.probe, last.run.ending, verdicts[newest], last.took)
-        })
-        .await?;
+        let fingerprint = last.run.said.to_string();
+        let ended = Ended { ending: last.run.ending, verdict: verdicts[newest], took: last.took, fingerprint };
+        persist(&self.interrupts, || db::probes::record_probe(db, lease, last.probe, &ended)).await?;
+        if let Some(memory) = &self.memory {
+            memory.remember(db, lease, last).await;
+        }
         let decided: Vec<(ProbeId, Verdict)> = earlier[..newest]
             .iter()
             .zip(&verdicts)
@@ -328,11 +400,11 @@ impl Conductor<'_> {
         Ok(None)
     }
 
-    /// Stops every probe, and leaves what was recorded and what is to be removed.
-    pub(super) fn leave(self) -> (Vec<RecordedRun>, Leftovers) {
+    /// Stops every probe, and leaves what was recorded, what is to be told of it and what is to be removed.
+    pub(super) fn leave(self) -> (Vec<RecordedRun>, Vec<String>, Leftovers) {
         for flight in self.in_flight.values() {
             flight.stop.cancel();
         }
-        (self.runs, Leftovers { lanes: Some(self.lanes), tasks: self.tasks })
+        (self.runs, self.notes, Leftovers { lanes: Some(self.lanes), tasks: self.tasks })
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct RecordedRun {
     pub(super) run: Run,
     pub(super) verdict: Option<Verdict>,
     pub(super) took: Duration,
+    /// Remembered from another job, not run.
+    pub(super) remembered: bool,
 }
 
 /// What the search came to.
@@ -84,9 +86,15 @@ fn recorded(row: ProbeRow) -> Option<RecordedRun> {
     let ProbeState::Ended(ending) = row.state else { return None };
     Some(RecordedRun {
         probe: row.id,
-        run: Run { commit: row.commit, purpose: row.purpose, ending },
+        run: Run {
+            commit: row.commit,
+            purpose: row.purpose,
+            ending,
+            said: row.fingerprint.parse().unwrap_or_default(),
+        },
         verdict: row.verdict,
         took: Duration::from_secs_f64(row.seconds.unwrap_or_default()),
+        remembered: row.cached,
     })
 }
 

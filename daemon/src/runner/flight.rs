@@ -1,7 +1,10 @@
 //! Runs under way: their tasks, and what is left of them when the job ends. Records nothing.
 
 use super::lanes::{Lanes, OpenLane, Slot};
-use crate::sandbox::{RunEnd, SandboxError};
+use crate::{
+    sandbox::{RunEnd, SandboxError},
+    search::Fingerprint,
+};
 use bisect_shared::{ProbeId, Purpose, Sha};
 use std::sync::{Arc, OnceLock};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
@@ -41,6 +44,8 @@ pub(super) struct Answer {
     pub(super) probe: ProbeId,
     pub(super) lane: Option<OpenLane>,
     pub(super) end: Result<RunEnd, SandboxError>,
+    /// What it said last.
+    pub(super) said: Fingerprint,
 }
 
 /// Runs one probe on a lane that may still be in preparation.

@@ -9,6 +9,7 @@ use super::{
     interrupt::{Interrupted, Interrupts},
     keeper::Keeper,
     lanes::Lanes,
+    memory::Memory,
     patience::Patience,
     persist::{Unwritten, persist_read, retry},
     question,
@@ -17,6 +18,7 @@ use super::{
     subjects::Subjects,
 };
 use crate::{
+    command::value::failure_line,
     db::{self, jobs::JobRow},
     git::{GitError, Repository},
     queue::Lease,
@@ -49,7 +51,7 @@ pub(super) async fn run(
         prepared = retry(runner.patience, || prepare(runner, lease, job, &spec)) => prepared.map_err(|reason| conclude::failed_early(&spec, &reason)),
         interrupted = interrupts.any() => Err(conclude::interrupted_early(&spec, interrupted, keeper.cancelled_by())),
     };
-    let Prepared { question, probe_spec, sandbox, repository, runs, notes } = match prepared {
+    let Prepared { question, probe_spec, sandbox, repository, runs, notes, memory } = match prepared {
         Ok(prepared) => prepared,
         Err(end) => return (end, Leftovers::default()),
     };
@@ -70,9 +72,12 @@ pub(super) async fn run(
         took: Vec::new(),
         held: None,
         subjects: Subjects::of(repository.clone()),
+        memory,
+        failure_line: spec.failure_line.as_deref().and_then(|line| failure_line(line).ok()),
+        notes,
     };
     let finding = conductor.search().await;
-    let (runs, leftovers) = conductor.leave();
+    let (runs, notes, leftovers) = conductor.leave();
     let end = match finding {
         Finding::Interrupted(Interrupted::LeaseLost) => End::LeaseLost,
         Finding::Interrupted(Interrupted::Stopping) => End::Stopping,
@@ -117,6 +122,7 @@ struct Prepared {
     sandbox: Arc<dyn Sandbox>,
     repository: Repository,
     runs: Vec<RecordedRun>,
+    memory: Option<Memory>,
     /// For the report.
     notes: Vec<String>,
 }
@@ -152,5 +158,6 @@ async fn prepare(
     tracing::debug!(job.id = %job.id, probes = rows.len(), "a job is prepared");
     let (runs, notes) = same_image(rows, &spec.image, image_id.as_deref());
     probe_spec.image_id = image_id;
-    Ok(Prepared { question: question.map_err(git_error)?, probe_spec, sandbox, repository, runs, notes })
+    let memory = Memory::open(runner, job, spec, &probe_spec).await.map_err(|error| db_error(&error))?;
+    Ok(Prepared { memory, question: question.map_err(git_error)?, probe_spec, sandbox, repository, runs, notes })
 }

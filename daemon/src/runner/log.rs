@@ -3,9 +3,11 @@
 //! The head is stored as it comes, the tail is kept in memory and stored at the end, and the gap
 //! between them is stated.
 
+use super::said::Ear;
 use crate::{
     db,
     queue::{Lease, LeaseError},
+    search::Fingerprint,
 };
 use bisect_shared::ProbeId;
 use bytes::Bytes;
@@ -32,14 +34,15 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Reads `output` to its end and stores it. Reading never waits for the database, so that a slow
 /// one is not taken for a slow command. One that stays away, or a probe that was stopped, loses
-/// output, never a verdict: the loss is logged.
-pub async fn store(
+/// output, never a verdict: the loss is logged. All of it is heard by `ear`.
+pub(super) async fn store(
     db: db::Database,
     lease: Arc<Lease>,
     probe: ProbeId,
     mut output: mpsc::Receiver<Bytes>,
     stop: CancellationToken,
-) {
+    mut ear: Ear,
+) -> Fingerprint {
     let mut log = Log { head_left: HEAD_BYTES, ..Log::default() };
     let (mut seq, mut open) = (0, true);
     let mut writing: Option<BoxFuture<'_, Result<(), LeaseError>>> = None;
@@ -53,11 +56,14 @@ pub async fn store(
             seq += 1;
         }
         if !open && writing.is_none() {
-            return;
+            return ear.fingerprint();
         }
         tokio::select! {
             bytes = output.recv(), if open => match bytes {
-                Some(bytes) => log.push(&bytes),
+                Some(bytes) => {
+                    ear.hear(&bytes);
+                    log.push(&bytes);
+                }
                 None => {
                     open = false;
                     log.end();
@@ -67,13 +73,13 @@ pub async fn store(
                 writing = None;
                 if let Err(error) = written {
                     tracing::warn!(probe.id = %probe, error = %error, "output of a probe was not stored");
-                    return drain(output).await;
+                    return drain(output, ear).await;
                 }
             }
             _ = flush.tick(), if writing.is_none() && !log.pending.is_empty() => {}
             // Nobody wants to know what a useless run printed; and when the job has ended, nothing
             // may be written any more.
-            () = stop.cancelled() => return drain(output).await,
+            () = stop.cancelled() => return drain(output, ear).await,
         }
     }
 }
@@ -109,8 +115,11 @@ async fn end_of<T>(work: &mut Option<BoxFuture<'_, T>>) -> T {
 }
 
 /// Lets the program run on although nobody stores what it prints.
-async fn drain(mut output: mpsc::Receiver<Bytes>) {
-    while output.recv().await.is_some() {}
+async fn drain(mut output: mpsc::Receiver<Bytes>, mut ear: Ear) -> Fingerprint {
+    while let Some(bytes) = output.recv().await {
+        ear.hear(&bytes);
+    }
+    ear.fingerprint()
 }
 
 #[derive(Default)]

@@ -46,6 +46,7 @@ pub async fn load(repository: &Repository, spec: &JobSpec) -> Result<Question, G
         fixed: spec.fixed,
         first_parent: spec.first_parent,
         sampling: spec.sampling(),
+        counts: spec.counts(),
     })
 }
 

@@ -3,9 +3,9 @@
 use crate::{
     db::jobs::{NewJob, Origin},
     git::without_password,
-    report::Request,
+    report::{Request, shell},
     sandbox::{Limits, Network, ProbeSpec},
-    search::Sampling,
+    search::{Counts, Sampling},
 };
 use bisect_shared::{Epoch, InstanceId, JobId, Sha};
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,18 @@ pub struct JobSpec {
     /// How probable a commit must be before it is named, where the test fails by chance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// Only the failure of the bad end counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub same_failure: bool,
+    /// Only failures that print a line which matches this count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_line: Option<String>,
+    /// Recall nothing of earlier jobs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_cache: bool,
+    /// Recall ends and proofs, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trust_cache: bool,
 }
 
 /// Where commands run.
@@ -152,6 +164,10 @@ impl JobSpec {
             .chain(ranges)
             .chain(self.runs.map(|runs| format!("--runs {runs}")))
             .chain(self.confidence.map(|confidence| format!("--confidence {confidence}")))
+            .chain(flag(self.same_failure, "--same-failure"))
+            .chain(self.failure_line.as_ref().map(|line| shell::join(&["--failure-line", line])))
+            .chain(flag(self.no_cache, "--no-cache"))
+            .chain(flag(self.trust_cache, "--trust-cache"))
             .collect()
     }
 
@@ -201,6 +217,16 @@ impl JobSpec {
         }
     }
 
+    /// Which failures count.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        match (&self.failure_line, self.same_failure) {
+            (Some(_), _) => Counts::Line,
+            (None, true) => Counts::Same,
+            (None, false) => Counts::Any,
+        }
+    }
+
     /// Every commit the job names: they are pinned in the mirror.
     #[must_use]
     pub fn pinned(&self) -> Vec<Sha> {
@@ -227,10 +253,10 @@ impl JobSpec {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn spec(sandbox: SandboxKind) -> JobSpec {
+    pub(in crate::runner) fn spec(sandbox: SandboxKind) -> JobSpec {
         let sha = |digit: &str| digit.repeat(40).parse::<Sha>().unwrap();
         JobSpec {
             source: "/srv/repo".into(),
@@ -253,6 +279,10 @@ mod tests {
             skip: Vec::new(),
             runs: None,
             confidence: None,
+            same_failure: false,
+            failure_line: None,
+            no_cache: false,
+            trust_cache: false,
         }
     }
 

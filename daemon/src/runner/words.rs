@@ -59,7 +59,7 @@ impl Words {
             Conclusion::GoodFails { run } => good_fails(run, spec),
             Conclusion::FixedBefore { merge_base, good } => fixed_before(*merge_base, good),
             Conclusion::NoCulprit { good, range, .. } => no_culprit(*good, *range, spec),
-            Conclusion::Aborted { run, why } => aborted(run, *why),
+            Conclusion::Aborted { run, why } => aborted(run, *why, spec),
         }
     }
 
@@ -256,7 +256,7 @@ fn fixed_before(merge_base: Sha, good: &[Sha]) -> Words {
     .advice(format!("find the fix: bisectd bisect … {} {good} --fixed -- …", merge_base.short()))
 }
 
-fn aborted(run: &Run, why: AbortReason) -> Words {
+fn aborted(run: &Run, why: AbortReason, spec: &JobSpec) -> Words {
     let (end, ending) = (run.commit.short(), run.ending);
     let (explanation, advice) = match why {
         AbortReason::CommandSaidSo => (
@@ -278,6 +278,14 @@ fn aborted(run: &Run, why: AbortReason) -> Words {
                 "On the end {end} the command interfered with process 1 of its container, which supervises it, so its result counts for nothing."
             ),
             "let the command leave process 1 alone (no reading of /proc/1/mem or writing to /proc/1/fd); name another end if only this one does it",
+        ),
+        AbortReason::EndFailsOtherwise if spec.failure_line.is_some() => (
+            format!("The command fails on the end {end} ({ending}), but prints no line that matches --failure-line."),
+            "look at its output and mend the expression, or name another end",
+        ),
+        AbortReason::EndFailsOtherwise => (
+            format!("The command fails on the end {end} too ({ending}), but otherwise than on the other end."),
+            "look at its output: it may be mended by --setup; else name another end, on which it passes",
         ),
         AbortReason::EndSkipped => (
             format!("The end {end} cannot be tested ({ending})."),

@@ -153,6 +153,8 @@ pub enum AbortReason {
     EndSetupFails,
     /// The command interferes with its own supervision on an end, so that it has no result there.
     EndTampers,
+    /// An end fails, but not as what is looked for does: otherwise than the failing end, or without the line.
+    EndFailsOtherwise,
     /// The command skips an end, or was ended from outside there: choose another end.
     EndSkipped,
 }

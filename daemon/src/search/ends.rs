@@ -64,6 +64,7 @@ pub(super) fn untestable_end(question: &Question, record: &Record) -> Option<Con
     let why = match run.ending {
         Ending::SetupFailed(_) => AbortReason::EndSetupFails,
         Ending::Tampered => AbortReason::EndTampers,
+        Ending::Exited(1..=124 | 126..=127) => AbortReason::EndFailsOtherwise,
         _ => AbortReason::EndSkipped,
     };
     Some(Conclusion::Aborted { run, why })
@@ -143,7 +144,7 @@ mod tests {
         let mut runs: Vec<Run> = runs.iter().map(|&(commit, ending)| searched(commit, ending)).collect();
         let confirm = to_confirm(&question, &Record::new(&question, &runs))?;
         let ending = runs.iter().find(|run| run.commit == confirm.commit)?.ending;
-        runs.push(Run { commit: confirm.commit, purpose: confirm.purpose, ending });
+        runs.push(Run::new(confirm.commit, confirm.purpose, ending));
         conclude(&question, &Record::new(&question, &runs)).unwrap()
     }
 
@@ -214,7 +215,7 @@ mod tests {
         let runs = [searched(9, Ending::Exited(1)), searched(0, Ending::Exited(1))];
         let confirm = InFlight { commit: sha(0), purpose: Purpose::Proof };
         assert_eq!(to_confirm(&question, &Record::new(&question, &runs)), Some(confirm));
-        let fresh = Run { commit: sha(0), purpose: Purpose::Proof, ending: Ending::Exited(0) };
+        let fresh = Run::new(sha(0), Purpose::Proof, Ending::Exited(0));
         let end = conclude(&question, &Record::new(&question, &[runs[0], runs[1], fresh]));
         assert_eq!(end, Err(Contradiction { runs: [fresh, runs[1]] }));
     }

@@ -5,11 +5,13 @@
 
 mod conclusion;
 mod ends;
+mod fingerprint;
 mod graph;
 mod narrow;
 pub mod noisy;
 mod pick;
 mod proof;
+mod recall;
 mod sampling;
 mod step;
 mod strip;
@@ -17,9 +19,11 @@ mod verdict;
 mod weigh;
 
 pub use conclusion::{AbortReason, Belief, Conclusion, OneMore, Parent, ParentState, SuspectsWhy};
+pub use fingerprint::{Fingerprint, LINES};
 pub use graph::{Graph, GraphError};
+pub use recall::recall;
 pub use strip::{MOST_PIECES, strip};
-pub use verdict::judge;
+pub use verdict::{judge, otherwise};
 
 use bisect_shared::{Ending, Purpose, Sha};
 use sampling::Samples;
@@ -51,6 +55,20 @@ pub struct Question {
     pub first_parent: bool,
     /// How a test is searched that fails by chance.
     pub sampling: Sampling,
+    /// Which failures count.
+    pub counts: Counts,
+}
+
+/// Which failures count. One that does not is a skip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Counts {
+    /// Every one.
+    #[default]
+    Any,
+    /// `--same-failure`: those with the exit code of the failing end that said nearly the same at last.
+    Same,
+    /// `--failure-line`: those that printed the line, and so have a fingerprint that is not empty.
+    Line,
 }
 
 /// How a test is searched that fails by chance, too: by many runs of a commit.
@@ -113,6 +131,16 @@ pub struct Run {
     pub purpose: Purpose,
     /// How it ended.
     pub ending: Ending,
+    /// What it said last.
+    pub said: Fingerprint,
+}
+
+impl Run {
+    /// One of which nothing but its ending is known.
+    #[must_use]
+    pub fn new(commit: Sha, purpose: Purpose, ending: Ending) -> Self {
+        Self { commit, purpose, ending, said: Fingerprint::default() }
+    }
 }
 
 /// A run that is under way, or to be started.
@@ -160,12 +188,15 @@ pub struct Progress {
 /// a second (`benches/picks.rs`).
 #[must_use]
 pub fn next(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: usize) -> Step {
-    if !is_sampled(question, runs)
-        && let Ok(step) = bisect(question, runs, in_flight, lanes)
-    {
-        return step;
-    }
-    Samples::new(question, runs).step(in_flight, lanes)
+    let plain = plain(question, runs, in_flight, lanes);
+    plain.unwrap_or_else(|| Samples::new(question, runs).step(in_flight, lanes))
+}
+
+/// The same as long as every commit is run once; `None` for a test that is known to fail by chance, or whose runs contradict
+/// one another.
+#[must_use]
+pub fn plain(question: &Question, runs: &[Run], in_flight: &[InFlight], lanes: usize) -> Option<Step> {
+    if is_sampled(question, runs) { None } else { bisect(question, runs, in_flight, lanes).ok() }
 }
 
 /// Whether the test is known to fail by chance: somebody said so, or it was sampled before.

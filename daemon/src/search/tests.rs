@@ -8,6 +8,7 @@ use Purpose::{Proof, Search as Hunt};
 /// A question about this graph: commit 0 is good, the graph's first commit bad.
 pub(super) fn question(graph: Graph) -> Question {
     Question {
+        counts: Counts::Any,
         bad: graph.commits()[0],
         graph,
         real: None,
@@ -21,7 +22,7 @@ pub(super) fn question(graph: Graph) -> Question {
 }
 
 pub(super) fn searched(commit: u32, ending: Ending) -> Run {
-    Run { commit: sha(commit), purpose: Purpose::Search, ending }
+    Run::new(sha(commit), Purpose::Search, ending)
 }
 
 /// The commits of a question and what the test says of each: a bisection without containers.
@@ -44,7 +45,7 @@ impl World<'_> {
                         let InFlight { commit, purpose } = run;
                         let again = runs.iter().any(|old| old.commit == commit && old.purpose == purpose);
                         assert!(!again || purpose == Purpose::Sample, "{run:?} a second time");
-                        runs.push(Run { commit, purpose, ending: (self.ending)(run) });
+                        runs.push(Run::new(commit, purpose, (self.ending)(run)));
                     }
                 }
             }

@@ -1,48 +1,67 @@
-//! What each run says about its commit, by git's exit codes and our rules for endings from outside.
+//! What each run says about its commit, by git's exit codes and our rules for endings from outside and for failures that do
+//! not count.
 //!
 //! Pure and independent of the order of runs. Knows nothing of the graph.
 
-use super::{Contradiction, Question, Run};
+use super::{Contradiction, Counts, Question, Run};
 use bisect_shared::{Ending, Purpose, Sha, Verdict};
 use std::collections::HashMap;
 
 /// The verdict of every run, in order: about the *test*, also with `--fixed`.
 ///
 /// `None` where there is none: the command aborted the bisection (exit ≥ 128), or the run was ended
-/// from outside and the failing end, which tells what that means, is still unknown.
+/// from outside, or must be compared, and the failing end, which tells what that means, is still unknown.
 #[must_use]
 pub fn judge(question: &Question, runs: &[Run]) -> Vec<Option<Verdict>> {
-    let outside = Outside::of(question, runs);
-    runs.iter().map(|run| outside.verdict(run.ending)).collect()
+    let failing = FailingEnd::of(question, runs);
+    runs.iter().map(|run| failing.verdict(question.counts, run)).collect()
+}
+
+/// Of every run, in order, whether it failed quite otherwise than the failing end did: with another exit code, or with other
+/// last words. None does while that end has not failed.
+#[must_use]
+pub fn otherwise(question: &Question, runs: &[Run]) -> Vec<bool> {
+    let failing = FailingEnd::of(question, runs);
+    let known = failing.runs.iter().any(is_failure);
+    runs.iter().map(|run| known && is_failure(run) && !failing.failed_like(run)).collect()
+}
+
+const fn is_failure(run: &Run) -> bool {
+    matches!(run.ending, Ending::Exited(1..=124 | 126..=127))
 }
 
 /// How the end that fails ended: an ending from outside counts as bad only if it ended likewise.
-struct Outside {
-    failing: Vec<Ending>,
+struct FailingEnd {
+    runs: Vec<Run>,
     all_known: bool,
 }
 
-impl Outside {
+impl FailingEnd {
     fn of(question: &Question, runs: &[Run]) -> Self {
         let ends = if question.fixed { &question.good[..] } else { std::slice::from_ref(&question.bad) };
         let verified = |run: &&Run, end: &Sha| run.commit == *end && run.purpose != Purpose::Proof;
-        let of = |end| runs.iter().filter(move |run| verified(run, end)).map(|run| run.ending);
-        Self { failing: ends.iter().flat_map(of).collect(), all_known: ends.iter().all(|end| of(end).next().is_some()) }
+        let of = |end| runs.iter().filter(move |run| verified(run, end)).copied();
+        Self { runs: ends.iter().flat_map(of).collect(), all_known: ends.iter().all(|end| of(end).next().is_some()) }
     }
 
-    fn verdict(&self, ending: Ending) -> Option<Verdict> {
-        match ending {
+    fn failed_like(&self, run: &Run) -> bool {
+        self.runs.iter().any(|end| end.ending == run.ending && end.said.is_like(run.said))
+    }
+
+    fn verdict(&self, counts: Counts, run: &Run) -> Option<Verdict> {
+        let likewise = |is: bool| if is { Some(Verdict::Bad) } else { self.all_known.then_some(Verdict::Skip) };
+        match run.ending {
             Ending::Exited(0) => Some(Verdict::Good),
             // Tampered: also where an end did the same, for nobody knows what the command would have said.
             Ending::Exited(125) | Ending::SetupFailed(_) | Ending::Tampered => Some(Verdict::Skip),
-            Ending::Exited(1..=127) => Some(Verdict::Bad),
+            Ending::Exited(1..=127) => match counts {
+                Counts::Any => Some(Verdict::Bad),
+                Counts::Same => likewise(self.failed_like(run)),
+                Counts::Line => Some(if run.said.is_empty() { Verdict::Skip } else { Verdict::Bad }),
+            },
             Ending::Exited(128..) => None,
             Ending::TimedOut | Ending::Silent | Ending::OutOfMemory | Ending::OutOfDisk => {
-                if self.failing.contains(&ending) {
-                    Some(Verdict::Bad)
-                } else {
-                    self.all_known.then_some(Verdict::Skip)
-                }
+                likewise(self.runs.iter().any(|end| end.ending == run.ending))
             }
         }
     }
@@ -65,7 +84,7 @@ impl Record {
         };
         let verdicts = judge(question, runs).into_iter().map(|verdict| verdict.map(turned));
         let mut runs: Vec<_> = runs.iter().copied().zip(verdicts).collect();
-        runs.sort_by_key(|(run, _)| (run.commit, run.purpose, run.ending.name(), run.ending.exit_code()));
+        runs.sort_by_key(|(run, _)| (run.commit, run.purpose, run.ending.name(), run.ending.exit_code(), run.said));
         let first = runs.iter().enumerate().rev().map(|(place, (run, _))| (run.commit, place)).collect();
         Self { runs, first }
     }

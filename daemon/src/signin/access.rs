@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_secs(15);
 const WAIT: Duration = Duration::from_secs(10);
 /// How often somebody who waits looks whether another server is done.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long an answer is believed that names an installation of which nothing is known here yet: its webhook is on its way.
+const SOON: Duration = Duration::from_secs(15);
 /// So often an answer may be void before what is known is left as it is.
 const MOST_TRIES: u32 = 5;
 /// So many repositories are asked about one by one, where there is no list.
@@ -142,13 +144,13 @@ impl Inner {
         let version = user_repositories::begin_asking(&mut tx, user, EARLY, LEASE).await?;
         tx.commit().await?;
         let Some(version) = version else { return Ok(Asked::ByAnother) };
-        let listed = match self.reached(user).await? {
+        let (listed, life) = match self.reached(user).await? {
             Some(reached) => self.known_here(reached).await?,
-            None => self.one_by_one(user).await?,
+            None => (self.one_by_one(user).await?, LIFE),
         };
         let (ids, permissions): (Vec<i64>, Vec<&str>) = listed.into_iter().map(|(id, may)| (id, may.name())).unzip();
         let mut tx = self.db.begin().await?;
-        let stored = user_repositories::replace(&mut tx, user, version, &ids, &permissions, LIFE).await?;
+        let stored = user_repositories::replace(&mut tx, user, version, &ids, &permissions, life).await?;
         tx.commit().await?;
         Ok(if stored { Asked::Stored } else { Asked::Void })
     }
@@ -178,13 +180,15 @@ impl Inner {
     }
 
     /// Repositories that have come to an installation lately may not be known here yet. Of an installation that is not
-    /// known nothing is taken: its own webhook comes, or was the one that removed it.
-    async fn known_here(&self, reached: Vec<Reached>) -> Result<Vec<(i64, Permission)>, Unknown> {
+    /// known nothing is taken: its own webhook comes, or was the one that removed it. Also for how long this holds.
+    async fn known_here(&self, reached: Vec<Reached>) -> Result<(Vec<(i64, Permission)>, Duration), Unknown> {
+        let mut life = LIFE;
         let ids: Vec<i64> = reached.iter().map(|repository| repository.id).collect();
         let mut tx = self.db.begin().await?;
         let unknown = repositories::unknown(&mut tx, &ids).await?;
         for repository in reached.iter().filter(|repository| unknown.contains(&repository.id)) {
             if crate::db::installations::is_suspended(&mut tx, repository.installation).await?.is_none() {
+                life = SOON;
                 continue;
             }
             let known = repositories::Known {
@@ -199,7 +203,7 @@ impl Inner {
             repositories::ensure(&mut tx, &known).await?;
         }
         tx.commit().await?;
-        Ok(reached.into_iter().map(|repository| (repository.id, repository.permission)).collect())
+        Ok((reached.into_iter().map(|repository| (repository.id, repository.permission)).collect(), life))
     }
 
     /// What the App itself is told about the user, repository by repository.

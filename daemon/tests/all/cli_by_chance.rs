@@ -19,7 +19,7 @@ async fn recorded(world: &World) -> Vec<Run> {
     let job = world.job().await;
     let rows = world.probes(job.id).await.into_iter();
     let ended = rows.filter_map(|row| match row.state {
-        ProbeState::Ended(ending) => Some(Run { commit: row.commit, purpose: row.purpose, ending }),
+        ProbeState::Ended(ending) => Some(Run::new(row.commit, row.purpose, ending)),
         _ => None,
     });
     ended.collect()

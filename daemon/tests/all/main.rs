@@ -4,6 +4,7 @@
 mod chaos;
 mod cli_bad_input;
 mod cli_by_chance;
+mod cli_memory;
 mod cli_results;
 mod cli_signals;
 mod cli_sources;

@@ -13,6 +13,7 @@ use std::{
 struct Scene {
     playground: Playground,
     daemon: Daemon,
+    address: String,
     folder: tempfile::TempDir,
     told: Arc<Mutex<Vec<String>>>,
 }
@@ -27,13 +28,13 @@ async fn scene() -> Scene {
     let mut daemon = Daemon::start(program, &playground, folder.path(), tell).unwrap();
     let address = daemon.serves().await.unwrap_or_else(|error| panic!("{error}: {told:?}"));
     playground.send_webhooks_to(&format!("{address}/webhook"));
-    Scene { playground, daemon, folder, told }
+    Scene { playground, daemon, address, folder, told }
 }
 
 impl Scene {
     /// Ends both, and looks for what they may have left.
     async fn ends_clean(self, owner: &str) {
-        let Self { playground, daemon, folder, told } = self;
+        let Self { playground, daemon, folder, told, .. } = self;
         let path = folder.path().to_owned();
         daemon.stop(std::future::pending()).await.unwrap();
         assert_eq!(processes(&path), Vec::<PathBuf>::new(), "processes");
@@ -102,8 +103,23 @@ async fn a_comment_on_the_page_becomes_a_proven_culprit_on_the_page() {
     .await;
     screenshots(&browser).await;
     links_lead_somewhere(&browser, &scene, &culprit).await;
+    its_owners_see_it(&browser, &scene, &culprit).await;
     drop(browser);
     scene.ends_clean(&owner).await;
+}
+
+/// Whoever may write there signs in, and finds the repository and what was asked.
+async fn its_owners_see_it(browser: &Browser, scene: &Scene, culprit: &str) {
+    browser.go_to(&format!("{}/auth/github/login", scene.address)).await;
+    let form = async || browser.script("return Boolean(document.querySelector('select[name=login]'))").await;
+    eventually("the consent page", async || (form().await == true).then_some(())).await;
+    browser.choose("select[name=login]", "ada").await;
+    browser.click("button[value=authorize]").await;
+    eventually("the dashboard shows the repository", async || {
+        let text = browser.text().await;
+        (text.contains("octo/shop") && text.contains(&culprit[..12])).then_some(())
+    })
+    .await;
 }
 
 /// The other process of the test below.

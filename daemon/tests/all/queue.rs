@@ -13,7 +13,10 @@ use bisectd::{
         job_events::{self, JobEventKind, JobEventRow},
         jobs,
         log_chunks::{append_log, log},
-        probes::{NewProbe, ProbeState, probes, record_probe, set_verdicts, start_probes, stop_probes},
+        probes::{
+            Ended, NewProbe, ProbeState, probes, record_probe, record_remembered, set_aside_remembered, set_verdicts,
+            start_probes, stop_probes,
+        },
     },
     queue::{Claim, Clocks, End, JobRow, Lease, LeaseError, Means, NewJob, Origin, Outcome, Queue, ReleaseReason},
 };
@@ -280,6 +283,10 @@ async fn several_recoveries_at_once_reclaim_each_job_once() {
     assert_eq!(reclaimed.len(), 10);
 }
 
+fn ended(ending: Ending, verdict: Option<Verdict>, took: Duration) -> Ended {
+    Ended { ending, verdict, took, fingerprint: String::new() }
+}
+
 /// Every write of a worker, by its name in the refusal's event.
 async fn write(name: &str, queue: &Queue, lease: &Lease, probe: ProbeId) -> Result<(), LeaseError> {
     let db = queue.database();
@@ -289,16 +296,33 @@ async fn write(name: &str, queue: &Queue, lease: &Lease, probe: ProbeId) -> Resu
         "release" => queue.release(lease, ReleaseReason::Shutdown).await.map(drop),
         "finish" => queue.finish(lease, &completed()).await,
         "start_probes" => start_probes(db, lease, &[new], &standing()).await.map(drop),
-        "record_probe" => record_probe(db, lease, probe, Ending::Exited(0), Some(Verdict::Good), Duration::ZERO).await,
+        "record_probe" => {
+            record_probe(db, lease, probe, &ended(Ending::Exited(0), Some(Verdict::Good), Duration::ZERO)).await
+        }
         "set_verdicts" => set_verdicts(db, lease, &[(probe, Verdict::Bad)]).await,
         "stop_probes" => stop_probes(db, lease, &[probe]).await,
+        "record_remembered" => {
+            let row = (new, ended(Ending::Exited(0), Some(Verdict::Good), Duration::ZERO));
+            record_remembered(db, lease, &[row]).await.map(drop)
+        }
+        "set_aside_remembered" => set_aside_remembered(db, lease).await,
         "append_log" => append_log(db, lease, probe, 0, b"late").await,
         _ => unreachable!("{name}"),
     }
 }
 
-const WRITES: [&str; 8] =
-    ["renew", "release", "finish", "start_probes", "record_probe", "set_verdicts", "stop_probes", "append_log"];
+const WRITES: [&str; 10] = [
+    "renew",
+    "release",
+    "finish",
+    "start_probes",
+    "record_probe",
+    "set_verdicts",
+    "stop_probes",
+    "append_log",
+    "record_remembered",
+    "set_aside_remembered",
+];
 
 /// Everything that a worker could have changed.
 async fn state(world: &TestDb, id: JobId) -> String {
@@ -535,8 +559,8 @@ async fn probes_are_recorded_and_found_again_by_the_next_owner() {
         .collect();
     let ids = start_probes(&world.db, &lease, &new, &standing()).await.unwrap();
     let second = Duration::from_secs(1);
-    record_probe(&world.db, &lease, ids[0], Ending::Exited(1), Some(Verdict::Bad), second).await.unwrap();
-    record_probe(&world.db, &lease, ids[1], Ending::TimedOut, None, second).await.unwrap();
+    record_probe(&world.db, &lease, ids[0], &ended(Ending::Exited(1), Some(Verdict::Bad), second)).await.unwrap();
+    record_probe(&world.db, &lease, ids[1], &ended(Ending::TimedOut, None, second)).await.unwrap();
     set_verdicts(&world.db, &lease, &[(ids[1], Verdict::Skip)]).await.unwrap();
     stop_probes(&world.db, &lease, &[ids[2]]).await.unwrap();
     append_log(&world.db, &lease, ids[0], 0, b"\0\xff one").await.unwrap();
@@ -544,11 +568,11 @@ async fn probes_are_recorded_and_found_again_by_the_next_owner() {
     append_log(&world.db, &lease, ids[0], 1, b"again").await.unwrap();
 
     // An answer that was lost is asked for again: the same words are taken, and change nothing.
-    record_probe(&world.db, &lease, ids[0], Ending::Exited(1), Some(Verdict::Bad), second).await.unwrap();
+    record_probe(&world.db, &lease, ids[0], &ended(Ending::Exited(1), Some(Verdict::Bad), second)).await.unwrap();
     stop_probes(&world.db, &lease, &[ids[2]]).await.unwrap();
 
     // What has ended stays as it is, and what is not there is not written.
-    let twice = record_probe(&world.db, &lease, ids[0], Ending::Exited(0), Some(Verdict::Good), second).await;
+    let twice = record_probe(&world.db, &lease, ids[0], &ended(Ending::Exited(0), Some(Verdict::Good), second)).await;
     assert_eq!(twice.unwrap_err().to_string(), format!("probe {} running under this claim does not exist", ids[0]));
     assert!(append_log(&world.db, &lease, ProbeId(404), 0, b"").await.is_err());
     assert!(set_verdicts(&world.db, &lease, &[(ids[2], Verdict::Good)]).await.is_err(), "stopped: no verdict");

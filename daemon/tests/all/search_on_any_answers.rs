@@ -4,7 +4,7 @@
 use crate::search_world::history::{Chance, History};
 use crate::search_world::played::play;
 use bisect_shared::{Ending, Purpose, Sha};
-use bisectd::search::{Graph, InFlight, Question, Run, Sampling, next};
+use bisectd::search::{Counts, Graph, InFlight, Question, Run, Sampling, next};
 use std::collections::HashSet;
 
 fn sha(commit: usize) -> Sha {
@@ -40,6 +40,7 @@ fn question(chance: &mut Chance, history: &History) -> Question {
         skip: (0..bad).filter(|_| chance.once_in(10)).map(sha).collect(),
         fixed: chance.once_in(3),
         first_parent,
+        counts: Counts::Any,
         sampling: Sampling { runs: 0, ..Sampling::default() },
     }
 }

@@ -30,6 +30,7 @@ fn question() -> Question {
         fixed: false,
         first_parent: false,
         sampling: Default::default(),
+        counts: Default::default(),
     }
 }
 

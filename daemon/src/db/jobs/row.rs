@@ -159,6 +159,14 @@ pub struct Options {
     pub runs: Option<u32>,
     /// How sure the answer of such a search is to be, 0 to 1.
     pub confidence: Option<f64>,
+    /// Only the failure of the bad end counts.
+    pub same_failure: bool,
+    /// Only failures that print a line which matches this count.
+    pub failure_line: Option<String>,
+    /// Nothing of earlier jobs was recalled.
+    pub no_cache: bool,
+    /// Ends and proofs were recalled, too.
+    pub trust_cache: bool,
     /// Consider only commits that touch these.
     pub paths: Vec<String>,
     /// Never test these.

@@ -141,6 +141,14 @@ pub struct OptionsAnswer {
     pub runs: Option<u32>,
     /// How sure the answer of such a test is to be, 0 to 1.
     pub confidence: Option<f64>,
+    /// Only the failure of the bad end counts.
+    pub same_failure: bool,
+    /// Only failures that print a line which matches this regular expression count.
+    pub failure_line: Option<String>,
+    /// Nothing that earlier jobs found out was used.
+    pub no_cache: bool,
+    /// What earlier jobs found out was taken for the ends and for the proof, too.
+    pub trust_cache: bool,
     /// Only commits that touch these are considered.
     pub paths: Vec<String>,
     /// Never tested: full ids, and ranges of them.
@@ -159,6 +167,10 @@ impl From<&Options> for OptionsAnswer {
             fixed: options.fixed,
             runs: options.runs,
             confidence: options.confidence,
+            same_failure: options.same_failure,
+            failure_line: options.failure_line.clone(),
+            no_cache: options.no_cache,
+            trust_cache: options.trust_cache,
             paths: options.paths.clone(),
             skip: skip.collect(),
             network: options.network.clone(),

@@ -320,14 +320,29 @@ fn limit(time: Duration) -> String {
 /// Options as somebody would write them.
 fn options(asked: &Options) -> Vec<String> {
     let quoted = |name: &str, value: &str| format!("{name} {}", shell::join(&[line(value)]));
-    let flags = [("--first-parent", asked.first_parent), ("--fixed", asked.fixed)];
+    let flags = [
+        ("--first-parent", asked.first_parent),
+        ("--fixed", asked.fixed),
+        ("--same-failure", asked.same_failure),
+        ("--no-cache", asked.no_cache),
+        ("--trust-cache", asked.trust_cache),
+    ];
     let flags = flags.into_iter().filter(|(_, set)| *set).map(|(name, _)| name.to_owned());
     let paths = asked.paths.iter().map(|path| quoted("--path", path));
     let skipped = asked.skip.iter().map(|sha| quoted("--skip", &sha.short()));
     let ranges = asked.skip_ranges.iter().map(|range| quoted("--skip", range));
     let runs = asked.runs.map(|runs| format!("--runs {runs}"));
     let confidence = asked.confidence.map(|confidence| format!("--confidence {confidence}"));
-    flags.chain(runs).chain(confidence).chain(paths).chain(skipped).chain(ranges).take(SHOWN_OPTIONS).collect()
+    let line = asked.failure_line.as_ref().map(|line| quoted("--failure-line", line));
+    flags
+        .chain(runs)
+        .chain(confidence)
+        .chain(line)
+        .chain(paths)
+        .chain(skipped)
+        .chain(ranges)
+        .take(SHOWN_OPTIONS)
+        .collect()
 }
 
 fn facts(read: &JobRead) -> Vec<(&'static str, String)> {

@@ -24,12 +24,15 @@ async fn what_is_older_than_the_retention_goes_and_nothing_of_an_unfinished_job(
              ('waits', 'ping', '', 'received', now() - interval '31 days', NULL),
              ('new', 'ping', '', 'ignored', now(), now());
          INSERT INTO instances (id, host, affinity, version, max_jobs, heartbeat_at) VALUES
-             ('gone', 'h', 'a', '1', 0, now() - interval '50 days'), ('here', 'h', 'a', '1', 0, now())",
+             ('gone', 'h', 'a', '1', 0, now() - interval '50 days'), ('here', 'h', 'a', '1', 0, now());
+         INSERT INTO verdicts (scope, commit_sha, circumstances, verdict, ending, exit_code, seconds, used_at)
+             SELECT 'local', repeat(digit, 40), sha256('x'), 'good', 'exited', 0, 1, now() - age
+             FROM (VALUES ('a', interval '31 days'), ('b', interval '29 days')) AS of (digit, age)",
     )
     .await
     .unwrap();
     let ran = world.program().args(["prune"]).run().await.expect(0);
-    let first = "older than 30 days: removed 6000 pieces of output, 1 deliveries, 1 events, 1 ended instances; 0 expired sessions";
+    let first = "older than 30 days: removed 6000 pieces of output, 1 deliveries, 1 events, 1 ended instances, 1 remembered verdicts; 0 expired sessions";
     assert!(ran.stdout.contains(first), "{}", ran.stdout);
     let left = |sql: &'static str| {
         let world = &world;

@@ -87,6 +87,6 @@ impl Lanes {
         self.spent += until - since;
         self.finished.insert(run);
         let InFlight { commit, purpose } = run;
-        self.runs.push(Run { commit, purpose, ending: ending(run) });
+        self.runs.push(Run::new(commit, purpose, ending(run)));
     }
 }

@@ -171,6 +171,7 @@ impl Repository {
             fixed: planted.fixed,
             first_parent: planted.first_parent,
             sampling: Default::default(),
+            counts: Default::default(),
         }
     }
 }

@@ -52,6 +52,7 @@ pub async fn insert(raw: &mut PgConnection, version: i64) {
         20261126132903 => SIGN_IN,
         20261126171500 => SAMPLES,
         20261126171700 => JOB_PAGES,
+        20261126211500 => FINGERPRINTS,
         20260101000004..=20260101000006 | 20261126010940 | 20261126011800 | 20261126083600 => return,
         _ => panic!("migration {version} has no sample rows"),
     };
@@ -107,6 +108,10 @@ const ENGINE: &str = "
 const TAMPERED: &str = "
     INSERT INTO probes (id, job_id, epoch, commit_sha, purpose, lane, ending, finished_at)
         VALUES (1001, 3, 1, repeat('d', 40), 'search', 0, 'tampered', now()) ON CONFLICT DO NOTHING;";
+
+const FINGERPRINTS: &str = "
+    UPDATE probes SET fingerprint = '0000feed' WHERE ending = 'exited';
+    UPDATE verdicts SET fingerprint = '0000feed';";
 
 const SAMPLES: &str = "
     INSERT INTO probes (id, job_id, epoch, commit_sha, purpose, lane)

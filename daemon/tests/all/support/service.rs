@@ -59,6 +59,10 @@ impl World {
             skip_ranges: Vec::new(),
             runs: None,
             confidence: None,
+            same_failure: false,
+            failure_line: None,
+            no_cache: false,
+            trust_cache: false,
             skip: Vec::new(),
         };
         let job = NewJob {

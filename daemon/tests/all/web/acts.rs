@@ -64,6 +64,10 @@ fn spec(site: &Site) -> serde_json::Value {
         skip_ranges: Vec::new(),
         runs: None,
         confidence: None,
+        same_failure: false,
+        failure_line: None,
+        no_cache: false,
+        trust_cache: false,
         skip: Vec::new(),
     };
     serde_json::to_value(spec).unwrap()

@@ -1,0 +1,2 @@
+ALTER TABLE verdicts DROP COLUMN fingerprint;
+ALTER TABLE probes DROP COLUMN fingerprint;
