@@ -19,7 +19,7 @@ test-production: ## a bare machine with systemd, set up by the playbook as docs/
 	@docker/setup.sh --tests
 	@.ci/production
 
-test-containers: ## the image of the bot and docker-compose.yml for real; about 4 minutes once the release is built
+test-containers: ## the image of the bot and both compose files for real; about 6 minutes once the release is built
 	@docker/setup.sh --tests
 	@.ci/containers
 

@@ -109,6 +109,7 @@ wanted_for_tests() {
   python3 -c 'import ensurepip' 2>/dev/null || printf 'python3-venv\tholds schemathesis, which tries the API\n'
   command -v systemd-analyze >/dev/null || printf 'systemd\tjudges the units; it does not become init\n'
   command -v caddy >/dev/null || printf 'caddy\tthe proxy that the tests put before three services\n'
+  command -v prometheus-alertmanager >/dev/null || printf 'prometheus-alertmanager\ttells people of the alerts\n'
   command -v promtool >/dev/null || printf 'prometheus\tasks the services for their metrics, and judges the alerts\n'
   command -v docker-compose >/dev/null || printf 'docker-compose\tjudges the compose files\n'
   command -v ansible-playbook >/dev/null || printf 'ansible-core\tjudges the playbook\n'
@@ -131,7 +132,7 @@ install_packages() {
   fi
   if [[ $for_tests == yes && -d /run/systemd/system && $wanted =~ (caddy|prometheus) ]]; then
     say "turning off the services that came with caddy and prometheus: the tests start their own"
-    systemctl disable --now caddy.service prometheus.service prometheus-node-exporter.service >/dev/null 2>&1 || true
+    systemctl disable --now caddy.service prometheus.service prometheus-alertmanager.service prometheus-node-exporter.service >/dev/null 2>&1 || true
   fi
   # From Debian 13 on, the client is a package of its own.
   command -v docker >/dev/null || install_for "the client of Docker" docker-cli

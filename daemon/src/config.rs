@@ -9,10 +9,12 @@
 //! messages and `.env.example` are made from it. Secrets are never printed.
 
 mod names;
+mod observers;
 mod place;
 mod value;
 mod variables;
 
+pub use observers::{MailOn, MailSettings, Observers, TraceSettings};
 pub use place::sockets_to_dial;
 pub use value::ConfigError;
 pub use variables::{VARIABLES, Variable, render_env_example, render_page};
@@ -88,6 +90,8 @@ pub struct Config {
     pub mirror_budget: u64,
     /// How long a stop may take before running jobs are handed over by force.
     pub shutdown_grace: Duration,
+    /// Who else is told: `SENTRY_DSN`, `OTEL_EXPORTER_OTLP_…`, `SMTP_URL` and `MAIL_…`.
+    pub observers: Observers,
 }
 
 impl Config {
@@ -180,6 +184,7 @@ impl Config {
             log_retention: Duration::from_hours(24 * u64::from(values.count("LOG_RETENTION_DAYS", 30)?)),
             mirror_budget: u64::from(values.count("MIRROR_BUDGET_GB", 20)?) * 1_000_000_000,
             shutdown_grace: values.seconds("SHUTDOWN_GRACE_SECONDS")?,
+            observers: Observers::read(values)?,
         })
     }
 }

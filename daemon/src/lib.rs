@@ -18,6 +18,7 @@ pub mod git;
 pub mod github;
 pub mod intake;
 pub mod mask;
+pub mod observers;
 pub mod outbox;
 pub mod queue;
 pub mod redelivery;

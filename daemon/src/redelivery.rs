@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the list is read.
 pub const EVERY: Duration = Duration::from_mins(5);
+/// How long after the start the list is read once more, whoever read it last: what came while this server restarted, and
+/// waited in vain, is on it when GitHub has lost its patience, after 10 s.
+const AFTER_START: Duration = Duration::from_secs(15);
 /// What failed longer ago is not asked for: nobody waits for it any more.
 const FURTHEST: Duration = Duration::from_hours(24);
 /// A look reaches so far behind the last one: what was asked for then may have failed once more.
@@ -49,11 +52,16 @@ pub enum RedeliveryError {
 }
 
 impl Redelivery {
-    /// Looks at once and then every so often, until `stopping`.
+    /// Looks at once, soon after, and then every so often, until `stopping`.
     pub async fn run(self, stopping: CancellationToken) {
-        while !stopping.is_cancelled() {
+        let pauses = std::iter::once(self.every.min(AFTER_START)).chain(std::iter::repeat(self.every));
+        let mut least = self.every;
+        for pause in pauses {
+            if stopping.is_cancelled() {
+                return;
+            }
             tokio::select! {
-                looked = self.look() => match looked {
+                looked = self.look_after(least) => match looked {
                     Ok(Some(asked @ 1..)) => {
                         tracing::warn!(deliveries = asked, "webhooks had not arrived: GitHub was asked to send them again");
                     }
@@ -63,9 +71,10 @@ impl Redelivery {
                 () = stopping.cancelled() => return,
             }
             tokio::select! {
-                () = tokio::time::sleep(self.every) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = stopping.cancelled() => {}
             }
+            least = pause;
         }
     }
 
@@ -74,8 +83,13 @@ impl Redelivery {
     /// # Errors
     /// [`RedeliveryError`]; what was not asked for then is found by the next look.
     pub async fn look(&self) -> Result<Option<usize>, RedeliveryError> {
+        self.look_after(self.every).await
+    }
+
+    /// The same, if nobody has looked for so long.
+    async fn look_after(&self, least: Duration) -> Result<Option<usize>, RedeliveryError> {
         let mut tx = self.db.begin().await?;
-        let turn = chores::begin(&mut tx, Chore::Redelivery, &self.instance, self.every).await?;
+        let turn = chores::begin(&mut tx, Chore::Redelivery, &self.instance, least).await?;
         tx.commit().await?;
         let Some(turn) = turn else { return Ok(None) };
         let back = turn.last_done.map_or(FURTHEST, |ago| (ago + OVERLAP).min(FURTHEST));

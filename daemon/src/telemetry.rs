@@ -1,8 +1,8 @@
 //! What the daemon says about itself: fixed messages with fields, on standard error, and no secrets.
 
-use crate::mask::mask;
+use crate::{mask::mask, observers::sentry};
 use std::io::{self, IsTerminal, Write};
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// What a service says by default. Rocket speaks of every request that it refuses; `_` is what it
 /// calls its indented lines.
@@ -15,9 +15,14 @@ pub fn start(service: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = std::io::stderr().is_terminal() && !plain;
-    let lines = fmt().with_env_filter(filter).with_writer(|| Masked).with_target(false);
+    let lines = fmt::layer().with_writer(|| Masked).with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
     // A second call (tests run `main` more than once) keeps the first subscriber.
-    let _ = if service { lines.json().try_init() } else { lines.with_ansi(colours).try_init() };
+    let _ = if service {
+        registry.with(lines.json()).with(sentry::layer()).try_init()
+    } else {
+        registry.with(lines.with_ansi(colours)).try_init()
+    };
 }
 
 /// Standard error, without secrets. A line comes in one piece.

@@ -19,6 +19,7 @@ pub const LONGEST_TURN: Duration = Duration::from_mins(5);
 #[derive(Debug, Clone)]
 pub struct Vitals {
     since: Instant,
+    longest_turn: Duration,
     loops: Arc<Mutex<Vec<Watched>>>,
 }
 
@@ -40,17 +41,23 @@ pub struct Vital {
 
 impl Default for Vitals {
     fn default() -> Self {
-        Self { since: Instant::now(), loops: Arc::default() }
+        Self::with_turns_of(LONGEST_TURN)
     }
 }
 
 impl Vitals {
+    /// Loops of which one turn, besides its pause, takes no longer than this.
+    #[must_use]
+    pub fn with_turns_of(longest: Duration) -> Self {
+        Self { since: Instant::now(), longest_turn: longest, loops: Arc::default() }
+    }
+
     /// Watches a loop from now on, which waits for at most `pause` between two turns.
     #[must_use]
     pub fn watch(&self, name: &'static str, pause: Duration) -> Vital {
         let vital = Vital { since: self.since, last: Arc::default() };
         vital.beat();
-        let allowed = millis(pause.saturating_mul(2).saturating_add(LONGEST_TURN));
+        let allowed = millis(pause.saturating_mul(2).saturating_add(self.longest_turn));
         let watched = Watched { name, allowed, last: Arc::clone(&vital.last) };
         self.loops.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
         vital

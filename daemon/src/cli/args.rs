@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
 /// What a package is built as (`make deb`), else the plain version.
-const VERSION: &str = match option_env!("BISECT_VERSION") {
+pub(super) const VERSION: &str = match option_env!("BISECT_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),
 };

@@ -24,7 +24,7 @@ mod watch;
 pub use args::{Cli, Command};
 pub use exit::{Exit, Refusal};
 
-use crate::{config::Config, telemetry};
+use crate::{config::Config, observers, telemetry};
 use clap::{CommandFactory, Parser};
 use std::{io::Write, process::ExitCode};
 
@@ -63,7 +63,11 @@ fn run(cli: Cli) -> Result<Exit, Refusal> {
             Ok(Exit::Done)
         }
         Command::Bisect(args) => asynchronous(bisect::run(*args, &configuration(cli.env_file.as_deref())?)),
-        Command::Serve(args) => asynchronous(serve::run(&args, configuration(cli.env_file.as_deref())?)),
+        Command::Serve(args) => {
+            let config = configuration(cli.env_file.as_deref())?;
+            let reports = observers::sentry::start(&config, args::VERSION);
+            asynchronous(serve::run(&args, config, reports))
+        }
         Command::DialStdio(args) => dial::run(&args, cli.env_file.as_deref()),
         Command::Setup(args) => asynchronous(setup::run(&args, cli.env_file.as_deref())),
         Command::Doctor => asynchronous(doctor::run(cli.env_file.as_deref())),

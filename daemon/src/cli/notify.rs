@@ -42,16 +42,23 @@ pub(super) async fn tell(mut address: watch::Receiver<Option<SocketAddr>>, vital
             ready = true;
             say.push(NotifyState::Ready);
         }
-        match vitals.still() {
-            None if answer.is_some() => say.push(NotifyState::Watchdog),
-            None => tracing::error!("/health does not answer: the service manager's watchdog is not fed"),
-            Some(name) => {
-                tracing::error!(loop.name = name, "a loop stands still: the service manager's watchdog is not fed");
-            }
+        if lives(answer.is_some(), &vitals) {
+            say.push(NotifyState::Watchdog);
         }
         send(&say);
         sleep(if ready { every } else { SOON.min(every) }).await;
     }
+}
+
+/// Whether the watchdog is to be fed; says why not.
+fn lives(answered: bool, vitals: &Vitals) -> bool {
+    let still = vitals.still();
+    if let Some(name) = still {
+        tracing::error!(loop.name = name, "a loop stands still: the service manager's watchdog is not fed");
+    } else if !answered {
+        tracing::error!("/health does not answer: the service manager's watchdog is not fed");
+    }
+    answered && still.is_none()
 }
 
 /// Says that this service stops because it was asked to.
@@ -128,6 +135,20 @@ mod tests {
         assert_eq!(words(Some(&parsed)), "degraded; the database does not answer; Docker does not answer; 1 job runs");
         assert_eq!(words(None), "does not answer");
         assert_eq!(parse(b"SSH-2.0-OpenSSH_9.2\r\n"), None);
+    }
+
+    #[tokio::test]
+    async fn only_a_service_that_answers_and_whose_loops_turn_is_fed() {
+        let turning = Vitals::with_turns_of(Duration::from_hours(1));
+        turning.watch("jobs", Duration::ZERO).beat();
+        assert!(lives(true, &turning));
+        assert!(!lives(false, &turning));
+        let stuck = Vitals::with_turns_of(Duration::from_millis(1));
+        let loops = (stuck.watch("inbox", Duration::from_hours(1)), stuck.watch("jobs", Duration::ZERO));
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(stuck.still(), Some("jobs"));
+        assert!(!lives(true, &stuck));
+        drop(loops);
     }
 
     #[test]

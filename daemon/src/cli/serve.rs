@@ -24,6 +24,7 @@ use crate::{
     },
     github::{Github, GithubSettings},
     intake::{Defaults, Intake},
+    observers::{Observers, sentry},
     outbox::{Markers, Outbox, Pace, Refusals},
     queue::Queue,
     redelivery::{self, Redelivery},
@@ -72,7 +73,7 @@ struct Service {
 }
 
 /// Serves until a signal comes.
-pub(super) async fn run(args: &ServeArgs, config: Config) -> Result<Exit, Refusal> {
+pub(super) async fn run(args: &ServeArgs, config: Config, reports: Option<sentry::Reports>) -> Result<Exit, Refusal> {
     let signals = Signals::listen().map_err(Refusal::infrastructure)?;
     check(args, &config)?;
     let _alone = ServeLock::acquire(&config.data_dir).map_err(Refusal::usage)?;
@@ -100,7 +101,15 @@ pub(super) async fn run(args: &ServeArgs, config: Config) -> Result<Exit, Refusa
     let credentials = github.as_ref().map(|(_, credentials)| credentials.clone());
     let sandbox = Some(Arc::clone(&docker) as Arc<dyn Sandbox>);
     let services = Services::start(&config, storage, sandbox, credentials, Some(changes.clone())).await?;
-    let answer = serve(&config, &services, docker, changes, (github, socket), signals).await;
+    let observers = Observers::start(&config, &db, &changes, &services.runner.instance, reports);
+    let answer = match observers.map_err(Refusal::infrastructure) {
+        Ok(observers) => {
+            let answer = serve(&config, &services, docker, changes, (github, socket), &observers, signals).await;
+            observers.close().await;
+            answer
+        }
+        Err(refusal) => Err(refusal),
+    };
     if let Some(listening) = listening {
         listening.abort();
     }
@@ -180,6 +189,7 @@ async fn serve(
     docker: Arc<DockerSandbox>,
     changes: Changes,
     (github, socket): (OnGithub, Socket),
+    observers: &Observers,
     signals: Signals,
 ) -> Result<Exit, Refusal> {
     let runner = services.runner.clone();
@@ -214,7 +224,7 @@ async fn serve(
     spawn_tasks(&service, services, exporter, addresses, &mut tasks);
     tasks.spawn(notify::tell(address, services.vitals.clone()));
     if let Some((github, credentials)) = github {
-        spawn_replies(&service, services, github, credentials, &mut replies);
+        spawn_replies(&service, services, github, credentials, observers, &mut replies);
     }
     service.changes.tell(Change::Resync);
     let worker = Worker {
@@ -320,6 +330,7 @@ fn spawn_replies(
     services: &Services,
     github: Github,
     credentials: GithubCredentials,
+    observers: &Observers,
     replies: &mut JoinSet<()>,
 ) {
     let (config, runner) = (&service.config, &services.runner);
@@ -355,6 +366,7 @@ fn spawn_replies(
         markers: Markers::read(config.webhook_secret.as_ref().unwrap_or(&SecretString::default())),
         pace: Pace::default(),
         refusals: Refusals::default(),
+        observers: observers.clone(),
     };
     let (inbox_wakes, outbox_wakes) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let pause = config.clocks.recovery_interval;

@@ -178,7 +178,7 @@ impl Values {
 }
 
 /// What stands between commas.
-fn parts(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
@@ -195,7 +195,7 @@ pub(super) fn missing(name: &'static str, why: &'static str) -> ConfigError {
     ConfigError::Missing { name, why, example: variable(name).example }
 }
 
-fn wrong(name: &'static str, found: &str, expected: &'static str) -> ConfigError {
+pub(super) fn wrong(name: &'static str, found: &str, expected: &'static str) -> ConfigError {
     ConfigError::Wrong { name, found: found.to_owned(), expected, example: variable(name).example }
 }
 

@@ -141,15 +141,34 @@ pub const VARIABLES: &[Variable] = &[
         "SENTRY_DSN",
         "",
         "https://key@sentry.example.com/1",
-        "error tracking; this version does nothing with it yet",
+        "where errors, panics and jobs that failed for want of infrastructure are reported, as Sentry does it",
     ),
     variable(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "",
-        "http://localhost:4317",
-        "traces; this version does nothing with it yet",
+        "http://localhost:4318",
+        "where a trace of each job is sent, from its webhook to its reply: OTLP over HTTP, to `/v1/traces` below it",
     ),
-    variable("SMTP_URL", "", "smtps://user:password@mail.example.com", "e-mail; this version does nothing with it yet"),
+    variable(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "",
+        "authorization=Bearer%20token",
+        "headers of those requests, `name=value,name=value`, values percent-encoded",
+    ),
+    variable(
+        "SMTP_URL",
+        "",
+        "smtps://user:password@mail.example.com",
+        "e-mail to the operators: `smtps://`, or `smtp://host:587?tls=required` for STARTTLS; percent-encode what is special",
+    ),
+    variable("MAIL_TO", "", "ada@example.com,ops@example.com", "who gets it; must be set with SMTP_URL"),
+    variable("MAIL_FROM", "", "bisect-bot@example.com", "whose it is (default: the first of MAIL_TO)"),
+    variable(
+        "MAIL_ON",
+        "failures",
+        "results",
+        "`failures`: jobs that failed for want of infrastructure; `results`: those, and every result",
+    ),
 ];
 
 /// The text of `.env.example`.

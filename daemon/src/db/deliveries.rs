@@ -37,6 +37,30 @@ pub enum Taken {
     Duplicate,
 }
 
+/// When a delivery came, and when it was worked off.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Arrived {
+    /// `X-GitHub-Delivery`.
+    #[sqlx(rename = "delivery_id")]
+    pub id: String,
+    /// `X-GitHub-Event`.
+    pub event: String,
+    /// When it was taken.
+    pub received_at: DateTime<Utc>,
+    /// When it had become a job.
+    pub processed_at: Option<DateTime<Utc>>,
+}
+
+/// The deliveries that asked for a job.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn of_job(tx: &mut Tx, job: JobId) -> Result<Vec<Arrived>, DbError> {
+    let sql = "SELECT delivery_id, event, received_at, processed_at FROM webhook_deliveries WHERE job_id = $1 \
+               ORDER BY received_at";
+    tx.all(sqlx::query_as(sql).bind(job.0)).await
+}
+
 /// A delivery that one process works on, until the lease is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeasedDelivery {

@@ -205,6 +205,27 @@ pub(super) async fn record_refusal(db: &Database, lease: &Lease, write: &str) ->
     tx.commit().await
 }
 
+/// Jobs that one process ended lately, that one or all of them, and how.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn ended_by(
+    tx: &mut Tx,
+    worker: &InstanceId,
+    job: Option<JobId>,
+    within: Duration,
+) -> Result<Vec<(JobId, JobEventKind)>, DbError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM job_events WHERE created_at >= now() - make_interval(secs => $1) AND worker_id = $2 \
+         AND kind IN ('completed', 'failed', 'cancelled') AND ($3::bigint IS NULL OR job_id = $3)"
+    );
+    let query = sqlx::query_as(sql).bind(within.as_secs_f64()).bind(&worker.0).bind(job.map(|job| job.0));
+    let rows: Vec<JobEventRow> = tx.all(query).await?;
+    Ok(rows.into_iter().map(|row| (row.job, row.kind)).collect())
+}
+
 /// The jobs of the events that were written within `within`, each with the number of its event. By the time at which
 /// their transactions began: in the order of their numbers they become visible at any time.
 ///

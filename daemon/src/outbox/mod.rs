@@ -19,6 +19,7 @@ use crate::{
         outbox::{self, OutboxRow},
     },
     github::{Github, GithubError, RepositoryRef},
+    observers::Observers,
     report::comment::Links,
     vitals::Vital,
 };
@@ -110,6 +111,8 @@ pub struct Outbox {
     pub pace: Pace,
     /// What the log says once and not with each reply.
     pub refusals: Refusals,
+    /// Who hears of each reply that was written.
+    pub observers: Observers,
 }
 
 /// Why a reply was not sent now.

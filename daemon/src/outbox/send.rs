@@ -10,6 +10,7 @@ use crate::{
     report::comment as say,
 };
 use bisect_shared::JobId;
+use std::time::SystemTime;
 
 impl Outbox {
     pub(super) async fn send(&self, row: &OutboxRow) -> Result<(), SendError> {
@@ -28,7 +29,11 @@ impl Outbox {
             ReplyBody::OfJob => self.of_job(row, &target).await?,
         };
         let text = say::marked(&view.text, &self.markers.new_mark(row.kind.name(), &row.key));
+        let began = SystemTime::now();
         self.write(row, &target, &view, &text).await?;
+        if let Some(job) = row.job {
+            self.observers.replied(job, row.kind.name(), began);
+        }
         self.sent(row, view.notice.map(|notice| (target, notice))).await
     }
 

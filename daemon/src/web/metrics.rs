@@ -46,6 +46,10 @@ fn describe() {
     describe_gauge!("bisectd_jobs", "jobs of the whole fleet, by status (pending, running)");
     describe_gauge!("bisectd_jobs_here", "jobs that this instance runs");
     describe_counter!("bisectd_jobs_ended_total", "jobs that ended on this instance, by status and result");
+    describe_counter!(
+        "bisectd_observers_dropped_total",
+        "what Sentry, the collector of traces or the mail server was not told, by service"
+    );
     describe_histogram!("bisectd_probe_seconds", "how long the runs of commits took");
     describe_histogram!("bisectd_queue_wait_seconds", "from a job's request to its first claim");
     describe_histogram!("bisectd_webhook_seconds", "from a signed body to its durable row");

@@ -5,6 +5,7 @@ mod database;
 mod docker;
 mod github;
 mod machine;
+mod observers;
 mod settings;
 mod versions;
 
@@ -71,6 +72,7 @@ pub(super) async fn run(env_file: Option<&Path>) -> Result<Exit, Refusal> {
     seen.tell(database::look(&config).await)?;
     seen.tell(docker::look(&config).await)?;
     seen.tell(github::look(&config).await)?;
+    seen.tell(observers::look(&config).await)?;
     seen.end()
 }
 

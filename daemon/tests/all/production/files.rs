@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, process::Command};
 
 /// What `docker/docker-compose.prod.yml` wants to know.
 const ENV: &str = "SITE_ADDRESS=bisect.example.com\nADMIN_EMAIL=a@example.com\nBOT_UID=990\nBOT_GID=990\nDOCKER_GID=991\n\
-                   GRAFANA_PASSWORD=x\n";
+                   GRAFANA_PASSWORD=x\nALERTS_SMTP=mail.example.com:587\n";
 
 /// A compose file as docker-compose reads it.
 fn compose(file: &str, env: &str) -> std::process::Output {
@@ -94,7 +94,11 @@ fn a_server_of_ansible_gets_every_variable_that_a_service_needs() {
         "MIRROR_BUDGET_GB",
         "SENTRY_DSN",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_HEADERS",
         "SMTP_URL",
+        "MAIL_TO",
+        "MAIL_FROM",
+        "MAIL_ON",
     ]
     .into();
     let known: BTreeSet<&str> = bisectd::config::VARIABLES.iter().map(|it| it.name).collect();

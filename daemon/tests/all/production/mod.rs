@@ -3,7 +3,9 @@
 mod backup;
 mod doctor;
 mod files;
+mod mailbox;
 mod notify;
+mod observers;
 mod prometheus;
 mod proxy;
 mod prune;

@@ -1,6 +1,6 @@
-//! Prometheus, with the alerts of docker/prometheus, asks a real service.
+//! Prometheus, with the alerts of docker/prometheus, asks a real service, and Alertmanager mails what it finds.
 
-use super::{output, read, repository};
+use super::{mailbox::Mailbox, output, read, repository};
 use crate::support::{Project, Service, World, eventually};
 use serde_json::Value;
 use sqlx::Executor;
@@ -16,7 +16,7 @@ fn configuration_and_rules_are_sound_and_fire_when_they_should() {
 }
 
 #[tokio::test]
-async fn the_alert_for_a_stuck_queue_fires_for_a_real_service() {
+async fn the_alert_for_a_stuck_queue_fires_for_a_real_service_and_somebody_is_told() {
     let world = World::new(Project::linear(2)).await;
     let service = Service::start(world.serve("one")).await;
     // Nobody takes jobs.
@@ -35,12 +35,29 @@ async fn the_alert_for_a_stuck_queue_fires_for_a_real_service() {
     assert!(rules.contains("for: 10m"));
     std::fs::write(folder.path().join("alerts.yml"), hasty.join("\n")).unwrap();
     let target = service.address.strip_prefix("http://").unwrap();
+    let mails = Mailbox::default();
+    let (smtp, alertmanager) = (mails.start().await, free_port());
+    let _alertmanager = tokio::process::Command::new(repository("docker/prometheus/alertmanager.sh"))
+        .arg(format!("--web.listen-address=127.0.0.1:{alertmanager}"))
+        .env("ALERTMANAGER", "prometheus-alertmanager")
+        .env("STORAGE", folder.path().join("silences"))
+        .env("TMPDIR", folder.path())
+        .env("ALERTS_SMTP", smtp)
+        .env("ADMIN_EMAIL", "ada@example.com")
+        .env("ALERTS_FROM", "bot@example.com")
+        .env("ALERTS_WAIT", "0s")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let configuration = format!(
         "global: {{scrape_interval: 300ms, scrape_timeout: 300ms, evaluation_interval: 300ms}}\nrule_files: [alerts.yml]\n\
-         scrape_configs: [{{job_name: bisectd, static_configs: [{{targets: ['{target}']}}]}}]\n"
+         scrape_configs: [{{job_name: bisectd, static_configs: [{{targets: ['{target}']}}]}}]\n\
+         alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{alertmanager}']}}]}}]}}\n"
     );
     std::fs::write(folder.path().join("prometheus.yml"), configuration).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let _prometheus = tokio::process::Command::new("prometheus")
         .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
         .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
@@ -65,5 +82,11 @@ async fn the_alert_for_a_stuck_queue_fires_for_a_real_service() {
         alerts.iter().any(|it| it["labels"]["alertname"] == "BisectJobsWait" && it["state"] == "firing").then_some(())
     })
     .await;
+    let told = |mail: &String| mail.contains("RCPT TO:<ada@example.com>") && mail.contains("BisectJobsWait");
+    eventually("somebody is told", async || mails.all().iter().any(told).then_some(())).await;
     service.stop().await;
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 /// A Caddy of a test's own, before these services.
 struct Caddy {
     _process: Child,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     url: String,
     client: reqwest::Client,
 }
@@ -36,7 +36,7 @@ impl Caddy {
             .unwrap();
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let url = format!("http://127.0.0.1:{port}");
-        let caddy = Self { _process: process, _folder: folder, url, client };
+        let caddy = Self { _process: process, folder, url, client };
         eventually("Caddy serves", async || (caddy.get("/health").send().await.ok()?.status() == 200).then_some(()))
             .await;
         caddy
@@ -115,5 +115,37 @@ async fn www_leads_to_the_name_itself() {
         (moved.status().as_u16(), moved.headers()["location"].to_str().unwrap()),
         (301, "https://bisect.example.com/docs?x=1")
     );
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_webhook_waits_while_the_only_service_restarts() {
+    let world = World::new(Project::linear(2)).await;
+    let service = Service::start(world.serve("one")).await;
+    let address = service.address.clone();
+    let port = address.rsplit_once(':').unwrap().1.to_owned();
+    let caddy = Caddy::before(&[&service]).await;
+    // By force, so that nothing has told Caddy that it goes.
+    service.kill().await;
+    let body = br#"{"zen": "Keep it logically awesome.", "hook_id": 1}"#;
+    let delivery = |id: &str| {
+        let request = caddy.client.post(format!("{}/webhook", caddy.url)).header("Content-Type", "application/json");
+        let request = request.header("X-GitHub-Delivery", id).header("X-GitHub-Event", "ping");
+        request.header("X-Hub-Signature-256", sign(body)).body(body.to_vec()).send()
+    };
+    let first = tokio::spawn(delivery("d-1"));
+    // Another one, when it is known that nobody is there.
+    let log = caddy.folder.path().join("log");
+    eventually("Caddy knows that it is away", async || {
+        std::fs::read_to_string(&log).unwrap().contains("HTTP request failed").then_some(())
+    })
+    .await;
+    let second = tokio::spawn(delivery("d-2"));
+    assert!(!first.is_finished() && !second.is_finished(), "they wait");
+    let service = Service::start(world.serve("one").env("ROCKET_PORT", port)).await;
+    assert_eq!(service.address, address);
+    for waited in [first, second] {
+        assert_eq!(waited.await.unwrap().unwrap().status(), 202);
+    }
     service.stop().await;
 }

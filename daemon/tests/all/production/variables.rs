@@ -32,6 +32,7 @@ fn ours(text: &str) -> BTreeSet<&str> {
         "MAX_CONCURRENT",
         "BISECT_TIMEOUT",
         "SMTP_",
+        "MAIL_",
         "SENTRY_",
         "OTEL_",
         "ADMIN_SOCKET",

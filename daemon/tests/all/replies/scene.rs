@@ -9,6 +9,7 @@ use bisectd::{
         outbox::{self, NewReply, ReplyKind},
     },
     github::{Github, GithubSettings, RepositoryRef},
+    observers::Observers,
     outbox::{Markers, Outbox, Pace, Refusals, ReplyBody, Target},
     queue::{Claim, Clocks, Lease, NewJob, Origin, Queue},
     report::{Report, Request},
@@ -87,6 +88,7 @@ impl Scene {
             markers: Markers::read(&SecretString::from("secret")),
             pace,
             refusals: Refusals::default(),
+            observers: Observers::default(),
         }
     }
 
