@@ -188,16 +188,19 @@ impl Conductor<'_> {
         self.runs.iter().map(|recorded| recorded.run).collect()
     }
 
-    /// The next step of a job that remembers: whatever is known is recorded first, in the place of runs.
+    /// The next step of a job that remembers: whatever is known is recorded first, in the place of runs. While a good end is
+    /// looked for, nothing is: what is found then is an end, and ends are run.
     async fn remembered(&mut self, going: &[InFlight]) -> Result<Option<Step>, Unwritten> {
-        while let Some(memory) = &self.memory {
+        while let Some(memory) = self.memory.as_ref().filter(|_| !self.question.good.is_empty()) {
             let runs = self.all_runs();
             let Some(step) = plain(&self.question, &runs, going, self.wanted) else {
                 self.set_memory_aside().await?;
                 continue;
             };
-            let start = if let Step::Go { start, .. } = &step { start.as_slice() } else { &[] };
-            let answers = memory.answers(&self.question, &runs, start);
+            let answers = match &step {
+                Step::Go { start, .. } => memory.answers(&self.question, &runs, start),
+                Step::Found(_) | Step::Done(_) => Vec::new(),
+            };
             if answers.is_empty() {
                 return Ok(Some(step));
             }

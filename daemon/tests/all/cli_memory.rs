@@ -58,6 +58,23 @@ async fn what_was_found_out_is_recalled_but_ends_and_proofs_run_anew() {
 }
 
 #[tokio::test]
+async fn looking_for_a_good_end_runs_what_it_finds_and_forgets_nothing() {
+    let world = World::new(Project::linear(17)).await;
+    let found = async |good| {
+        let ran = bisect(&world, [good, "main"], &[], SCRIPT).await.expect(0);
+        assert_eq!(ran.field("culprit"), world.project.sha("c11").to_string(), "{}", ran.stdout);
+        counts(&world).await
+    };
+    found("c0").await;
+    let (ran, recalled) = found("auto").await;
+    // Every commit has a tag, so all are stations: 15, 14, 12, 8.
+    assert!([16, 15, 14, 12, 8].iter().all(|number| ran.contains(&(*number, Purpose::Search))), "{ran:?}");
+    assert!(recalled >= 1, "between the release that passes and the one that fails");
+    assert!(found("c0").await.1 >= 1, "it is still there");
+    world.ends_clean().await;
+}
+
+#[tokio::test]
 async fn what_is_remembered_and_wrong_misleads_nobody() {
     let world = World::new(Project::linear(17)).await;
     bisect(&world, ["c0", "main"], &[], SCRIPT).await.expect(0);
