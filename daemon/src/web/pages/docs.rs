@@ -64,7 +64,7 @@ pub(super) async fn docs(_limited: Limited, frame: Frame, site: &State<Site>) ->
         frame,
         example: example(),
         options: options.collect(),
-        words: WORDS.iter().map(|row| (row.example(), row.meaning)).collect(),
+        words: WORDS.iter().map(|row| (row.usage(), row.meaning)).collect(),
         keys: &KEYS,
         sample: SAMPLE,
         tiers,
