@@ -153,7 +153,8 @@ fn words(ended: &Ended, base_url: Option<&str>, left_out: u64) -> (String, Strin
         say("asked by", &line(who));
     }
     say("command", &line(&job.command.join(" ")));
-    say("range", &format!("{}..{}", job.good.short(), job.bad.short()));
+    let good = job.goods().next().map_or_else(|| "(looked for)".to_owned(), bisect_shared::Sha::short);
+    say("range", &format!("{good}..{}", job.bad.short()));
     if let Some(error) = &job.error {
         say("why", &line(error));
     }

@@ -18,12 +18,16 @@ pub fn judge(question: &Question, runs: &[Run]) -> Vec<Option<Verdict>> {
 }
 
 /// Of every run, in order, whether it failed quite otherwise than the failing end did: with another exit code, or with other
-/// last words. None does while that end has not failed.
+/// last words; with `--failure-line`, without the line. None does while that end has not failed.
 #[must_use]
 pub fn otherwise(question: &Question, runs: &[Run]) -> Vec<bool> {
     let failing = FailingEnd::of(question, runs);
     let known = failing.runs.iter().any(is_failure);
-    runs.iter().map(|run| known && is_failure(run) && !failing.failed_like(run)).collect()
+    let differs = |run: &Run| match question.counts {
+        Counts::Line => run.said.is_empty(),
+        Counts::Any | Counts::Same => !failing.failed_like(run),
+    };
+    runs.iter().map(|run| known && is_failure(run) && differs(run)).collect()
 }
 
 const fn is_failure(run: &Run) -> bool {
@@ -142,6 +146,7 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Fingerprint;
     use super::super::graph::tests::{linear, sha};
     use super::super::tests::{question, searched};
     use super::*;
@@ -178,6 +183,17 @@ mod tests {
         assert_eq!(judge(&question, &[probe, failed]), [Some(Verdict::Skip), Some(Verdict::Bad)]);
         let likewise = searched(9, ending);
         assert_eq!(judge(&question, &[probe, likewise]), [Some(Verdict::Bad); 2]);
+    }
+
+    #[test]
+    fn with_a_line_to_look_for_nothing_else_makes_a_failure_another_one() {
+        let question = Question { counts: Counts::Line, ..question(linear(9)) };
+        let said = |commit, code, line| Run { said: Fingerprint::new(line), ..searched(commit, Ending::Exited(code)) };
+        let runs = [said(9, 1, Some(1)), said(6, 2, Some(1)), said(5, 1, None)];
+        assert_eq!(otherwise(&question, &runs), [false, false, true]);
+        assert_eq!(judge(&question, &runs), [Some(Verdict::Bad), Some(Verdict::Bad), Some(Verdict::Skip)]);
+        let plain = Question { counts: Counts::Any, ..question };
+        assert_eq!(otherwise(&plain, &runs), [false, true, true], "another exit code, and other words");
     }
 
     #[test]
