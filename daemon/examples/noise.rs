@@ -2,8 +2,11 @@
 //!
 //! `noise [merges] [SEEDS] [COMMITS] [LANES]`; 200, 128 and 1 without. With `merges` one commit in five merges a branch of one to five
 //! commits. Prints JSON, a row for each pair of failure rates (from the culprit
-//! on, before it); where both are the same there is no culprit to be found. At most one run of each end is not counted. With
-//! several lanes each round has that many runs, and rounds are counted, too.
+//! on, before it); where both are the same there is no culprit to be found. As in a job with `--runs 50`, the bad end is run until it
+//! fails, then the good end once. The first two runs of each end are not counted, whenever they are made. With several lanes each round has
+//! that many runs, and rounds are counted, too.
+//!
+//! `noise least [COMMITS]`: how few runs any search of a test that always fails from the culprit on, and never before it, could need.
 //!
 //! `noise calibration [SEEDS] [COMMITS]`: rates are drawn from the priors, and after every run the likeliest commit is compared
 //! with the culprit: a row for each bin of what was stated.
@@ -15,7 +18,7 @@ use anyhow::ensure;
 use bisect_shared::{Ending, Sha};
 use bisectd::search::{
     Graph, InFlight, Question, Run, Sampling, Step, next,
-    noisy::{Answer, CONFIDENCE, Place, Seen},
+    noisy::{Answer, CONFIDENCE, Place, Seen, Tally},
     strip,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -24,8 +27,12 @@ use std::collections::HashSet;
 
 /// Failure rates: from the culprit on, and before it.
 const RATES: [(f64, f64); 7] = [(1.0, 0.0), (1.0, 0.1), (0.9, 0.1), (0.3, 0.0), (0.7, 0.1), (0.1, 0.1), (0.5, 0.5)];
+/// `--runs`: so often the bad end may pass before it is told that it does not fail.
+const RUNS: u32 = 50;
+/// So many runs of each end are not counted.
+const FREE: u32 = 2;
 /// After so many runs a search that is not sure names nobody.
-const MOST_RUNS: usize = 2000;
+const MOST_RUNS: u32 = 2000;
 /// So many runs of each search are looked at for the calibration.
 const LOOKED_AT: usize = 60;
 /// How probable the priors have it that there is no culprit.
@@ -35,10 +42,15 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1).peekable();
     let calibrates = arguments.next_if(|word| word == "calibration").is_some();
     let steps = arguments.next_if(|word| word == "steps").is_some();
+    let least = arguments.next_if(|word| word == "least").is_some();
     let merges = arguments.next_if(|word| word == "merges").is_some();
     let mut number = |default: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
     if steps {
         println!("{}", self::steps(number(10_000) as usize, number(400) as usize)?);
+        return Ok(());
+    }
+    if least {
+        println!("{}", self::least(&linear(number(128) as usize)?));
         return Ok(());
     }
     let (seeds, commits, lanes) = (number(200), number(128) as usize, number(1) as usize);
@@ -49,27 +61,69 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What came of the searches.
+#[derive(Default)]
+struct Sums {
+    right: u64,
+    wrong: u64,
+    runs: u64,
+    rounds: u64,
+}
+
 fn table(graph: &Graph, seeds: u64, lanes: usize) -> Vec<Value> {
     let row = |(after, before): (f64, f64)| {
-        let (mut right, mut wrong, mut runs, mut rounds) = (0, 0, 0, 0);
-        for seed in 0..seeds {
+        let search = |seed: u64, sums: &mut Sums| {
             let mut world = World::new(graph, seed, after, before);
             let answer = world.search(lanes);
-            (runs, rounds) = (runs + world.runs, rounds + world.rounds);
+            (sums.runs, sums.rounds) = (sums.runs + u64::from(world.counted()), sums.rounds + world.rounds);
             match answer {
-                Some(Answer::Culprit(node, _)) if after > before && node == world.culprit => right += 1,
-                Some(Answer::NoCulprit) if after <= before => right += 1,
-                Some(Answer::Culprit(..)) => wrong += 1,
+                Some(Answer::Culprit(node, _)) if after > before && node == world.culprit => sums.right += 1,
+                Some(Answer::NoCulprit) if after <= before => sums.right += 1,
+                Some(Answer::Culprit(..)) => sums.wrong += 1,
                 _ => {}
             }
-        }
-        let mean = |count: usize| count as f64 / seeds as f64;
+        };
+        let threads = std::thread::available_parallelism().map_or(1, |it| it.get() as u64);
+        let part = |first: u64| {
+            let mut sums = Sums::default();
+            (first..seeds).step_by(threads as usize).for_each(|seed| search(seed, &mut sums));
+            sums
+        };
+        let parts: Vec<Sums> = std::thread::scope(|scope| {
+            let parts: Vec<_> = (0..threads).map(|first| scope.spawn(move || part(first))).collect();
+            parts.into_iter().filter_map(|part| part.join().ok()).collect()
+        });
+        let mean = |of: fn(&Sums) -> u64| parts.iter().map(of).sum::<u64>() as f64 / seeds as f64;
         json!({
-            "after": after, "before": before, "right": mean(right), "wrong_commit": mean(wrong), "runs": mean(runs),
-            "rounds": mean(rounds),
+            "after": after, "before": before, "right": mean(|it| it.right), "wrong_commit": mean(|it| it.wrong),
+            "runs": mean(|it| it.runs), "rounds": mean(|it| it.rounds),
         })
     };
     RATES.into_iter().map(row).collect()
+}
+
+/// What somebody needs who knows the culprit beforehand and only has to make it believed.
+///
+/// Every other commit under suspicion that is newer than the culprit would have the fewer failures behind it the nearer they
+/// were to the culprit, and so with the passes on the other side: whatever the runs, each of these is believed least if all are made of
+/// the culprit and its parent, and "none" depends on their number only. So no other runs make the culprit more probable.
+fn least(graph: &Graph) -> Value {
+    let commits = graph.commits().len() as u32;
+    let needed = |culprit: u32| {
+        let believed = |(failures, passes): (u32, u32)| {
+            let mut seen = Seen::nothing(graph);
+            let parent = if culprit + 1 < commits { Place::Commit(culprit + 1) } else { Place::Before };
+            let mut count = |place, failed, runs| (0..runs).for_each(|_| seen.count(place, failed));
+            count(Place::Before, false, FREE);
+            count(Place::Commit(0), true, FREE);
+            count(Place::Commit(culprit), true, failures);
+            count(parent, false, passes);
+            seen.posterior(graph).concludes(CONFIDENCE) == Some(Answer::Culprit(culprit, seen.posterior(graph).likeliest().1))
+        };
+        (0..).find(|runs| (0..=*runs).any(|failures| believed((failures, runs - failures)))).unwrap_or_default()
+    };
+    let all: Vec<u32> = (0..commits).map(needed).collect();
+    json!({ "commits": commits, "least": all.iter().min(), "mean": f64::from(all.iter().sum::<u32>()) / f64::from(commits) })
 }
 
 fn calibration(graph: &Graph, seeds: u64) -> Vec<Value> {
@@ -163,34 +217,50 @@ struct World<'a> {
     after: f64,
     before: f64,
     seen: Seen,
-    runs: usize,
-    rounds: usize,
+    rounds: u64,
 }
 
 impl<'a> World<'a> {
-    /// Each end has been run once.
+    /// The bad end has been run until it failed, and the good end once.
     fn new(graph: &'a Graph, seed: u64, after: f64, before: f64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let culprit = random.random_range(0..graph.commits().len() as u32);
         let seen = Seen::nothing(graph);
         let built_on: HashSet<Sha> = graph.built_on(&graph.commits()[culprit as usize]).collect();
         let newer = graph.commits().iter().map(|commit| built_on.contains(commit)).collect();
-        let mut world = Self { graph, random, culprit, newer, after, before, seen, runs: 0, rounds: 0 };
+        let mut world = Self { graph, random, culprit, newer, after, before, seen, rounds: 0 };
         world.run(Place::Before);
-        world.run(Place::Commit(0));
-        world.runs = 0;
+        while world.bad_end().failures == 0 && world.bad_end().runs < RUNS {
+            world.run(Place::Commit(0));
+        }
         world
+    }
+
+    fn bad_end(&self) -> Tally {
+        self.seen.tally(Place::Commit(0))
+    }
+
+    /// All runs but the free ones.
+    fn counted(&self) -> u32 {
+        let commits = (0..self.newer.len() as u32).map(Place::Commit);
+        let all: u32 = commits.chain([Place::Before]).map(|place| self.seen.tally(place).runs).sum();
+        all - [Place::Before, Place::Commit(0)].map(|end| self.seen.tally(end).runs.min(FREE)).iter().sum::<u32>()
     }
 
     fn run(&mut self, place: Place) {
         let newer = matches!(place, Place::Commit(node) if self.newer[node as usize]);
         let failed = self.random.random_bool(if newer { self.after } else { self.before });
         self.seen.count(place, failed);
-        self.runs += 1;
     }
 
+    /// `None` if the bad end never failed, or after too many runs.
     fn search(&mut self, lanes: usize) -> Option<Answer> {
-        while self.runs < MOST_RUNS {
+        if self.bad_end().failures == 0 {
+            return None;
+        }
+        // The runs of the bad end are made by all lanes.
+        self.rounds = u64::from(self.counted()).div_ceil(lanes as u64);
+        while self.counted() < MOST_RUNS {
             let posterior = self.seen.posterior(self.graph);
             if let Some(answer) = posterior.concludes(CONFIDENCE) {
                 return Some(answer);

@@ -1,7 +1,7 @@
 //! How many probes unbuildable commits cost: a row of 1,000 commits of which 500 do not build, in fifty intervals.
 //!
 //! `skips [SEEDS] [GIT]`; 500 and 0 without. Prints JSON: for each kind of history and for one and three lanes the probes beside those of
-//! the same history when all of it builds, ends and proof included in both. The first GIT seeds of each kind are also done by the real
+//! the same history when all of it builds, ends and proof included in both; and how many of an interval that is not at the culprit were run. The first GIT seeds of each kind are also done by the real
 //! `git bisect run` on a real repository. Fails where the answer is wrong: no other commit than the culprit, and of suspects exactly those
 //! that no run can tell apart.
 
@@ -30,25 +30,34 @@ fn main() -> anyhow::Result<()> {
     let repository = (git > 0).then(Repository::new).transpose()?;
     let question = question()?;
     let mut rows = Vec::new();
-    for clustered in [false, true] {
+    for kind in [Kind::Even, Kind::Spread, Kind::Clustered] {
         for told_apart in [true, false] {
-            let histories: Vec<History> = (0..seeds).map(|seed| History::new(seed, clustered, told_apart)).collect();
-            let mut row = json!({ "clustered": clustered, "culprit_builds": told_apart });
+            let histories: Vec<History> = (0..seeds).map(|seed| History::new(seed, kind, told_apart)).collect();
+            let mut row = json!({ "kind": format!("{kind:?}"), "culprit_builds": told_apart });
             let left: Vec<usize> = histories.iter().map(|history| history.suspects().len()).collect();
             row["suspects"] = numbers(left.clone());
             for lanes in LANES {
                 let (mut probes, mut clean, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+                let mut elsewhere: Vec<(usize, usize)> = Vec::new();
                 for history in &histories {
-                    let with = history.search(&question, lanes)?;
-                    let without = History { builds: vec![true; COMMITS + 1], ..*history }.search(&question, lanes)?;
+                    let runs = history.search(&question, lanes)?;
+                    elsewhere.extend(history.elsewhere(&runs));
+                    let with = runs.len();
+                    let clean_history = History { builds: vec![true; COMMITS + 1], ..*history };
+                    let without = clean_history.search(&question, lanes)?.len();
                     ratios.push(with as f64 / without as f64);
                     probes.push(with);
                     clean.push(without);
                 }
+                let beyond_log = |(length, run): &&(usize, usize)| *run as f64 > (*length as f64).log2() + 1.0;
                 let beyond = probes.iter().zip(&left).map(|(probes, left)| probes - (left - 1));
                 row[format!("lanes_{lanes}")] = json!({
                     "clean": numbers(clean.clone()), "beyond_suspects": numbers(beyond.collect()), "probes": numbers(probes.clone()),
                     "ratio_of_means": mean(&probes) / mean(&clean), "ratio_most": ratios.iter().copied().fold(0.0, f64::max),
+                    "intervals_elsewhere": json!({
+                        "run": elsewhere.len(), "probes": numbers(elsewhere.iter().map(|(_, run)| *run).collect()),
+                        "more_than_log2_and_1": elsewhere.iter().filter(beyond_log).count(),
+                    }),
                     "within_3": ratios.iter().filter(|ratio| **ratio <= 3.0).count() as f64 / seeds as f64,
                 });
             }
@@ -71,6 +80,17 @@ fn numbers(mut of: Vec<usize>) -> Value {
     json!({ "mean": mean(&of), "p90": of[of.len() * 9 / 10], "most": of.last() })
 }
 
+/// Where the commits are that do not build.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// Ten that build, ten that do not, and so on.
+    Even,
+    /// Intervals of any lengths and gaps of any lengths.
+    Spread,
+    /// Hardly more than one commit that builds between two intervals, and the culprit among them.
+    Clustered,
+}
+
 /// What the commits do, by number: 0 is the good end, [`COMMITS`] the bad one.
 struct History {
     builds: Vec<bool>,
@@ -78,22 +98,26 @@ struct History {
 }
 
 impl History {
-    /// Intervals of any lengths and gaps of any lengths; clustered: hardly more than one commit that builds between two intervals, and the
-    /// culprit among them.
-    ///
     /// The culprit builds, and so does its parent; or what is left in the end is an interval and the commit after it.
-    fn new(seed: u64, clustered: bool, told_apart: bool) -> Self {
+    fn new(seed: u64, kind: Kind, told_apart: bool) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let lengths = parts(&mut random, UNBUILDABLE, INTERVALS);
-        let gaps = if clustered {
-            let mut gaps: Vec<usize> = (1..INTERVALS).map(|_| random.random_range(1..=3)).collect();
-            let ends = COMMITS - UNBUILDABLE - gaps.iter().sum::<usize>();
-            let first = random.random_range(1..ends);
-            gaps.insert(0, first);
-            gaps.push(ends - first);
-            gaps
-        } else {
-            parts(&mut random, COMMITS - UNBUILDABLE, INTERVALS + 1)
+        let lengths = match kind {
+            Kind::Even => vec![UNBUILDABLE / INTERVALS; INTERVALS],
+            Kind::Spread | Kind::Clustered => parts(&mut random, UNBUILDABLE, INTERVALS),
+        };
+        let building = COMMITS - UNBUILDABLE;
+        let gaps = match kind {
+            // Of the first ten that build some are at the end, where the last interval must not be.
+            Kind::Even => (0..=INTERVALS).map(|gap| if gap % INTERVALS == 0 { building / INTERVALS / 2 } else { building / INTERVALS }).collect(),
+            Kind::Spread => parts(&mut random, building, INTERVALS + 1),
+            Kind::Clustered => {
+                let mut gaps: Vec<usize> = (1..INTERVALS).map(|_| random.random_range(1..=3)).collect();
+                let ends = building - gaps.iter().sum::<usize>();
+                let first = random.random_range(1..ends);
+                gaps.insert(0, first);
+                gaps.push(ends - first);
+                gaps
+            }
         };
         // The good end is one more that builds.
         let mut builds = vec![true];
@@ -101,7 +125,7 @@ impl History {
             builds.extend(std::iter::repeat_n(true, *gap));
             builds.extend(std::iter::repeat_n(false, lengths.get(at).copied().unwrap_or(0)));
         }
-        let within = if clustered { gaps[0]..=COMMITS - gaps[INTERVALS] + 1 } else { 1..=COMMITS };
+        let within = if kind == Kind::Clustered { gaps[0]..=COMMITS - gaps[INTERVALS] + 1 } else { 1..=COMMITS };
         let mut history = Self { builds, culprit: 0 };
         while history.culprit == 0 || (history.suspects().len() == 1) != told_apart {
             history.culprit = random.random_range(within.clone());
@@ -121,8 +145,22 @@ impl History {
         (before + 1..=last).collect()
     }
 
-    /// How many probes it takes; all of a round answer together.
-    fn search(&self, question: &Question, lanes: usize) -> anyhow::Result<usize> {
+    /// Of each interval that is not at the culprit and of which any were run: how long it is, and how many of it were run.
+    fn elsewhere(&self, runs: &[Run]) -> Vec<(usize, usize)> {
+        let suspects = self.suspects();
+        let run: HashSet<usize> = runs.iter().map(|run| number(run.commit)).collect();
+        let mut at = 0;
+        let intervals = self.builds.chunk_by(|one, other| one == other).map(|interval| {
+            at += interval.len();
+            (interval[0], at - interval.len()..at)
+        });
+        let others = intervals.filter(|(builds, interval)| !builds && !suspects.contains(&interval.start));
+        let counted = others.map(|(_, interval)| (interval.len(), interval.filter(|commit| run.contains(commit)).count()));
+        counted.filter(|(_, run)| *run > 0).collect()
+    }
+
+    /// The runs that it takes; all of a round answer together.
+    fn search(&self, question: &Question, lanes: usize) -> anyhow::Result<Vec<Run>> {
         let mut runs: Vec<Run> = Vec::new();
         loop {
             match next(question, &runs, &[], lanes) {
@@ -141,7 +179,7 @@ impl History {
                         _ => HashSet::new(),
                     };
                     ensure!(found == self.suspects(), "{conclusion:?} for {} of {:?}", self.culprit, self.suspects());
-                    return Ok(runs.len());
+                    return Ok(runs);
                 }
             }
         }

@@ -144,7 +144,8 @@ async fn prepare(
     let git_error = |error: GitError| (error.to_string(), matches!(error, GitError::Failed { .. }));
     sandbox.sweep_job(lease.job(), lease.epoch()).await.map_err(sandbox_error)?;
     let mirror = runner.mirrors.of_job(job, spec, &*runner.credentials).await.map_err(git_error)?;
-    mirror.pin(job, &spec.pinned(), &*runner.credentials).await.map_err(git_error)?;
+    let seeks = spec.auto && spec.good.is_empty();
+    mirror.pin(job, &spec.pinned(), seeks, &*runner.credentials).await.map_err(git_error)?;
     let repository = mirror.repository();
     let db_error = |error: &dyn std::fmt::Display| (error.to_string(), true);
     let (rows, image_id) = recorded_rows(runner, lease).await.map_err(|error| db_error(&error))?;

@@ -210,13 +210,20 @@ impl Mirror {
     }
 
     /// Makes sure that `commits` are here and stay here until [`Mirror::unpin`]. What is missing
-    /// is fetched: the commits themselves from a repository of this machine, else all branches. Only
-    /// then a token is asked for.
+    /// is fetched: the commits themselves from a repository of this machine, else all branches. With `newest_tags` the tags
+    /// are fetched in any case. Only for that a token is asked for.
     ///
     /// # Errors
     /// When the source no longer has one of them, or must not be read.
-    pub async fn pin(&self, job: &JobRow, commits: &[Sha], credentials: &dyn Credentials) -> Result<(), GitError> {
-        if self.missing(commits).await? {
+    pub async fn pin(
+        &self,
+        job: &JobRow,
+        commits: &[Sha],
+        newest_tags: bool,
+        credentials: &dyn Credentials,
+    ) -> Result<(), GitError> {
+        let missing = self.missing(commits).await?;
+        if missing || newest_tags {
             if is_url(&self.source) {
                 let token = credentials.of(job).await?;
                 let fetched = self.fetch_with(token.as_ref()).await;
@@ -225,10 +232,12 @@ impl Mirror {
                 }
                 fetched?;
             } else {
-                let job = job.id;
-                let wanted = commits.iter().map(|sha| format!("+{sha}:refs/bisect/{job}/{sha}"));
-                self.fetch_refs(&wanted.collect::<Vec<_>>(), false, None).await?;
-                // Only for `git describe` in a test: one broken tag must not cost the search.
+                if missing {
+                    let job = job.id;
+                    let wanted = commits.iter().map(|sha| format!("+{sha}:refs/bisect/{job}/{sha}"));
+                    self.fetch_refs(&wanted.collect::<Vec<_>>(), false, None).await?;
+                }
+                // For `auto`, and for `git describe` in a test: one broken tag must not cost the search.
                 if let Err(error) = self.fetch_refs(&[TAGS.into()], true, None).await {
                     tracing::warn!(error = %error, "tags were not fetched");
                 }

@@ -41,6 +41,18 @@ async fn releases_are_tried_until_one_passes_and_then_it_is_a_bisection() {
 }
 
 #[tokio::test]
+async fn a_new_tag_is_seen_although_its_commit_was_here_before() {
+    let world = World::new(project()).await;
+    let bisect = || world.bisect("auto", "main", &["--jobs", "1", "--no-cache"]);
+    bisect().args(["--", "sh", "-c", "test $(cat n) -lt 37"]).run().await.expect(0);
+    world.project.git(&["tag", "v0.37", "c37"]);
+    bisect().args(["--", "sh", "-c", "test $(cat n) -lt 38"]).run().await.expect(0);
+    let second = &world.jobs().await[1];
+    assert_eq!(second.good, world.project.sha("c37"), "the newest release passes");
+    world.ends_clean().await;
+}
+
+#[tokio::test]
 async fn killed_after_the_good_end_was_found_it_goes_on_from_there() {
     let world = World::new(project()).await;
     let gate = world.path("gate");

@@ -156,7 +156,7 @@ async fn a_private_repository_is_fetched_with_a_token_that_no_process_shows() {
     let mirrors = Mirrors::open(room.data.path()).unwrap();
     let mirror = mirrors.of_job(&room.job, &room.spec, &credentials).await.unwrap();
     let pinned = room.spec.pinned();
-    let pin = mirror.pin(&room.job, &pinned, &credentials);
+    let pin = mirror.pin(&room.job, &pinned, false, &credentials);
     let watch = async {
         // The second call came with the token: git is in the middle of its fetch.
         crate::support::eventually("git to come with its token", async || {
@@ -174,7 +174,7 @@ async fn a_private_repository_is_fetched_with_a_token_that_no_process_shows() {
     assert!(shown.iter().all(|text| !text.contains("t0psecret")), "{shown:#?}");
     assert!(!holds_token(room.data.path()), "in the mirror");
     let asked = room.git.seen.lock().unwrap().len();
-    mirror.pin(&room.job, &pinned, &credentials).await.unwrap();
+    mirror.pin(&room.job, &pinned, false, &credentials).await.unwrap();
     assert_eq!(room.git.seen.lock().unwrap().len(), asked, "what is there is not fetched again");
 }
 
@@ -184,7 +184,7 @@ async fn a_mirror_survives_a_rename_and_goes_when_it_is_told_to() {
     let credentials = room.credentials();
     let mirrors = Mirrors::open(room.data.path()).unwrap();
     let mirror = mirrors.of_job(&room.job, &room.spec, &credentials).await.unwrap();
-    mirror.pin(&room.job, &room.spec.pinned(), &credentials).await.unwrap();
+    mirror.pin(&room.job, &room.spec.pinned(), false, &credentials).await.unwrap();
     let rename = "UPDATE repositories SET name = 'sums', full_name = 'octo/sums'";
     sqlx::query(rename).execute(&mut room.world.raw().await).await.unwrap();
     let renamed = mirrors.of_job(&room.job, &room.spec, &credentials).await.unwrap();
