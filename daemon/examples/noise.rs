@@ -118,7 +118,8 @@ fn least(graph: &Graph) -> Value {
             count(Place::Commit(0), true, FREE);
             count(Place::Commit(culprit), true, failures);
             count(parent, false, passes);
-            seen.posterior(graph).concludes(CONFIDENCE) == Some(Answer::Culprit(culprit, seen.posterior(graph).likeliest().1))
+            seen.posterior(graph).concludes(CONFIDENCE)
+                == Some(Answer::Culprit(culprit, seen.posterior(graph).likeliest().1))
         };
         (0..).find(|runs| (0..=*runs).any(|failures| believed((failures, runs - failures)))).unwrap_or_default()
     };
@@ -157,22 +158,10 @@ fn steps(commits: usize, most: usize) -> anyhow::Result<Value> {
     let graph = merged(commits)?;
     let good = format!("{commits:040x}").parse()?;
     let sampling = Sampling { asked: true, runs: most as u32, confidence: 1.0 };
-    let (bad, merge_bases, skip) = (graph.commits()[0], Vec::new(), HashSet::new());
+    let bad = graph.commits()[0];
     let culprit = commits as u32 / 3;
     let newer: HashSet<Sha> = graph.built_on(&graph.commits()[culprit as usize]).collect();
-    let question = Question {
-        graph,
-        real: None,
-        good: vec![good],
-        bad,
-        merge_bases,
-        skip,
-        fixed: false,
-        first_parent: false,
-        sampling,
-        counts: Default::default(),
-        stations: Vec::new(),
-    };
+    let question = Question { sampling, ..Question::new(graph, good, bad) };
     let (mut random, mut runs) = (StdRng::seed_from_u64(0), Vec::<Run>::new());
     let (mut steps, mut strips) = (Vec::new(), Vec::new());
     while runs.len() < most {

@@ -25,19 +25,7 @@ fn main() -> anyhow::Result<()> {
     let started = Instant::now();
     let graph = load(repository, good, bad)?;
     let load = started.elapsed().as_secs_f64();
-    let question = Question {
-        graph,
-        real: None,
-        good: vec![good],
-        bad,
-        merge_bases: Vec::new(),
-        skip: HashSet::new(),
-        fixed: false,
-        first_parent: false,
-        sampling: Default::default(),
-        counts: Default::default(),
-        stations: Vec::new(),
-    };
+    let question = Question::new(graph, good, bad);
     let mut rows = Vec::new();
     for lanes in lanes {
         rows.push(measure(&question, lanes.parse().context("LANES must be numbers")?)?);

@@ -18,7 +18,6 @@ use bisectd::{
 };
 use serde_json::json;
 use std::{
-    collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
@@ -98,19 +97,7 @@ fn linear(commits: usize) -> anyhow::Result<Question> {
         list += &format!("{} {}\n", name(number)?, name(number - 1)?);
     }
     let bad = name(commits - 1)?;
-    Ok(Question {
-        graph: Graph::parse(list.as_bytes(), bad, false)?,
-        real: None,
-        good: vec![name(0)?],
-        bad,
-        merge_bases: Vec::new(),
-        skip: HashSet::new(),
-        fixed: false,
-        first_parent: false,
-        sampling: Default::default(),
-        counts: Default::default(),
-        stations: Vec::new(),
-    })
+    Ok(Question::new(Graph::parse(list.as_bytes(), bad, false)?, name(0)?, bad))
 }
 
 struct World {

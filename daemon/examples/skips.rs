@@ -108,7 +108,9 @@ impl History {
         let building = COMMITS - UNBUILDABLE;
         let gaps = match kind {
             // Of the first ten that build some are at the end, where the last interval must not be.
-            Kind::Even => (0..=INTERVALS).map(|gap| if gap % INTERVALS == 0 { building / INTERVALS / 2 } else { building / INTERVALS }).collect(),
+            Kind::Even => (0..=INTERVALS)
+                .map(|gap| if gap % INTERVALS == 0 { building / INTERVALS / 2 } else { building / INTERVALS })
+                .collect(),
             Kind::Spread => parts(&mut random, building, INTERVALS + 1),
             Kind::Clustered => {
                 let mut gaps: Vec<usize> = (1..INTERVALS).map(|_| random.random_range(1..=3)).collect();
@@ -155,7 +157,8 @@ impl History {
             (interval[0], at - interval.len()..at)
         });
         let others = intervals.filter(|(builds, interval)| !builds && !suspects.contains(&interval.start));
-        let counted = others.map(|(_, interval)| (interval.len(), interval.filter(|commit| run.contains(commit)).count()));
+        let counted =
+            others.map(|(_, interval)| (interval.len(), interval.filter(|commit| run.contains(commit)).count()));
         counted.filter(|(_, run)| *run > 0).collect()
     }
 
@@ -211,19 +214,7 @@ fn number(commit: Sha) -> usize {
 fn question() -> anyhow::Result<Question> {
     let list: String = (1..=COMMITS).rev().map(|number| format!("{} {}\n", name(number), name(number - 1))).collect();
     let bad = name(COMMITS).parse()?;
-    Ok(Question {
-        graph: Graph::parse(list.as_bytes(), bad, false)?,
-        real: None,
-        good: vec![name(0).parse()?],
-        bad,
-        merge_bases: Vec::new(),
-        skip: HashSet::new(),
-        fixed: false,
-        first_parent: false,
-        sampling: Default::default(),
-        counts: Default::default(),
-        stations: Vec::new(),
-    })
+    Ok(Question::new(Graph::parse(list.as_bytes(), bad, false)?, name(0).parse()?, bad))
 }
 
 /// The same row of commits in git: each has its number in the file `number`.

@@ -28,7 +28,8 @@ impl<'r> FromRow<'r, PgRow> for View {
     }
 }
 
-/// Those that serve, then those that were heard of within a day; by host and start. `this` is the one that asks, and
+/// Those that serve, then those that were heard of within a day; by host and start. A process that takes no jobs by itself
+/// (`bisectd bisect`) is not told once it has ended. `this` is the one that asks, and
 /// after `stale_after` of silence others take an instance's jobs.
 ///
 /// # Errors
@@ -37,7 +38,8 @@ pub async fn list(tx: &mut Tx, this: &InstanceId, stale_after: Duration) -> Resu
     let sql = "WITH busy AS (SELECT j.worker_id, count(DISTINCT j.id) AS jobs, count(p.id) AS probes FROM bisect_jobs j \
                  LEFT JOIN probes p ON p.job_id = j.id AND p.ending IS NULL WHERE j.status = 'running' GROUP BY j.worker_id), \
                seen AS (SELECT i.*, i.retired_at IS NULL AND i.heartbeat_at < now() - make_interval(secs => $1) AS stale \
-                 FROM instances i WHERE i.heartbeat_at > now() - make_interval(secs => greatest($1, 86400))) \
+                 FROM instances i WHERE i.heartbeat_at > now() - make_interval(secs => greatest($1, 86400)) \
+                   AND NOT (i.retired_at IS NOT NULL AND i.max_jobs = 0)) \
                SELECT i.id, i.host, i.version, i.max_jobs, i.max_probes, coalesce(b.jobs, 0) AS running_jobs, \
                  coalesce(b.probes, 0) AS running_probes, i.started_at, i.heartbeat_at, i.stale, i.drain_requested_by, \
                  i.retired_at, i.docker, i.id = $2 AS this \

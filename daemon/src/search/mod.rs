@@ -110,6 +110,24 @@ struct Contradiction {
 }
 
 impl Question {
+    /// Which of the graph's commits broke it: with one good end, an ancestor of the bad one, and no options.
+    #[must_use]
+    pub fn new(graph: Graph, good: Sha, bad: Sha) -> Self {
+        Self {
+            graph,
+            real: None,
+            good: vec![good],
+            stations: Vec::new(),
+            bad,
+            merge_bases: Vec::new(),
+            skip: HashSet::new(),
+            fixed: false,
+            first_parent: false,
+            sampling: Sampling::default(),
+            counts: Counts::default(),
+        }
+    }
+
     /// Whether the commit is never run. An end is, whatever `skip` says.
     fn skips(&self, commit: Sha) -> bool {
         let is_end = commit == self.bad || self.good.contains(&commit);

@@ -7,19 +7,8 @@ use Purpose::{Proof, Search as Hunt};
 
 /// A question about this graph: commit 0 is good, the graph's first commit bad.
 pub(super) fn question(graph: Graph) -> Question {
-    Question {
-        counts: Counts::Any,
-        stations: Vec::new(),
-        bad: graph.commits()[0],
-        graph,
-        real: None,
-        good: vec![sha(0)],
-        merge_bases: Vec::new(),
-        skip: HashSet::new(),
-        fixed: false,
-        first_parent: false,
-        sampling: Default::default(),
-    }
+    let bad = graph.commits()[0];
+    Question::new(graph, sha(0), bad)
 }
 
 pub(super) fn searched(commit: u32, ending: Ending) -> Run {

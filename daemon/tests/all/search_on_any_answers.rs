@@ -4,7 +4,7 @@
 use crate::search_world::history::{Chance, History};
 use crate::search_world::played::play;
 use bisect_shared::{Ending, Purpose, Sha};
-use bisectd::search::{Counts, Graph, InFlight, Question, Run, Sampling, next};
+use bisectd::search::{Graph, InFlight, Question, Run, Sampling, next};
 use std::collections::HashSet;
 
 fn sha(commit: usize) -> Sha {
@@ -31,18 +31,15 @@ fn question(chance: &mut Chance, history: &History) -> Question {
     let simplified: String = touching.windows(2).rev().map(row).collect();
     let path = chance.once_in(3);
     let simplified = || Graph::parse(simplified.as_bytes(), sha(bad), false).unwrap();
+    let graph = if path { simplified() } else { whole.clone() };
     Question {
-        graph: if path { simplified() } else { whole.clone() },
         real: path.then_some(whole),
-        good: vec![sha(0)],
-        bad: sha(bad),
         merge_bases: (0..chance.one_of(&[0, 0, 0, 0, 1, 2])).map(|base| sha(1_000_000 + base)).collect(),
         skip: (0..bad).filter(|_| chance.once_in(10)).map(sha).collect(),
         fixed: chance.once_in(3),
         first_parent,
-        counts: Counts::Any,
-        stations: Vec::new(),
         sampling: Sampling { runs: 0, ..Sampling::default() },
+        ..Question::new(graph, sha(0), sha(bad))
     }
 }
 

@@ -7,7 +7,6 @@ use crate::search_world::history::Chance;
 use crate::search_world::played::play;
 use bisect_shared::{Ending, Purpose, Sha};
 use bisectd::search::{Conclusion, Graph, InFlight, Question};
-use std::collections::HashSet;
 
 const COMMITS: u32 = 1000;
 
@@ -20,19 +19,7 @@ fn sha(number: u32) -> Sha {
 /// The commits 1 to 1,000 in a row; 0 is good.
 fn question() -> Question {
     let list: String = (1..=COMMITS).rev().map(|n| format!("{} {}\n", sha(n), sha(n - 1))).collect();
-    Question {
-        graph: Graph::parse(list.as_bytes(), sha(COMMITS), false).unwrap(),
-        real: None,
-        good: vec![sha(0)],
-        bad: sha(COMMITS),
-        merge_bases: Vec::new(),
-        skip: HashSet::new(),
-        fixed: false,
-        first_parent: false,
-        sampling: Default::default(),
-        counts: Default::default(),
-        stations: Vec::new(),
-    }
+    Question::new(Graph::parse(list.as_bytes(), sha(COMMITS), false).unwrap(), sha(0), sha(COMMITS))
 }
 
 /// Means over culprits of the time on this many lanes, of git's, and of the lanes' work.

@@ -77,6 +77,8 @@ pub(super) fn instances(list: &InstanceList, style: &Style) -> String {
             "stale".to_owned()
         } else if let Some(who) = &server.drain_requested_by {
             format!("drained by {}", style.text(who))
+        } else if server.max_jobs == 0 {
+            "watches".to_owned()
         } else {
             "serves".to_owned()
         };

@@ -172,6 +172,13 @@ async fn an_instance_that_is_drained_claims_nothing_within_two_seconds_and_goes_
     sqlx::query(retired).bind(&id).execute(&mut world.db.raw().await).await.unwrap();
     let said = refused(console.post(&format!("/v1/instances/{id}/drain"), "").await, 409);
     assert!(said.contains("has ended"), "{said}");
+    let shell = "INSERT INTO instances (id, host, affinity, version, max_jobs, retired_at) \
+        VALUES ('shell', 'here', 'here', '0', 0, now()), ('another', 'here', 'here', '0', 0, NULL)";
+    sqlx::query(shell).execute(&mut world.db.raw().await).await.unwrap();
+    let list = Console::good(console.get("/v1/instances").await);
+    let listed: Vec<&str> = list["instances"].as_array().unwrap().iter().filter_map(|it| it["id"].as_str()).collect();
+    assert!(listed.contains(&"another") && listed.contains(&&*id), "{listed:?}");
+    assert!(!listed.contains(&"shell"), "a shell's `bisectd bisect` that has ended: {listed:?}");
     again.stop().await;
 }
 

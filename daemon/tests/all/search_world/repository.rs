@@ -161,18 +161,15 @@ impl Repository {
         let mut bases = vec!["merge-base", "--all", &bad[0]];
         bases.extend(good.iter().map(String::as_str));
         let bases = if aside { command(self.folder.path(), &bases).output().unwrap().stdout } else { vec![] };
+        let graph = read(&list);
         Question {
-            graph: read(&list),
             real,
             good: planted.good.iter().map(|good| self.shas[*good]).collect(),
-            bad: self.shas[planted.bad],
             merge_bases: String::from_utf8(bases).unwrap().lines().map(|s| s.parse().unwrap()).collect(),
             skip: if planted.told { skipped.collect() } else { HashSet::new() },
             fixed: planted.fixed,
             first_parent: planted.first_parent,
-            sampling: Default::default(),
-            counts: Default::default(),
-            stations: Vec::new(),
+            ..Question::new(graph, self.shas[0], self.shas[planted.bad])
         }
     }
 }

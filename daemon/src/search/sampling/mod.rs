@@ -4,26 +4,20 @@
 //! also those from before the test was known to fail by chance. What it ends with is proven as far as such a test can be: the
 //! culprit and its parents have a run in a fresh workspace each, and the belief holds with these.
 
+mod believed;
+
 use super::{
-    AbortReason, Belief, Conclusion, InFlight, OneMore, Parent, ParentState, Progress, Question, Run, Step,
-    SuspectsWhy, ends,
+    AbortReason, Conclusion, InFlight, Parent, ParentState, Question, Run, Step, SuspectsWhy, ends,
     graph::Node,
     narrow,
     noisy::{Answer, Place, Posterior, Seen, Tally},
     pick,
     verdict::Record,
 };
-use bisect_shared::{Purpose, Sha, Verdict, admin::StripMark};
+use bisect_shared::{Purpose, Sha, Verdict};
 
-/// Commits of so much probability together are told as those under suspicion, while it goes on.
-const CREDIBLE: f64 = 0.99;
 /// A commit that is likelier than this is run in a fresh workspace when its turn comes, and so are its parents.
 const WORTH_PROVING: f64 = 0.5;
-/// So many commits at most are told with their probabilities.
-const MOST_LIKELY: usize = 20;
-/// Less likely ones are not told.
-const UNLIKELY: f64 = 0.001;
-
 /// A search by many runs of a commit.
 pub(super) struct Samples<'a> {
     question: &'a Question,
@@ -101,33 +95,6 @@ impl<'a> Samples<'a> {
             Standing::Unsure => {}
         }
         self.go(start, lanes, None)
-    }
-
-    /// Where the culprit is believed to be, along the range, in thousandths.
-    pub(super) fn thousandths(&self) -> Vec<u16> {
-        self.along().into_iter().map(|share| (share * 1000.0).round() as u16).collect()
-    }
-
-    /// The probability of each piece of the range, oldest first.
-    fn along(&self) -> Vec<f64> {
-        let oldest_first: Vec<f64> = self.posterior.culprit.iter().rev().copied().collect();
-        pieces(&oldest_first, Belief::PIECES)
-    }
-
-    /// What is left of the range, by node: what may be it, else on which side of the likeliest commit it is.
-    pub(super) fn marks(&self) -> Vec<StripMark> {
-        let graph = &self.question.graph;
-        let (likeliest, _) = self.posterior.likeliest();
-        let mut marks: Vec<StripMark> = graph
-            .descendants(likeliest)
-            .iter()
-            .map(|after| if *after { StripMark::Bad } else { StripMark::Good })
-            .collect();
-        for node in self.credible(CREDIBLE).iter().filter_map(|commit| graph.node(commit)) {
-            let closed = self.is_closed(graph.name(node));
-            marks[node as usize] = if closed { StripMark::Skipped } else { StripMark::Candidate };
-        }
-        marks
     }
 
     /// A run is never of no use: also what is in flight tells something.
@@ -290,20 +257,6 @@ impl<'a> Samples<'a> {
         parents
     }
 
-    /// The fewest commits that are this probable together, the likeliest first; as far as any are likely at all.
-    fn credible(&self, probability: f64) -> Vec<Sha> {
-        let mut nodes: Vec<(usize, f64)> = self.posterior.culprit.iter().copied().enumerate().collect();
-        nodes.sort_by(|one, other| other.1.total_cmp(&one.1));
-        let wanted = probability * (1.0 - self.posterior.none);
-        let mut sum = 0.0;
-        let mut more = |(_, share): &&(usize, f64)| {
-            let before = sum;
-            sum += share;
-            before < wanted
-        };
-        nodes.iter().take_while(|it| more(it)).map(|(node, _)| self.question.graph.name(*node as Node)).collect()
-    }
-
     fn culprit(&self, node: Node) -> Conclusion {
         let culprit = self.question.graph.name(node);
         let state = |commit| if self.is_closed(commit) { ParentState::Skipped } else { ParentState::Proven };
@@ -330,46 +283,6 @@ impl<'a> Samples<'a> {
             _ => Conclusion::NoCulprit { good, range: all.minus(good), belief: Box::new(self.belief()) },
         }
     }
-
-    fn belief(&self) -> Belief {
-        let graph = &self.question.graph;
-        let (likeliest, _) = self.posterior.likeliest();
-        let after = self.seen.behind(graph)[likeliest as usize];
-        let share = |commit: &Sha| graph.node(commit).map_or(0.0, |node| self.posterior.culprit[node as usize]);
-        let likely = self.credible(1.0).into_iter().map(|commit| (commit, share(&commit)));
-        Belief {
-            likely: likely.take_while(|(_, share)| *share >= UNLIKELY).take(MOST_LIKELY).collect(),
-            none: self.posterior.none,
-            before: self.total.minus(after),
-            after,
-            range: self.along(),
-            one_more: self.one_more(),
-        }
-    }
-
-    fn one_more(&self) -> Option<OneMore> {
-        let graph = &self.question.graph;
-        let place = *self.posterior.picks(graph, &[], 1, |place, times| self.chance(place, times)).first()?;
-        let (likeliest, _) = self.posterior.likeliest();
-        let after = |newer| {
-            let mut seen = self.seen.clone();
-            seen.count(place, newer);
-            seen.posterior(graph).culprit[likeliest as usize]
-        };
-        Some(OneMore { commit: self.commit(place)?, if_newer: after(true), if_older: after(false) })
-    }
-
-    /// What is left of the doubt, by what a run between both sides tells at the rates that are believed.
-    fn progress(&self) -> Progress {
-        let sampling = &self.question.sampling;
-        let left = f64::from(sampling.budget(self.question.graph.len()).saturating_sub(self.total.runs));
-        let runs = self.posterior.entropy() / self.posterior.capacity().max(0.01);
-        let proofs = self.missing_proofs(self.posterior.likeliest().0).len();
-        Progress {
-            candidates_left: self.credible(sampling.confidence).len().max(1),
-            expected_probes: runs.min(left) + proofs as f64,
-        }
-    }
 }
 
 /// Where a commit stands: what is no end and not in the range counts nowhere.
@@ -378,191 +291,5 @@ fn place(question: &Question, commit: Sha) -> Option<Place> {
     question.graph.node(&commit).map(Place::Commit).or_else(|| older.then_some(Place::Before))
 }
 
-/// Sums of neighbours, so that at most `most` are left.
-fn pieces(shares: &[f64], most: usize) -> Vec<f64> {
-    let mut sums = vec![0.0; shares.len().min(most)];
-    for (at, share) in shares.iter().enumerate() {
-        let piece = at * sums.len() / shares.len();
-        sums[piece] += share;
-    }
-    sums
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{
-        super::{
-            Sampling,
-            graph::tests::{graph, linear, sha},
-            next,
-            tests::{FAIL, PASS, SKIP, World, number, question, since},
-        },
-        *,
-    };
-    use bisect_shared::Ending;
-    use rand::{RngExt, SeedableRng, rngs::StdRng};
-    use std::cell::RefCell;
-
-    fn sampled(runs: u32, question: Question) -> Question {
-        Question { sampling: Sampling { asked: true, runs, ..Sampling::default() }, ..question }
-    }
-
-    /// Fails at one rate before the culprit, and at another from it on.
-    fn by_chance(seed: u64, culprit: u32, before: f64, after: f64) -> impl Fn(InFlight) -> Ending {
-        let random = RefCell::new(StdRng::seed_from_u64(seed));
-        move |run| {
-            let rate = if number(run.commit) >= culprit { after } else { before };
-            if random.borrow_mut().random_bool(rate) { FAIL } else { PASS }
-        }
-    }
-
-    fn proofs(runs: &[Run]) -> Vec<u32> {
-        let mut proofs: Vec<u32> =
-            runs.iter().filter(|run| run.purpose == Purpose::Proof).map(|run| number(run.commit)).collect();
-        proofs.sort_unstable();
-        proofs
-    }
-
-    #[test]
-    fn a_culprit_is_found_where_the_test_fails_by_chance_and_run_in_a_fresh_workspace_with_its_parent() {
-        let question = sampled(30, question(linear(64)));
-        for lanes in [1, 3, 7] {
-            let mut right = 0;
-            for seed in 0..20 {
-                let world = World { question: &question, ending: &by_chance(seed, 23, 0.05, 0.7) };
-                let (end, runs, _) = world.bisect(lanes);
-                let Conclusion::Culprit { culprit, belief: Some(belief), parents, .. } = end else { continue };
-                assert!(belief.likely[0] == (culprit, belief.likely[0].1) && belief.likely[0].1 >= 0.95, "{belief:?}");
-                let wanted = [number(culprit), number(parents[0].commit)];
-                assert!(wanted.iter().all(|commit| proofs(&runs).contains(commit)), "{wanted:?} {:?}", proofs(&runs));
-                assert_eq!(belief.before.runs + belief.after.runs, runs.len() as u32, "every run counts");
-                assert!((belief.range.iter().sum::<f64>() + belief.none - 1.0).abs() < 1e-9);
-                right += u32::from(culprit == sha(23));
-            }
-            assert!(right >= 18, "{lanes} lanes: {right} of 20");
-        }
-    }
-
-    #[test]
-    fn what_is_asked_for_next_depends_on_the_set_of_runs_alone() {
-        let question = sampled(30, question(linear(40)));
-        let (_, runs, _) = World { question: &question, ending: &by_chance(3, 23, 0.1, 0.6) }.bisect(3);
-        for known in 0..=runs.len() {
-            let reversed: Vec<Run> = runs[..known].iter().rev().copied().collect();
-            assert_eq!(next(&question, &runs[..known], &[], 3), next(&question, &reversed, &[], 3), "{known}");
-        }
-    }
-
-    #[test]
-    fn two_runs_that_contradict_one_another_begin_it_and_count() {
-        // The search was misled once, in its run of 8.
-        let question = question(linear(16));
-        let ending = |run: InFlight| match run.purpose {
-            Purpose::Search if number(run.commit) == 8 => PASS,
-            _ => since(5)(run),
-        };
-        for lanes in [1, 3] {
-            let (end, runs, _) = World { question: &question, ending: &ending }.bisect(lanes);
-            let Conclusion::Culprit { culprit, belief: Some(belief), .. } = end else { panic!("{lanes}: {end:?}") };
-            assert_eq!(number(culprit), 5, "{lanes} lanes");
-            assert_eq!(belief.before.runs + belief.after.runs, runs.len() as u32);
-            assert_eq!(belief.after.runs - belief.after.failures, 1, "the one that misled: {belief:?}");
-        }
-    }
-
-    #[test]
-    fn a_test_that_depends_on_the_commit_alone_pays_nothing() {
-        let question = question(linear(100));
-        let (_, runs, _) = World { question: &question, ending: &since(31) }.bisect(3);
-        assert!(runs.iter().all(|run| run.purpose != Purpose::Sample), "{runs:?}");
-    }
-
-    #[test]
-    fn the_bad_end_gets_as_many_chances_as_were_asked_for() {
-        let question = sampled(7, question(linear(9)));
-        for lanes in [1, 2, 9] {
-            let (end, runs, _) = World { question: &question, ending: &|_| PASS }.bisect(lanes);
-            assert!(matches!(end, Conclusion::NotReproducible { runs: 7, .. }), "{end:?}");
-            assert_eq!(runs.iter().filter(|run| number(run.commit) == 9).count(), 7);
-        }
-    }
-
-    #[test]
-    fn a_test_that_fails_everywhere_alike_has_no_culprit() {
-        let question = sampled(50, question(linear(32)));
-        let (end, ..) = World { question: &question, ending: &by_chance(1, 0, 0.3, 0.3) }.bisect(3);
-        let Conclusion::NoCulprit { good, range, belief } = end else { panic!("{end:?}") };
-        assert!(good.runs > 0 && range.runs > good.runs, "{good:?} {range:?}");
-        assert!(belief.likely.iter().all(|(_, probability)| *probability < 0.2), "{belief:?}");
-        let (end, ..) = World { question: &question, ending: &|_| FAIL }.bisect(3);
-        assert!(matches!(end, Conclusion::GoodFails { .. }), "always is not by chance: {end:?}");
-    }
-
-    #[test]
-    fn commits_that_cannot_be_run_are_suspects_with_the_next_that_can() {
-        let question = sampled(30, question(linear(32)));
-        let ending = |run: InFlight| if (11..14).contains(&number(run.commit)) { SKIP } else { since(12)(run) };
-        let (end, ..) = World { question: &question, ending: &ending }.bisect(2);
-        let Conclusion::Suspects { suspects, why: SuspectsWhy::OnlySkippedLeft, .. } = end else { panic!("{end:?}") };
-        let mut suspects: Vec<u32> = suspects.into_iter().map(number).collect();
-        suspects.sort_unstable();
-        assert_eq!(suspects, [11, 12, 13, 14]);
-    }
-
-    #[test]
-    fn what_stays_unsure_ends_with_the_likeliest_and_keeps_to_what_was_allowed() {
-        let question = sampled(3, question(linear(64)));
-        let mut unsure = 0;
-        for seed in 0..10 {
-            let (end, runs, _) = World { question: &question, ending: &by_chance(seed, 20, 0.1, 0.4) }.bisect(3);
-            assert!(runs.len() as u32 <= question.sampling.budget(64) + 3, "{}", runs.len());
-            for run in &runs {
-                let times = runs.iter().filter(|other| other.commit == run.commit).count();
-                assert!(2 * times <= runs.len() + 3, "{times} runs of {}", number(run.commit));
-            }
-            if let Conclusion::Suspects { suspects, belief: Some(belief), .. } = end {
-                assert_eq!(suspects[0], belief.likely[0].0);
-                assert!(belief.likely.is_sorted_by(|one, other| one.1 >= other.1), "{belief:?}");
-                assert!(belief.one_more.is_none_or(|more| more.if_newer >= 0.0 && more.if_older <= 1.0));
-                unsure += 1;
-            }
-        }
-        assert!(unsure > 0);
-    }
-
-    #[test]
-    fn a_fix_is_found_by_the_runs_that_pass() {
-        let question = sampled(30, Question { fixed: true, ..question(linear(16)) });
-        let ending = |run: InFlight| if since(9)(run) == FAIL { PASS } else { FAIL };
-        let (end, ..) = World { question: &question, ending: &ending }.bisect(1);
-        assert!(matches!(end, Conclusion::Culprit { culprit, .. } if culprit == sha(9)), "{end:?}");
-    }
-
-    #[test]
-    fn a_sampled_command_that_stops_the_bisection_stops_it() {
-        let question = sampled(30, question(linear(16)));
-        let ending = |run: InFlight| if number(run.commit) == 8 { Ending::Exited(130) } else { since(9)(run) };
-        let (end, ..) = World { question: &question, ending: &ending }.bisect(1);
-        assert!(matches!(end, Conclusion::Aborted { run, .. } if run.commit == sha(8)), "{end:?}");
-    }
-
-    #[test]
-    fn a_merge_is_told_from_both_of_its_sides() {
-        // 6 merges 4 and 5, which stand on 2 and 3, both on 1.
-        let rows: &[(u32, &[u32])] = &[(6, &[4, 5]), (5, &[3]), (3, &[1]), (4, &[2]), (2, &[1]), (1, &[0])];
-        let question = sampled(40, question(graph(rows)));
-        let random = RefCell::new(StdRng::seed_from_u64(7));
-        let ending = |run: InFlight| {
-            let after = [3, 5, 6].contains(&number(run.commit));
-            if random.borrow_mut().random_bool(if after { 0.7 } else { 0.05 }) { FAIL } else { PASS }
-        };
-        let (end, ..) = World { question: &question, ending: &ending }.bisect(2);
-        assert!(matches!(end, Conclusion::Culprit { culprit, .. } if culprit == sha(3)), "{end:?}");
-    }
-
-    #[test]
-    fn the_range_is_told_in_pieces_that_add_up() {
-        assert_eq!(pieces(&[0.25; 4], 60), [0.25; 4]);
-        assert_eq!(pieces(&[0.5, 0.25, 0.125, 0.125], 2), [0.75, 0.25]);
-    }
-}
+mod tests;
