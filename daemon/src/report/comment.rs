@@ -9,6 +9,7 @@ pub use words::{advice, for_users, plain_explanation};
 
 use super::{
     Commit, Report,
+    odds::Likelihood,
     plan::huge,
     shell,
     terminal::{duration, plural},
@@ -203,9 +204,11 @@ fn ended(report: &Report, pulls: &BTreeMap<Sha, Vec<PullLink>>, links: &Links, j
         let _ = writeln!(out, "\nConfidence: {:.0} %.", report.confidence * 100.0);
     }
     for line in report.proof.iter().take(20) {
-        let ending = line.ending.map_or_else(|| "could not be run".to_owned(), |ending| ending.to_string());
         let role = if line.is_culprit { "culprit" } else { "its parent" };
-        let _ = writeln!(out, "- proof: {role} `{}` in a fresh workspace: {ending}", line.commit.short());
+        // By chance a single run may say the opposite: then it is no proof by itself.
+        let label = if report.odds.is_some() { "" } else { "proof: " };
+        let ended = report.proof_ended(line);
+        let _ = writeln!(out, "- {label}{role} `{}` in a fresh workspace: {ended}", line.commit.short());
     }
     odds(&mut out, report, links, shrink);
     for note in report.notes.iter().take(10) {
@@ -247,11 +250,11 @@ fn odds(out: &mut String, report: &Report, links: &Links, shrink: u32) {
     // Where there is no culprit, how probable each would be is of no interest.
     let Some(odds) = report.odds.as_ref().filter(|_| report.result != ResultKind::Flaky) else { return };
     let _ = writeln!(out, "\noldest `{}` newest\n", odds.blocks());
-    out.push_str("| probability | commit | |\n|---|---|---|\n");
-    for (probability, commit, subject) in odds.lines().take(10) {
+    out.push_str("| probability | commit | failed | |\n|---|---|---|---|\n");
+    for Likelihood { probability, commit, failed, subject } in report.likelihoods().take(10) {
         let commit =
             commit.map_or_else(String::new, |sha| format!("[`{}`]({}/commit/{sha})", sha.short(), links.repository));
-        let _ = writeln!(out, "| {probability} | {commit} | {} |", inline(&cut(&subject, 120 >> shrink)));
+        let _ = writeln!(out, "| {probability} | {commit} | {failed} | {} |", inline(&cut(&subject, 120 >> shrink)));
     }
     out.push('\n');
     if let Some(one_more) = odds.one_more.as_ref().filter(|_| report.result == ResultKind::Suspects) {

@@ -1,6 +1,6 @@
 //! How probable each commit is, where the test fails by chance, too: the same words for a terminal and for a comment.
 
-use super::{Odds, OneMore, Rate, text};
+use super::{Odds, OneMore, ProofLine, Rate, Report, text};
 use bisect_shared::Sha;
 
 /// Eighths of a line, from the lowest.
@@ -17,14 +17,62 @@ impl Odds {
         };
         self.range.iter().map(block).collect()
     }
+}
 
-    /// Each commit that may be it, the likeliest first, and at the end that none of them is: its probability, the commit and
-    /// the first line of its message.
-    pub fn lines(&self) -> impl Iterator<Item = (String, Option<Sha>, String)> {
-        let likely = self.likely.iter();
-        let commits = likely.map(|it| (percent(it.probability), Some(it.commit), text::line(&it.subject)));
-        let none = (self.none >= 0.001).then(|| (percent(self.none), None, "no commit of the range".to_owned()));
-        commits.chain(none)
+/// A commit that may be the culprit, or that none is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Likelihood {
+    /// As people write it.
+    pub probability: String,
+    /// Which commit, if it is one.
+    pub commit: Option<Sha>,
+    /// How often the test failed on it: `3 of 20`; a dash where it was not run.
+    pub failed: String,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+impl Report {
+    /// Of a test that fails by chance, too: each commit that may be it, the likeliest first, and at the end that none is.
+    pub fn likelihoods(&self) -> impl Iterator<Item = Likelihood> {
+        let likely = self.odds.iter().flat_map(|odds| &odds.likely).map(|it| Likelihood {
+            probability: percent(it.probability),
+            commit: Some(it.commit),
+            failed: self.failed(it.commit).map_or_else(|| "-".to_owned(), |rate| rate.short()),
+            subject: text::line(&it.subject),
+        });
+        let none = self.odds.as_ref().map(|odds| odds.none).filter(|none| *none >= 0.001);
+        likely.chain(none.map(|none| Likelihood {
+            probability: percent(none),
+            commit: None,
+            failed: String::new(),
+            subject: "no commit of the range".to_owned(),
+        }))
+    }
+
+    /// How often a test that fails by chance, too, failed on a commit, if it was run there.
+    #[must_use]
+    pub fn failed(&self, commit: Sha) -> Option<Rate> {
+        let line = self.odds.as_ref().and(self.probes.iter().find(|line| line.commit == commit))?;
+        Some(Rate { failures: line.failures, runs: line.runs })
+    }
+
+    /// How a run in a fresh workspace ended. Of a test that fails by chance, too, one run says little: so how often it failed there in all, as well.
+    #[must_use]
+    pub fn proof_ended(&self, line: &ProofLine) -> String {
+        let ended = line.ending.map_or_else(|| "could not be run".to_owned(), |ending| ending.to_string());
+        match self.failed(line.commit).filter(|_| line.ending.is_some()) {
+            Some(rate) => format!("{ended}; in all {} failed", rate.short()),
+            None => ended,
+        }
+    }
+}
+
+impl Rate {
+    /// `3 of 20`.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{} of {}", self.failures, self.runs)
     }
 }
 

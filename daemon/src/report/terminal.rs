@@ -1,6 +1,6 @@
 //! The result as a person reads it on a terminal.
 
-use super::{Commit, Failure, ProofLine, Report, shell, text};
+use super::{Commit, Failure, ProofLine, Report, odds::Likelihood, shell, text};
 use anstyle::{AnsiColor, Style};
 use bisect_shared::{Ending, ResultKind, Sha, Verdict};
 use std::fmt::Write;
@@ -170,14 +170,17 @@ fn proof(out: &mut String, report: &Report, paint: Paint) {
     if lines.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n{}", paint.strong("Proof, run once more in fresh workspaces"));
+    // By chance a single run may say the opposite: then it is no proof by itself.
+    let title =
+        if report.odds.is_some() { "Run in fresh workspaces, too" } else { "Proof, run once more in fresh workspaces" };
+    let _ = writeln!(out, "\n{}", paint.strong(title));
     for line in lines {
         let role = match (line.is_culprit, report.request.fixed) {
             (true, false) => "culprit",
             (true, true) => "the fix",
             (false, _) => "its parent",
         };
-        let ending = line.ending.map_or_else(|| "could not be run".to_owned(), |ending| ending.to_string());
+        let ending = report.proof_ended(line);
         let verdict = paint.verdict(line.verdict);
         let _ = writeln!(out, "  {verdict}  {}  {role:<10}  {ending}", line.commit.short());
     }
@@ -186,11 +189,13 @@ fn proof(out: &mut String, report: &Report, paint: Paint) {
 fn odds(out: &mut String, report: &Report, paint: Paint) {
     // Where there is no culprit, how probable each would be is of no interest.
     let Some(odds) = report.odds.as_ref().filter(|_| report.result != ResultKind::Flaky) else { return };
-    let _ = writeln!(out, "\n{}", paint.strong("How probable each commit is"));
+    let _ = writeln!(out, "\n{}", paint.strong("How probable each commit is, and how often it failed"));
     let _ = writeln!(out, "  oldest {} newest", odds.blocks());
-    for (probability, commit, subject) in odds.lines() {
+    let lines: Vec<Likelihood> = report.likelihoods().collect();
+    let width = lines.iter().map(|line| line.failed.len()).max().unwrap_or_default();
+    for Likelihood { probability, commit, failed, subject } in lines {
         let commit = commit.map_or_else(|| "-".to_owned(), |commit| commit.short());
-        let _ = writeln!(out, "  {probability:>8}  {commit:<12}  {subject}");
+        let _ = writeln!(out, "  {probability:>8}  {commit:<12}  {failed:>width$}  {subject}");
     }
     if let Some(one_more) = odds.one_more.as_ref().filter(|_| report.result == ResultKind::Suspects) {
         let _ = writeln!(out, "  {}", wrapped(&one_more.sentence(), 2));

@@ -1,7 +1,10 @@
 //! How probable each commit is, where the test fails by chance, too: a row of bars over the range, and the likeliest by name.
 
 use super::line;
-use crate::{report::Report, web::read::JobRead};
+use crate::{
+    report::{Report, odds::Likelihood},
+    web::read::JobRead,
+};
 use bisect_shared::ResultKind;
 
 /// The picture's height; its width is one for each bar.
@@ -28,6 +31,7 @@ pub(super) struct OddsRow {
     pub(super) probability: String,
     /// Its address and its short name.
     pub(super) commit: Option<(String, String)>,
+    pub(super) failed: String,
     pub(super) subject: String,
 }
 
@@ -35,16 +39,17 @@ impl OddsCard {
     /// Nothing where it is of no interest: one run told, or there is no culprit.
     pub(super) fn of(report: &Report, read: &JobRead) -> Option<Self> {
         let odds = report.odds.as_ref().filter(|_| report.result != ResultKind::Flaky)?;
-        let row = |(probability, commit, subject): (String, Option<bisect_shared::Sha>, String)| OddsRow {
-            probability,
-            commit: commit.map(|commit| (read.commit_url(commit), commit.short())),
-            subject: line(&subject),
+        let row = |it: Likelihood| OddsRow {
+            probability: it.probability,
+            commit: it.commit.map(|commit| (read.commit_url(commit), commit.short())),
+            failed: it.failed,
+            subject: line(&it.subject),
         };
         let unsure = report.result == ResultKind::Suspects;
         Some(Self {
             width: odds.range.len(),
             bars: bars(&odds.range),
-            rows: odds.lines().map(row).collect(),
+            rows: report.likelihoods().map(row).collect(),
             one_more: odds.one_more.as_ref().filter(|_| unsure).map(crate::report::OneMore::sentence),
         })
     }

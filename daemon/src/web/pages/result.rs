@@ -59,6 +59,7 @@ pub(super) struct ResultCard {
     /// In percent.
     pub(super) confidence: Option<String>,
     pub(super) proof: Vec<ProofLine>,
+    pub(super) proof_heading: &'static str,
     pub(super) odds: Option<OddsCard>,
     pub(super) notes: Vec<String>,
     pub(super) advice: Vec<Part>,
@@ -77,7 +78,7 @@ impl ResultCard {
                 (false, _) => "Its parent",
             },
             short: line.commit.short(),
-            ended: line.ending.map_or_else(|| "could not be run".to_owned(), |ending| ending.to_string()),
+            ended: report.proof_ended(line),
         });
         Self {
             good: report.result == ResultKind::Culprit,
@@ -86,6 +87,7 @@ impl ResultCard {
             explanation: block(&comment::plain_explanation(report)),
             confidence,
             proof: proof.collect(),
+            proof_heading: if report.odds.is_some() { "In fresh workspaces, too" } else { "Proof" },
             odds: OddsCard::of(report, read),
             notes: report.notes.iter().take(10).map(|note| line(note)).collect(),
             advice: advice(report),
