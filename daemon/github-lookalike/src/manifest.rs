@@ -156,7 +156,8 @@ fn back(manifest: &Manifest, code: &str, state: Option<&str>) -> Response<Body> 
 
 /// Makes the App of whoever is signed in: the first person of this world, where no organization is named.
 fn make(world: &World, manifest: &Manifest, owner: Option<&str>) -> Result<String, String> {
-    let slug = manifest.name.to_lowercase().replace(' ', "-");
+    let slug: String =
+        manifest.name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let owner = match owner {
         Some(owner) => world
             .read()
