@@ -23,7 +23,7 @@ test-containers: ## the image of the bot and both compose files for real; about 
 	@docker/setup.sh --tests
 	@.ci/containers
 
-test-update: ## the program from before the newest migration serves while today's migrates the schema; about 5 minutes
+test-update: ## the program from before the newest migration serves while today's migrates the schema; 3 minutes once that one is built
 	@docker/setup.sh --tests
 	@.ci/update
 
