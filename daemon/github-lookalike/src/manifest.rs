@@ -179,6 +179,7 @@ fn make(world: &World, manifest: &Manifest, owner: Option<&str>) -> Result<Strin
         if let Some(app) = state.apps.iter_mut().find(|app| app.id == made.id) {
             app.permissions.clone_from(&manifest.default_permissions);
             app.callback_url = manifest.callback_urls.first().cloned();
+            app.setup_url.clone_from(&manifest.setup_url);
             app.webhook_url = manifest.hook_attributes.active.then(|| manifest.hook_attributes.url.clone());
         }
         state.made_apps.push(MadeApp {
