@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-production test-containers chaos lint bench bench-noise bench-skips playground fuzz setup deb migration
+.PHONY: help demo test test-production test-containers test-update chaos lint bench bench-noise bench-skips playground fuzz setup deb migration
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ test-production: ## a bare machine with systemd, set up by the playbook as docs/
 test-containers: ## the image of the bot and both compose files for real; about 6 minutes once the release is built
 	@docker/setup.sh --tests
 	@.ci/containers
+
+test-update: ## the program from before the newest migration serves while today's migrates the schema; 3 minutes once that one is built
+	@docker/setup.sh --tests
+	@.ci/update
 
 chaos: ## 200 seeded runs in which things go wrong; CHAOS_RUNS=n for as many, CHAOS_SEED=n for that one
 	@docker/setup.sh --tests

@@ -17,7 +17,8 @@ command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are built o
 number=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 if SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null); then
   commit=$(git rev-parse --short=10 HEAD)
-  [[ -z $(git status --porcelain --untracked-files=no) ]] || commit+=.changed
+  # Of each change its own: a package of a version that is installed already is not installed.
+  [[ -z $(git status --porcelain --untracked-files=no) ]] || commit+=.changed$(git diff HEAD | sha256sum | cut -c1-8)
   version=$number+$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M).g$commit
 else
   # A tree without git.

@@ -13,14 +13,14 @@ use crate::{
 use bisect_shared::InstanceId;
 use std::{
     collections::{BTreeMap, HashSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
 /// How often the list is read.
 pub const EVERY: Duration = Duration::from_mins(5);
-/// How long after the start the list is read once more, whoever read it last: what came while this server restarted, and
-/// waited in vain, is on it when GitHub has lost its patience, after 10 s.
+/// How long after the start the list is read once more: what came while this server restarted, and waited in vain, is on it
+/// when GitHub has lost its patience, after 10 s. Where another server read it just before, it is tried again after as long.
 const AFTER_START: Duration = Duration::from_secs(15);
 /// What failed longer ago is not asked for: nobody waits for it any more.
 const FURTHEST: Duration = Duration::from_hours(24);
@@ -54,27 +54,36 @@ pub enum RedeliveryError {
 impl Redelivery {
     /// Looks at once, soon after, and then every so often, until `stopping`.
     pub async fn run(self, stopping: CancellationToken) {
-        let pauses = std::iter::once(self.every.min(AFTER_START)).chain(std::iter::repeat(self.every));
+        let soon = self.every.min(AFTER_START);
+        let started = Instant::now();
         let mut least = self.every;
-        for pause in pauses {
+        // Whether somebody's look surely saw what waited for this server in vain.
+        let mut caught_up = false;
+        loop {
             if stopping.is_cancelled() {
                 return;
             }
+            let over = started.elapsed();
             tokio::select! {
-                looked = self.look_after(least) => match looked {
-                    Ok(Some(asked @ 1..)) => {
-                        tracing::warn!(deliveries = asked, "webhooks had not arrived: GitHub was asked to send them again");
+                looked = self.look_after(least) => {
+                    caught_up |= over >= soon + self.every || (over >= soon && matches!(looked, Ok(Some(_))));
+                    match looked {
+                        Ok(Some(asked @ 1..)) => {
+                            tracing::warn!(deliveries = asked, "webhooks had not arrived: GitHub was asked to send them again");
+                        }
+                        Ok(_) => {}
+                        Err(error) => tracing::warn!(error = %error, "failed deliveries were not looked for; trying again later"),
                     }
-                    Ok(_) => {}
-                    Err(error) => tracing::warn!(error = %error, "failed deliveries were not looked for; trying again later"),
-                },
+                }
                 () = stopping.cancelled() => return,
             }
+            let pause = if caught_up { self.every } else { soon };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stopping.cancelled() => {}
             }
-            least = pause;
+            // Until then, a look that began after this moment of ours is as good as one of our own.
+            least = if caught_up { self.every } else { started.elapsed().saturating_sub(soon).clamp(soon, self.every) };
         }
     }
 
@@ -96,20 +105,27 @@ impl Redelivery {
         let since = chrono::Utc::now() - back;
         let mut asked = 0;
         for delivery in failed(self.github.deliveries(since).await?) {
-            asked += usize::from(self.ask(&delivery).await?);
+            match self.ask(&delivery).await? {
+                Some(it) => asked += usize::from(it),
+                // Another server took so slow a chore over: what is left is its.
+                None => return Ok(Some(asked)),
+            }
         }
         let mut tx = self.db.begin().await?;
-        chores::done(&mut tx, Chore::Redelivery).await?;
+        chores::done(&mut tx, Chore::Redelivery, &self.instance).await?;
         tx.commit().await?;
         Ok(Some(asked))
     }
 
-    async fn ask(&self, delivery: &HookDelivery) -> Result<bool, RedeliveryError> {
+    /// Whether it was asked for; `None` when the chore is not this server's any more.
+    async fn ask(&self, delivery: &HookDelivery) -> Result<Option<bool>, RedeliveryError> {
         let mut tx = self.db.begin().await?;
         let may = chores::may_ask(&mut tx, &delivery.guid, delivery.delivered_at).await?;
+        // After a long outage there is much to ask for: nobody else begins meanwhile.
+        let ours = !may || chores::go_on(&mut tx, Chore::Redelivery, &self.instance).await?;
         tx.commit().await?;
-        if !may {
-            return Ok(false);
+        if !may || !ours {
+            return Ok(ours.then_some(false));
         }
         match self.github.redeliver(delivery.id).await {
             Ok(()) => metrics::counter!("bisectd_redeliveries_total").increment(1),
@@ -122,7 +138,7 @@ impl Redelivery {
         let mut tx = self.db.begin().await?;
         chores::asked(&mut tx, &delivery.guid, 2 * FURTHEST).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Some(true))
     }
 }
 

@@ -156,7 +156,8 @@ fn back(manifest: &Manifest, code: &str, state: Option<&str>) -> Response<Body> 
 
 /// Makes the App of whoever is signed in: the first person of this world, where no organization is named.
 fn make(world: &World, manifest: &Manifest, owner: Option<&str>) -> Result<String, String> {
-    let slug = manifest.name.to_lowercase().replace(' ', "-");
+    let slug: String =
+        manifest.name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let owner = match owner {
         Some(owner) => world
             .read()
@@ -178,6 +179,7 @@ fn make(world: &World, manifest: &Manifest, owner: Option<&str>) -> Result<Strin
         if let Some(app) = state.apps.iter_mut().find(|app| app.id == made.id) {
             app.permissions.clone_from(&manifest.default_permissions);
             app.callback_url = manifest.callback_urls.first().cloned();
+            app.setup_url.clone_from(&manifest.setup_url);
             app.webhook_url = manifest.hook_attributes.active.then(|| manifest.hook_attributes.url.clone());
         }
         state.made_apps.push(MadeApp {

@@ -311,7 +311,7 @@ async fn add_up(db: Database, instance: InstanceId) {
         if chores::begin(&mut tx, Chore::Totals, &instance, TOTALS).await?.is_some() {
             overview::fold_totals(&mut tx).await?;
             sessions::remove_expired(&mut tx).await?;
-            chores::done(&mut tx, Chore::Totals).await?;
+            chores::done(&mut tx, Chore::Totals, &instance).await?;
         }
         tx.commit().await
     };

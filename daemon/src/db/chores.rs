@@ -46,13 +46,22 @@ pub async fn begin(tx: &mut Tx, chore: Chore, instance: &InstanceId, every: Dura
     Ok(row.map(|(ago,)| Turn { last_done: ago.map(|ago| Duration::from_secs_f64(ago.max(0.0))) }))
 }
 
-/// A chore is done to the end.
+/// A chore that takes long is still this server's, and counts as begun just now; false when another server has begun it since.
 ///
 /// # Errors
 /// [`DbError`], as for every call.
-pub async fn done(tx: &mut Tx, chore: Chore) -> Result<(), DbError> {
-    let query = sqlx::query("UPDATE chores SET done_at = begun_at WHERE name = $1");
-    tx.execute(query.bind(chore.name())).await.map(drop)
+pub async fn go_on(tx: &mut Tx, chore: Chore, instance: &InstanceId) -> Result<bool, DbError> {
+    let query = sqlx::query("UPDATE chores SET begun_at = now() WHERE name = $1 AND begun_by = $2");
+    tx.execute(query.bind(chore.name()).bind(&instance.0)).await.map(|rows| rows == 1)
+}
+
+/// A chore is done to the end, unless another server has begun it since.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn done(tx: &mut Tx, chore: Chore, instance: &InstanceId) -> Result<(), DbError> {
+    let query = sqlx::query("UPDATE chores SET done_at = begun_at WHERE name = $1 AND begun_by = $2");
+    tx.execute(query.bind(chore.name()).bind(&instance.0)).await.map(drop)
 }
 
 /// Whether GitHub may be asked for a delivery (again) whose newest failure was at `failed_at`.

@@ -137,3 +137,29 @@ async fn a_comment_that_came_while_nobody_was_there_is_answered() {
     other.stop().await;
     scene.end().await;
 }
+
+/// The look of its start is not due, for another looked just before: the one 15 s later finds it. Two servers look then.
+#[tokio::test]
+async fn what_failed_while_a_server_restarted_is_asked_for_soon_after_its_start_and_once() {
+    let scene = scene().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    scene.hub.github.set_webhook_url(scene.hub.app.id, &format!("http://127.0.0.1:{port}/webhook"));
+    let before = Service::start(scene.hub.program("before")).await;
+    let looked = "SELECT count(*) FROM chores WHERE name = 'redelivery' AND done_at > '-infinity'";
+    eventually("it has looked", async || (scene.hub.count(looked).await == 1).then_some(())).await;
+    before.stop().await;
+    scene.comment("/bisect help").await;
+    let failed = scene.hub.github.deliveries();
+    assert!(failed.len() == 1 && failed[0].status == 502, "{failed:?}");
+    let began = std::time::Instant::now();
+    let one = Service::start(scene.hub.program("one").env("ROCKET_PORT", port.to_string())).await;
+    let two = Service::start(scene.hub.program("two")).await;
+    let comments = scene.settled().await;
+    assert!(comments.len() == 1 && comments[0].contains("/bisect"), "{comments:?}");
+    assert!(began.elapsed() > Duration::from_secs(14), "asked for by an earlier look: {:?}", began.elapsed());
+    let asked = scene.hub.github.calls().iter().filter(|call| call.starts_with("POST /app/hook/deliveries/")).count();
+    assert_eq!(asked, 1, "{:?}", scene.hub.github.calls());
+    one.stop().await;
+    two.stop().await;
+    scene.end().await;
+}

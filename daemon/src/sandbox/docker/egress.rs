@@ -132,6 +132,8 @@ async fn reached(engine: &Engine, spec: &ProbeSpec) -> Result<Vec<String>, Sandb
     if !answer.lines().any(|line| line == "tried") {
         return Err(engine::failed(doing, format!("its answer was `{}`", answer.trim())));
     }
+    // All was read to its end, so it removes itself: a program that ends now is not to be in the way of that.
+    tester.presence.ended();
     let reached: BTreeSet<_> =
         answer.lines().filter_map(|line| line.strip_prefix("reached ")).map(str::to_owned).collect();
     Ok(reached.into_iter().collect())
