@@ -27,6 +27,8 @@ mod claim;
 mod row;
 mod state;
 
+#[cfg(test)]
+pub(crate) use claim::KNOWN;
 pub(crate) use claim::{take_local, take_of_installation, take_one};
 pub use row::{End, JobRow, NewJob, Options, Origin, Outcome, Progress, Shown, Standing};
 pub(crate) use state::{

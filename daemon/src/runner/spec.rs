@@ -292,6 +292,42 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn whatever_may_be_asked_for_is_known_to_whoever_claims() {
+        let some = || Some(1.0);
+        let asked = JobSpec {
+            source: String::new(),
+            good: Vec::new(),
+            bad: "3".repeat(40).parse().unwrap(),
+            command: Vec::new(),
+            setup: Some(String::new()),
+            image: String::new(),
+            env: Vec::new(),
+            network: String::new(),
+            sandbox: SandboxKind::Docker,
+            timeout: some(),
+            silence: some(),
+            job_timeout: 1.0,
+            lanes: 1,
+            first_parent: true,
+            fixed: true,
+            paths: Vec::new(),
+            skip_ranges: Vec::new(),
+            skip: Vec::new(),
+            runs: Some(2),
+            confidence: some(),
+            auto: true,
+            same_failure: true,
+            failure_line: Some(String::new()),
+            no_cache: true,
+            trust_cache: true,
+        };
+        let serde_json::Value::Object(keys) = serde_json::to_value(asked).unwrap() else { panic!("an object") };
+        let mut known = crate::db::jobs::KNOWN;
+        known.sort_unstable();
+        assert_eq!(keys.keys().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), known.into());
+    }
+
+    #[test]
     fn the_same_request_is_the_same_wherever_and_however_it_is_run() {
         let docker = spec(SandboxKind::Docker);
         let key = docker.request_key(None);

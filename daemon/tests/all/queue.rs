@@ -223,6 +223,24 @@ async fn a_job_on_a_local_path_stays_on_its_machine() {
 }
 
 #[tokio::test]
+async fn a_job_that_asks_for_what_this_program_does_not_know_waits_for_a_newer_one() {
+    let world = database().await;
+    let queue = queue(&world, "a");
+    let newer = NewJob { spec: json!({ "first_parent": true, "from_a_newer_version": 1 }), ..local_job() };
+    let waits = queue.enqueue(&newer).await.unwrap().job;
+    installation(&world, 1, "free").await;
+    let hosted = queue.enqueue(&NewJob { spec: newer.spec.clone(), ..job_of(1) }).await.unwrap().job;
+    let [known, of_one] = [local_job(), job_of(1)];
+    let others = [queue.enqueue(&known).await.unwrap().job, queue.enqueue(&of_one).await.unwrap().job];
+    assert_eq!([claim(&queue).await.1.id, claim(&queue).await.1.id], others);
+    assert!(queue.claim(Claim::Any).await.unwrap().is_none());
+    for waiting in [waits, hosted] {
+        assert!(queue.claim(Claim::Job(waiting)).await.unwrap().is_none());
+        assert_eq!(job(&world, waiting).await.status, JobStatus::Pending);
+    }
+}
+
+#[tokio::test]
 async fn a_higher_priority_comes_first() {
     let world = database().await;
     let queue = queue(&world, "a");

@@ -6,6 +6,38 @@ use super::{
 };
 use bisect_shared::{InstanceId, JobId};
 
+/// What a job may ask for, as far as this program knows: the keys of `bisect_jobs.spec` (`runner::spec::JobSpec`).
+///
+/// While a fleet is updated, a newer server may store a job with an option that an older one would run without. So the older
+/// one leaves it to a newer.
+pub(crate) const KNOWN: [&str; 25] = [
+    "source",
+    "good",
+    "bad",
+    "command",
+    "setup",
+    "image",
+    "env",
+    "network",
+    "sandbox",
+    "timeout",
+    "silence",
+    "job_timeout",
+    "lanes",
+    "first_parent",
+    "fixed",
+    "paths",
+    "skip",
+    "skip_ranges",
+    "runs",
+    "confidence",
+    "auto",
+    "same_failure",
+    "failure_line",
+    "no_cache",
+    "trust_cache",
+];
+
 macro_rules! take {
     ($pick:expr) => {
         concat!(
@@ -37,9 +69,9 @@ pub(crate) async fn take_local(
         "SELECT job.id FROM unnest(ARRAY[$2, '']) AS place (affinity) CROSS JOIN LATERAL \
          (SELECT j.id FROM bisect_jobs j WHERE j.status = 'pending' AND j.installation_id IS NULL \
           AND coalesce(j.affinity, '') = place.affinity AND j.available_at <= now() \
-          ORDER BY j.priority DESC, j.id LIMIT 1 FOR UPDATE SKIP LOCKED) AS job LIMIT 1"
+          AND j.spec - $3::text[] = '{}' ORDER BY j.priority DESC, j.id LIMIT 1 FOR UPDATE SKIP LOCKED) AS job LIMIT 1"
     );
-    let row = tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(affinity)).await?;
+    let row = tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(affinity).bind(&KNOWN[..])).await?;
     Ok(leased(row, worker))
 }
 
@@ -52,11 +84,11 @@ pub(crate) async fn take_of_installation(
 ) -> Result<Option<(Lease, JobRow)>, DbError> {
     let sql = take!(concat!(
         "SELECT j.id FROM bisect_jobs j WHERE j.status = 'pending' AND j.installation_id = $2 \
-         AND coalesce(j.affinity, '') = '' AND j.available_at <= now() AND ",
+         AND coalesce(j.affinity, '') = '' AND j.available_at <= now() AND j.spec - $3::text[] = '{}' AND ",
         below_limit!(),
         " ORDER BY j.priority DESC, j.id LIMIT 1 FOR UPDATE SKIP LOCKED"
     ));
-    let row = tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(installation)).await?;
+    let row = tx.optional(sqlx::query_as(sql).bind(&worker.0).bind(installation).bind(&KNOWN[..])).await?;
     Ok(leased(row, worker))
 }
 
@@ -70,11 +102,11 @@ pub(crate) async fn take_one(
 ) -> Result<Option<(Lease, JobRow)>, DbError> {
     let sql = take!(concat!(
         "SELECT j.id FROM bisect_jobs j WHERE j.id = $3 AND j.status = 'pending' \
-         AND coalesce(j.affinity, '') IN ('', $4) AND j.available_at <= now() AND ($2 IS NULL OR ",
+         AND coalesce(j.affinity, '') IN ('', $4) AND j.available_at <= now() AND j.spec - $5::text[] = '{}' AND ($2 IS NULL OR ",
         below_limit!(),
         ") FOR UPDATE SKIP LOCKED"
     ));
-    let query = sqlx::query_as(sql).bind(&worker.0).bind(installation).bind(job.0).bind(affinity);
+    let query = sqlx::query_as(sql).bind(&worker.0).bind(installation).bind(job.0).bind(affinity).bind(&KNOWN[..]);
     let row = tx.optional(query).await?;
     Ok(leased(row, worker))
 }
