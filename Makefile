@@ -35,11 +35,12 @@ lint: ## what must be clean: format, clippy, documentation, licences, scripts, l
 	@.ci/lint
 
 bench-noise: ## simulate the search of tests that fail by chance (docs/benchmarks.md)
-	@cargo run --quiet --release --locked --package bisectd --example noise -- 1000 128
-	@cargo run --quiet --release --locked --package bisectd --example noise -- 200 128 3
+	@cargo run --quiet --release --locked --package bisectd --example noise -- 3000 128
+	@cargo run --quiet --release --locked --package bisectd --example noise -- least
+	@cargo run --quiet --release --locked --package bisectd --example noise -- 500 128 3
 	@cargo run --quiet --release --locked --package bisectd --example noise -- calibration 400 128
-	@cargo run --quiet --release --locked --package bisectd --example noise -- 200 1024
-	@cargo run --quiet --release --locked --package bisectd --example noise -- merges 200 1024
+	@cargo run --quiet --release --locked --package bisectd --example noise -- 400 1024
+	@cargo run --quiet --release --locked --package bisectd --example noise -- merges 400 1024
 	@cargo run --quiet --release --locked --package bisectd --example noise -- steps 10000
 	@cargo run --quiet --release --locked --package bisectd --example noise -- steps 100000
 
