@@ -9,7 +9,7 @@ pub use words::{advice, for_users, plain_explanation};
 
 use super::{
     Commit, Report,
-    odds::Likelihood,
+    odds::{LIKELY_SHOWN, Likelihood},
     plan::huge,
     shell,
     terminal::{duration, plural},
@@ -251,7 +251,7 @@ fn odds(out: &mut String, report: &Report, links: &Links, shrink: u32) {
     let Some(odds) = report.odds.as_ref().filter(|_| report.result != ResultKind::Flaky) else { return };
     let _ = writeln!(out, "\noldest `{}` newest\n", odds.blocks());
     out.push_str("| probability | commit | failed | |\n|---|---|---|---|\n");
-    for Likelihood { probability, commit, failed, subject } in report.likelihoods().take(10) {
+    for Likelihood { probability, commit, failed, subject } in report.likelihoods(LIKELY_SHOWN) {
         let commit =
             commit.map_or_else(String::new, |sha| format!("[`{}`]({}/commit/{sha})", sha.short(), links.repository));
         let _ = writeln!(out, "| {probability} | {commit} | {failed} | {} |", inline(&cut(&subject, 120 >> shrink)));

@@ -3,6 +3,9 @@
 use super::{Odds, OneMore, ProofLine, Rate, Report, text};
 use bisect_shared::Sha;
 
+/// So many commits are told with their probabilities in a comment and at a shell; a page shows all.
+pub const LIKELY_SHOWN: usize = 10;
+
 /// Eighths of a line, from the lowest.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -33,9 +36,9 @@ pub struct Likelihood {
 }
 
 impl Report {
-    /// Of a test that fails by chance, too: each commit that may be it, the likeliest first, and at the end that none is.
-    pub fn likelihoods(&self) -> impl Iterator<Item = Likelihood> {
-        let likely = self.odds.iter().flat_map(|odds| &odds.likely).map(|it| Likelihood {
+    /// Of a test that fails by chance, too: the commits that may be it, the likeliest first, so many at most; and at the end that none is.
+    pub fn likelihoods(&self, most: usize) -> impl Iterator<Item = Likelihood> {
+        let likely = self.odds.iter().flat_map(|odds| &odds.likely).take(most).map(|it| Likelihood {
             probability: percent(it.probability),
             commit: Some(it.commit),
             failed: self.failed(it.commit).map_or_else(|| "-".to_owned(), |rate| rate.short()),

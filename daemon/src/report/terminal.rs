@@ -1,6 +1,10 @@
 //! The result as a person reads it on a terminal.
 
-use super::{Commit, Failure, ProofLine, Report, odds::Likelihood, shell, text};
+use super::{
+    Commit, Failure, ProofLine, Report,
+    odds::{LIKELY_SHOWN, Likelihood},
+    shell, text,
+};
 use anstyle::{AnsiColor, Style};
 use bisect_shared::{Ending, ResultKind, Sha, Verdict};
 use std::fmt::Write;
@@ -191,7 +195,7 @@ fn odds(out: &mut String, report: &Report, paint: Paint) {
     let Some(odds) = report.odds.as_ref().filter(|_| report.result != ResultKind::Flaky) else { return };
     let _ = writeln!(out, "\n{}", paint.strong("How probable each commit is, and how often it failed"));
     let _ = writeln!(out, "  oldest {} newest", odds.blocks());
-    let lines: Vec<Likelihood> = report.likelihoods().collect();
+    let lines: Vec<Likelihood> = report.likelihoods(LIKELY_SHOWN).collect();
     let width = lines.iter().map(|line| line.failed.len()).max().unwrap_or_default();
     for Likelihood { probability, commit, failed, subject } in lines {
         let commit = commit.map_or_else(|| "-".to_owned(), |commit| commit.short());

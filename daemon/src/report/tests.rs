@@ -106,8 +106,8 @@ pub(super) fn unsure() -> Report {
     }
     Report {
         explanation:
-            "The command fails by chance, too, and after 60 runs there is no commit with a probability of 95 %. It is \
-                      probably one of these 2, the likeliest first."
+            "The command fails by chance, too, and after 60 runs no commit has a probability of 95 %. The likeliest, \
+                      fa1d84b47bad, has 61 %. It is one of these 2 with 95 %."
                 .into(),
         advice: Some("give it more runs (--runs 40), or make the command fail more surely".into()),
         confidence: 0.61,

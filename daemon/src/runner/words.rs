@@ -174,6 +174,7 @@ fn no_culprit(good: Tally, range: Tally, spec: &JobSpec) -> Words {
 
 fn suspects_words(suspects: &[Sha], why: &SuspectsWhy, belief: Option<&Belief>, spec: &JobSpec) -> Words {
     let count = suspects.len();
+    let likeliest = belief.and_then(|belief| belief.likely.first());
     let words = match why {
         SuspectsWhy::OnlySkippedLeft => Words::of(
             ResultKind::Suspects,
@@ -192,15 +193,18 @@ fn suspects_words(suspects: &[Sha], why: &SuspectsWhy, belief: Option<&Belief>, 
         SuspectsWhy::NotSure { runs } => Words::of(
             ResultKind::Suspects,
             format!(
-                "The command fails by chance, too, and after {runs} runs there is no commit with a probability of {}. It is \
-                 probably one of these {count}, the likeliest first.",
-                percent(spec.sampling().confidence)
+                "The command fails by chance, too, and after {runs} runs no commit has a probability of {wanted}. {likeliest}It \
+                 is one of these {count} with {wanted}.",
+                wanted = percent(spec.sampling().confidence),
+                likeliest = likeliest.map_or_else(String::new, |(commit, probability)| {
+                    format!("The likeliest, {}, has {}. ", commit.short(), percent(*probability))
+                }),
             ),
         )
         .advice(format!("give it more runs (--runs {}), or make the command fail more surely", spec.sampling().runs * 2)),
     };
     let words = Words { commits: suspects.to_vec(), ..words };
-    match belief.and_then(|belief| belief.likely.first()) {
+    match likeliest {
         Some((_, probability)) => sampled(Words { confidence: *probability, ..words }, spec),
         // One of them is right, and nothing tells which.
         None => Words { confidence: 1.0 / count.max(1) as f64, ..words },

@@ -114,3 +114,21 @@ async fn a_bad_end_that_never_fails_had_all_its_chances() {
     }
     world.ends_clean().await;
 }
+
+#[tokio::test]
+async fn without_a_culprit_a_failure_is_shown_and_not_a_run_that_passed() {
+    let world = World::new(Project::linear(9)).await;
+    let runs = world.path("runs");
+    std::fs::create_dir(&runs).unwrap();
+    // One run of six fails, whatever its commit: always the same ones.
+    let script = format!(
+        "cd {}; n=$(ls | wc -l); mkdir $n; sum=$(echo $n | cksum); test $((${{sum%% *}} % 6)) -gt 0",
+        runs.display()
+    );
+    let bisect = world.bisect("c0", "main", &["--runs", "50", "--jobs", "1"]).args(["--", "sh", "-c", &script]);
+    let ran = bisect.run().await.expect(1);
+    for part in ["No culprit: the command fails by chance", "1 run of ", "The failure, on", "exit 1"] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+    world.ends_clean().await;
+}

@@ -49,7 +49,7 @@ impl OddsCard {
         Some(Self {
             width: odds.range.len(),
             bars: bars(&odds.range),
-            rows: report.likelihoods().map(row).collect(),
+            rows: report.likelihoods(usize::MAX).map(row).collect(),
             one_more: odds.one_more.as_ref().filter(|_| unsure).map(crate::report::OneMore::sentence),
         })
     }

@@ -4,13 +4,16 @@ use super::{
     fleet::{Fleet, INSTANCES, Settings},
     plan::Asked,
 };
-use crate::support::{OwnPostgres, eventually};
-use bisectd::db::job_events::JobEventKind;
-use std::time::Duration;
+use crate::support::{OwnPostgres, PATIENCE};
+use bisect_shared::{JobId, JobStatus};
+use bisectd::db::{job_events::JobEventKind, jobs::JobRow, probes::ProbeState};
+use std::time::{Duration, Instant};
 
 /// Nobody is taken for dead by mistake. One job for each instance and one instance more than jobs: whoever
 /// gives a job back finds somebody who has room for it.
 const SETTINGS: Settings = Settings { stale_after: "100", jobs: ["1", "2"] };
+/// Each run of a commit takes a moment.
+const SLOW: &str = "sleep 0.3;";
 
 #[tokio::test]
 async fn a_rolling_restart_hands_every_job_over_once_soon_and_uncounted() {
@@ -50,18 +53,33 @@ async fn a_rolling_restart_hands_every_job_over_once_soon_and_uncounted() {
 
 async fn ask_two(fleet: &mut Fleet, via: usize) {
     for culprit in [3, 6] {
-        fleet.ask(Asked { repository: 0, culprit, lanes: 1 }, via, "").await;
+        fleet.ask(Asked { repository: 0, culprit, lanes: 1 }, via, SLOW).await;
     }
 }
 
-/// Returns when a command runs in a container of this instance.
+/// Returns when a command runs in a container of this instance, for a job that has much before it: one that ends by itself just
+/// then is not given back. Where there is none, and none that waits, another is asked for.
 async fn works(fleet: &mut Fleet, place: usize) {
     let pid = fleet.members[place].service.as_ref().unwrap().pid();
     let marker = format!("-{pid}-");
     let mine = |worker: &Option<String>| worker.as_ref().is_some_and(|worker| worker.contains(&marker));
-    eventually("it works on a job", async || {
-        let running = fleet.eyes.mid_probes(0).await;
-        running.iter().any(|job| mine(&job.worker_id)).then_some(())
-    })
-    .await;
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        for job in fleet.eyes.mid_probes(0).await.into_iter().filter(|job| mine(&job.worker_id)) {
+            let rows = fleet.world.probes(JobId(job.id)).await;
+            if rows.iter().filter(|row| matches!(row.state, ProbeState::Ended(_))).count() < 3 {
+                return;
+            }
+        }
+        let comes = |job: &JobRow| match job.status {
+            JobStatus::Pending => true,
+            JobStatus::Running => mine(&job.worker.as_ref().map(|worker| worker.0.clone())),
+            _ => false,
+        };
+        if !fleet.world.jobs().await.iter().any(comes) {
+            fleet.ask(Asked { repository: 0, culprit: 3, lanes: 1 }, Fleet::beside(place), SLOW).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it works on no job");
 }

@@ -16,13 +16,12 @@ use bisectd::{
     runner::{
         credentials::{Credentials, GithubCredentials, NoCredentials},
         mirror::Mirrors,
-        spec::{JobSpec, SandboxKind},
+        spec::JobSpec,
     },
 };
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 use tokio::sync::Semaphore;
 
@@ -108,32 +107,15 @@ impl Room {
 }
 
 fn spec(project: &Project, source: &str) -> JobSpec {
-    serde_json::from_value(serde_json::json!({
-        "source": source, "good": [project.sha("c0")], "bad": project.sha("c2"), "command": ["false"], "setup": null,
-        "image": "x", "env": [], "network": "none", "sandbox": SandboxKind::Process, "timeout": 1.0, "silence": null,
-        "job_timeout": 60.0, "lanes": 1, "first_parent": false, "fixed": false, "paths": [], "skip": [],
-    }))
-    .unwrap()
+    JobSpec { source: source.into(), bad: project.sha("c2"), ..project.request(&["false"]) }
 }
 
 fn new_job(spec: &JobSpec) -> NewJob {
-    NewJob {
-        origin: Origin::GitHub { installation: 7, repository: 3, user: None, issue: Some(1), comment: None },
-        request_key: None,
-        requested_by: None,
-        retry_of: None,
-        good: spec.good[0],
-        more_good: Vec::new(),
-        bad: spec.bad,
-        command: spec.command.clone(),
-        setup: None,
-        image: None,
-        lanes: 1,
-        timeout: None,
-        max_duration: Some(Duration::from_secs(60)),
-        spec: serde_json::to_value(spec).unwrap(),
-        priority: 0,
-    }
+    spec.to_job(
+        Origin::GitHub { installation: 7, repository: 3, user: None, issue: Some(1), comment: None },
+        None,
+        None,
+    )
 }
 
 /// What the machine shows of every process of git below this one: arguments and environment.

@@ -1,6 +1,7 @@
 //! A git repository to bisect, made fast and always the same.
 
 use bisect_shared::Sha;
+use bisectd::runner::spec::{JobSpec, SandboxKind};
 use std::{
     fmt::Write as _,
     io::Write as _,
@@ -22,6 +23,37 @@ pub struct Commit<'a> {
 }
 
 impl Project {
+    /// What a job asks for: a bisection of all of it, without any option, in plain processes.
+    pub fn request(&self, command: &[&str]) -> JobSpec {
+        JobSpec {
+            source: self.path().join(".git").to_str().unwrap().to_owned(),
+            good: vec![self.sha("c0")],
+            bad: self.sha("main"),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            setup: None,
+            image: String::new(),
+            env: Vec::new(),
+            network: "none".into(),
+            sandbox: SandboxKind::Process,
+            timeout: Some(600.0),
+            silence: None,
+            job_timeout: 600.0,
+            lanes: 1,
+            first_parent: false,
+            fixed: false,
+            paths: Vec::new(),
+            skip: Vec::new(),
+            skip_ranges: Vec::new(),
+            runs: None,
+            confidence: None,
+            auto: false,
+            same_failure: false,
+            failure_line: None,
+            no_cache: false,
+            trust_cache: false,
+        }
+    }
+
     /// `count` commits in a row.
     pub fn linear(count: usize) -> Self {
         let parents: Vec<[usize; 1]> = (0..count).map(|n| [n.saturating_sub(1)]).collect();

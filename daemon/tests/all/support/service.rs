@@ -6,10 +6,7 @@ use super::{
     world::World,
 };
 use bisect_shared::{InstanceId, JobId};
-use bisectd::{
-    queue::{Clocks, NewJob, Origin, Queue},
-    runner::spec::{JobSpec, SandboxKind},
-};
+use bisectd::queue::{Clocks, NewJob, Origin, Queue};
 use hmac::{Hmac, KeyInit, Mac};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -38,51 +35,10 @@ impl World {
 
     /// Queues a bisection of the whole project, which any instance may run without Docker.
     pub async fn enqueue(&self, script: &str) -> JobId {
-        let sha = |name: &str| self.project.sha(name);
-        let spec = JobSpec {
-            source: self.project.path().join(".git").to_str().unwrap().to_owned(),
-            good: vec![sha("c0")],
-            bad: sha("main"),
-            command: vec!["sh".into(), "-c".into(), script.into()],
-            setup: None,
-            image: String::new(),
-            env: Vec::new(),
-            network: "none".into(),
-            sandbox: SandboxKind::Process,
-            timeout: Some(600.0),
-            silence: None,
-            job_timeout: 600.0,
-            lanes: 1,
-            first_parent: false,
-            fixed: false,
-            paths: Vec::new(),
-            skip_ranges: Vec::new(),
-            runs: None,
-            confidence: None,
-            auto: false,
-            same_failure: false,
-            failure_line: None,
-            no_cache: false,
-            trust_cache: false,
-            skip: Vec::new(),
-        };
-        let job = NewJob {
-            origin: Origin::Local { source: spec.source.clone(), affinity: None },
-            request_key: None,
-            requested_by: Some("ada".into()),
-            retry_of: None,
-            good: spec.good[0],
-            more_good: Vec::new(),
-            bad: spec.bad,
-            command: spec.command.clone(),
-            setup: None,
-            image: None,
-            lanes: 1,
-            timeout: None,
-            max_duration: None,
-            spec: serde_json::to_value(&spec).unwrap(),
-            priority: 0,
-        };
+        let spec = self.project.request(&["sh", "-c", script]);
+        let origin = Origin::Local { source: spec.source.clone(), affinity: None };
+        // The same may be asked for twice.
+        let job = NewJob { request_key: None, ..spec.to_job(origin, Some("ada".into()), None) };
         let nobody = InstanceId("test".into());
         let queue = Queue::new(self.db.db.clone(), nobody, Clocks::default(), "nowhere".into());
         queue.enqueue(&job).await.unwrap().job

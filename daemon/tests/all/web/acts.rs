@@ -44,33 +44,8 @@ impl Site {
 }
 
 fn spec(site: &Site) -> serde_json::Value {
-    let spec = JobSpec {
-        source: "x".into(),
-        good: vec![site.hub.world.project.sha("c0")],
-        bad: site.hub.world.project.sha("main"),
-        command: vec!["true".into()],
-        setup: None,
-        image: String::new(),
-        env: Vec::new(),
-        network: "none".into(),
-        sandbox: SandboxKind::Docker,
-        timeout: None,
-        silence: None,
-        job_timeout: 600.0,
-        lanes: 1,
-        first_parent: false,
-        fixed: false,
-        paths: Vec::new(),
-        skip_ranges: Vec::new(),
-        runs: None,
-        confidence: None,
-        auto: false,
-        same_failure: false,
-        failure_line: None,
-        no_cache: false,
-        trust_cache: false,
-        skip: Vec::new(),
-    };
+    let asked = site.hub.world.project.request(&["true"]);
+    let spec = JobSpec { source: "x".into(), sandbox: SandboxKind::Docker, timeout: None, ..asked };
     serde_json::to_value(spec).unwrap()
 }
 
