@@ -34,15 +34,8 @@ chaos: ## 200 seeded runs in which things go wrong; CHAOS_RUNS=n for as many, CH
 lint: ## what must be clean: format, clippy, documentation, licences, scripts, links
 	@.ci/lint
 
-bench-noise: ## simulate the search of tests that fail by chance (docs/benchmarks.md)
-	@cargo run --quiet --release --locked --package bisectd --example noise -- 3000 128
-	@cargo run --quiet --release --locked --package bisectd --example noise -- least
-	@cargo run --quiet --release --locked --package bisectd --example noise -- 500 128 3
-	@cargo run --quiet --release --locked --package bisectd --example noise -- calibration 400 128
-	@cargo run --quiet --release --locked --package bisectd --example noise -- 400 1024
-	@cargo run --quiet --release --locked --package bisectd --example noise -- merges 400 1024
-	@cargo run --quiet --release --locked --package bisectd --example noise -- steps 10000
-	@cargo run --quiet --release --locked --package bisectd --example noise -- steps 100000
+bench-noise: ## simulate the search of tests that fail by chance, beside git_bayesect (docs/benchmarks.md)
+	@bench/noise.sh
 
 bench-skips: ## what commits that cannot be built cost, beside `git bisect run` (docs/benchmarks.md)
 	@cargo run --quiet --release --locked --package bisectd --example skips -- 500 20

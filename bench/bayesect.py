@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The same simulation as `daemon/examples/noise.rs`, decided by git_bayesect (PyPI, as it is: its Bisector, its stopping rule).
 
-bench/bayesect.py [SEEDS] [COMMITS]   needs numpy and git_bayesect (pip install git_bayesect==1.2 numpy)
+bench/bayesect.py [SEEDS] [COMMITS]   needs numpy and git_bayesect; bench/noise.sh installs them
 
 The ends as in ours: the bad one is run until it fails, the good one once; the first two runs of each are not counted. It has no answer "no culprit": where no commit changed anything, whatever it
 names is wrong.
