@@ -72,12 +72,16 @@ async fn the_page_of_a_job_says_what_was_found() {
     assert!(!text.contains("How probable"), "one run of each commit told");
     site.sql(
         r#"UPDATE bisect_jobs SET report = jsonb_build_object(
-            'result', result, 'culprit', culprit_sha, 'suspects', '[]'::jsonb, 'confidence', 0.962, 'probes', '[]'::jsonb,
+            'result', result, 'culprit', culprit_sha, 'suspects', '[]'::jsonb, 'confidence', 0.962,
+            'probes', '[{ "commit": "cccccccccccccccccccccccccccccccccccccccc", "verdict": "bad", "runs": 20, "failures": 14,
+                "ending": { "kind": "exited", "code": 0 }, "seconds": 1, "cached": false, "subject": "<it>" }]'::jsonb,
             'candidates', 12, 'seconds', 3, 'replay', '', 'explanation', 'By chance, too.', 'advice', null,
-            'commits', '[]'::jsonb, 'proof', '[]'::jsonb, 'failure', null, 'notes', '[]'::jsonb,
+            'commits', '[]'::jsonb, 'failure', null, 'notes', '[]'::jsonb,
             'request', jsonb_build_object('source', '', 'good', array[good_sha], 'bad', bad_sha, 'command', command,
                 'setup', null, 'image', null, 'env', '[]'::jsonb, 'first_parent', false, 'fixed', false,
                 'paths', '[]'::jsonb, 'skip', '[]'::jsonb),
+            'proof', '[{ "commit": "cccccccccccccccccccccccccccccccccccccccc", "is_culprit": true, "ending": { "kind": "exited", "code": 0 },
+                "verdict": "good" }]'::jsonb,
             'odds', '{
                 "likely": [{ "commit": "cccccccccccccccccccccccccccccccccccccccc", "probability": 0.962, "subject": "<it>" }],
                 "none": 0.004, "before": { "failures": 1, "runs": 24 }, "after": { "failures": 14, "runs": 20 },
@@ -85,7 +89,15 @@ async fn the_page_of_a_job_says_what_was_found() {
     )
     .await;
     let (_, text, _) = site.page("/jobs/3").await;
-    for said in ["How probable each commit is", "<td>96 %</td>", "<td>0.4 %</td>", "height=\"40.0\""] {
+    for said in [
+        "How probable each commit is",
+        "<td>96 %</td>",
+        "<td>0.4 %</td>",
+        "height=\"40.0\"",
+        "<td class=\"nowrap\">14 of 20</td>",
+        "In fresh workspaces, too",
+        "exit 0; in all 14 of 20 failed",
+    ] {
         assert!(text.contains(said), "{said} is not on it: {text}");
     }
     let (_, text, _) = site.page("/jobs/4").await;
