@@ -25,6 +25,8 @@ noise least
 noise $((seeds / 2)) 128 3
 noise calibration 400 128
 noise "$seeds" 1024
+printf -- '--- git_bayesect, 1,024 commits\n'
+"$peer/bin/python" -B bench/bayesect.py $((3 * seeds / 10)) 1024
 noise merges "$seeds" 1024
 noise steps 10000
 noise steps 100000
