@@ -91,7 +91,7 @@ fn table(graph: &Graph, seeds: u64, lanes: usize) -> Vec<Value> {
         };
         let parts: Vec<Sums> = std::thread::scope(|scope| {
             let parts: Vec<_> = (0..threads).map(|first| scope.spawn(move || part(first))).collect();
-            parts.into_iter().filter_map(|part| part.join().ok()).collect()
+            parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
         let mean = |of: fn(&Sums) -> u64| parts.iter().map(of).sum::<u64>() as f64 / seeds as f64;
         json!({

@@ -193,6 +193,16 @@ impl Mirror {
         self.fetch_refs(&["+refs/heads/*:refs/heads/*".into(), TAGS.into()], true, token).await
     }
 
+    /// Fetches with the job's token.
+    async fn fetch_as(&self, job: &JobRow, credentials: &dyn Credentials) -> Result<(), GitError> {
+        let token = credentials.of(job).await?;
+        let fetched = self.fetch_with(token.as_ref()).await;
+        if let (Err(_), Some(token)) = (&fetched, &token) {
+            credentials.failed(job, token).await;
+        }
+        fetched
+    }
+
     /// Makes `HEAD` mean what it means to the source: the tip of its main branch, whatever its name.
     ///
     /// # Errors
@@ -225,12 +235,11 @@ impl Mirror {
         let missing = self.missing(commits).await?;
         if missing || newest_tags {
             if is_url(&self.source) {
-                let token = credentials.of(job).await?;
-                let fetched = self.fetch_with(token.as_ref()).await;
-                if let (Err(_), Some(token)) = (&fetched, &token) {
-                    credentials.failed(job, token).await;
+                match self.fetch_as(job, credentials).await {
+                    // The job can go on with the tags that are here.
+                    Err(error) if !missing => tracing::warn!(error = %error, "the newest tags were not fetched"),
+                    fetched => fetched?,
                 }
-                fetched?;
             } else {
                 if missing {
                     let job = job.id;

@@ -158,6 +158,9 @@ async fn a_private_repository_is_fetched_with_a_token_that_no_process_shows() {
     let asked = room.git.seen.lock().unwrap().len();
     mirror.pin(&room.job, &pinned, false, &credentials).await.unwrap();
     assert_eq!(room.git.seen.lock().unwrap().len(), asked, "what is there is not fetched again");
+    // Without a token it is refused: the tags that are there will do.
+    mirror.pin(&room.job, &pinned, true, &NoCredentials).await.unwrap();
+    assert!(room.git.seen.lock().unwrap().len() > asked, "the newest tags were asked for");
 }
 
 #[tokio::test]
