@@ -15,11 +15,11 @@ test: ## run every test, those with Docker and PostgreSQL included
 	@docker/setup.sh --tests
 	@.ci/test
 
-test-production: ## a bare machine with systemd, set up by the playbook as docs/production.md says; about 12 minutes
+test-production: ## a bare machine with systemd, set up by the playbook as docs/production.md says; about 8 minutes
 	@docker/setup.sh --tests
 	@.ci/production
 
-test-containers: ## the image of the bot and both compose files for real; about 6 minutes once the release is built
+test-containers: ## the image of the bot and both compose files for real; about 2 minutes once the release is built
 	@docker/setup.sh --tests
 	@.ci/containers
 

@@ -82,13 +82,13 @@ impl Observers {
         }
         let closing = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let reports = sentry.is_some();
-        if let Some(reports) = sentry {
-            tasks.spawn(reports.send(http::Http::new()?, closing.clone()));
-        }
         let mut observers = Self::default();
         // Lines end when what fills them has looked for the last time.
         let looked = CancellationToken::new();
+        let reports = sentry.is_some();
+        if let Some(reports) = sentry {
+            tasks.spawn(reports.send(http::Http::new()?, looked.clone()));
+        }
         if let Some(settings) = &settings.traces {
             let exporter = traces::Traces::new(settings, instance, db.clone())?;
             observers.traces =
