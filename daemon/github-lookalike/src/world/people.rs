@@ -1,12 +1,21 @@
 //! Who is signed in where: OAuth Apps, and what becomes of users' tokens.
 
+use super::World;
 use super::events::{about_repository, outgoing};
 use super::state::OAuthApp;
-use super::{NewOAuthApp, World};
 use crate::{keys, render};
 use anyhow::Context;
 use chrono::TimeDelta;
 use serde_json::json;
+
+/// What a new OAuth App gets.
+#[derive(Debug, Clone)]
+pub struct NewOAuthApp {
+    /// Its client id.
+    pub client_id: String,
+    /// What it proves itself with.
+    pub client_secret: String,
+}
 
 impl World {
     /// Where those who sign in to an App are sent back to; addresses below it are taken, too.

@@ -1,13 +1,12 @@
-//! The API's own types: what viewers are told, without what only operators are.
+//! A job: what was asked for, its runs, its history.
 
+use super::outcome::OutcomeAnswer;
 use crate::{
     db::{
         job_events::{self, JobEventRow},
         jobs::Options,
         probes::{ProbeRow, ProbeState},
-        viewer::{RepositoryView, UsageView},
     },
-    report::{self, Commit, Likely, ProofLine, Report},
     web::read::JobRead,
 };
 use bisect_shared::{
@@ -263,100 +262,6 @@ impl From<&JobEventRow> for HistoryAnswer {
     }
 }
 
-/// What was found.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OutcomeAnswer {
-    /// `culprit`, `suspects`, `not_reproducible`, and so on.
-    pub result: &'static str,
-    /// The same as a headline.
-    pub title: &'static str,
-    /// What that means.
-    pub explanation: String,
-    /// What to do next.
-    pub advice: Option<String>,
-    /// The probability that the answer is right, 0 to 1.
-    pub confidence: f64,
-    /// The commits that cannot be told apart, full ids.
-    pub suspects: Vec<String>,
-    /// The culprit, or the first suspects.
-    pub commits: Vec<CommitAnswer>,
-    /// The runs that prove the culprit.
-    pub proof: Vec<ProofAnswer>,
-    /// How probable each commit is, where the test fails by chance, too: the likeliest first.
-    pub likely: Vec<LikelyAnswer>,
-    /// The end of the output of the failure that was hunted, without its colours.
-    pub failure: Option<String>,
-    /// What else a reader should know.
-    pub notes: Vec<String>,
-    /// Commits under suspicion at the start.
-    pub candidates: usize,
-    /// From the first claim to the result.
-    pub seconds: f64,
-    /// Shell commands that show the same in a clone.
-    pub reproduce: String,
-    /// A log for `git bisect replay`.
-    pub replay: String,
-}
-
-/// A commit as people know it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CommitAnswer {
-    /// Its full id.
-    pub sha: String,
-    /// Its author's name.
-    pub author: String,
-    /// The author's date, ISO 8601.
-    pub date: String,
-    /// The first line of its message.
-    pub subject: String,
-    /// Changed files, each with its status letter.
-    pub files: Vec<String>,
-    /// The pull requests that brought it, as far as GitHub has told them.
-    pub pulls: Vec<PullAnswer>,
-}
-
-/// A pull request.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PullAnswer {
-    /// Its number.
-    pub number: i64,
-    /// Its title.
-    pub title: String,
-    /// Its page on GitHub.
-    pub url: String,
-}
-
-/// One run in a fresh workspace.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ProofAnswer {
-    /// The commit, its full id.
-    pub commit: String,
-    /// Whether it is the culprit itself or one of its parents.
-    pub is_culprit: bool,
-    /// How the run ended, in words.
-    pub ending: Option<String>,
-    /// `good`, `bad` or `skip`.
-    pub verdict: Option<&'static str>,
-}
-
-/// A commit that may be it, where the test fails by chance, too.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct LikelyAnswer {
-    /// The commit, its full id.
-    pub commit: String,
-    /// How probable it is, 0 to 1.
-    pub probability: f64,
-    /// The first line of its message.
-    pub subject: String,
-}
-
-impl From<&Likely> for LikelyAnswer {
-    fn from(likely: &Likely) -> Self {
-        let subject = report::text::line(&likely.subject);
-        Self { commit: likely.commit.to_string(), probability: likely.probability, subject }
-    }
-}
-
 /// Where to read on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LinksAnswer {
@@ -368,57 +273,6 @@ pub struct LinksAnswer {
     pub comment: Option<String>,
     /// The culprit on GitHub.
     pub culprit: Option<String>,
-}
-
-impl OutcomeAnswer {
-    fn of(report: &Report, read: &JobRead) -> Self {
-        Self {
-            result: report.result.name(),
-            title: report.title(),
-            explanation: report::comment::plain_explanation(report),
-            advice: report::comment::advice(report),
-            confidence: report.confidence,
-            suspects: report.suspects.iter().map(Sha::to_string).collect(),
-            commits: report.commits.iter().map(|commit| CommitAnswer::of(commit, read)).collect(),
-            proof: report.proof.iter().map(Into::into).collect(),
-            likely: report.odds.iter().flat_map(|odds| &odds.likely).map(Into::into).collect(),
-            failure: report.failure.as_ref().map(|it| report::text::shown_tail(&it.tail, false).into_owned()),
-            notes: report.notes.clone(),
-            candidates: report.candidates,
-            seconds: report.seconds,
-            reproduce: report::comment::steps(report),
-            replay: report.replay.clone(),
-        }
-    }
-}
-
-impl CommitAnswer {
-    fn of(commit: &Commit, read: &JobRead) -> Self {
-        let text = report::text::line;
-        let pulls = read.pulls_of(commit.sha).iter();
-        Self {
-            sha: commit.sha.to_string(),
-            // Without the address: a page is read by more people than a history.
-            author: text(commit.author.split(" <").next().unwrap_or_default()),
-            date: commit.date.clone(),
-            subject: text(&commit.subject),
-            files: commit.files.clone(),
-            pulls: pulls
-                .map(|pull| PullAnswer { number: pull.number, title: text(&pull.title), url: read.pull_url(pull) })
-                .collect(),
-        }
-    }
-}
-
-impl From<&ProofLine> for ProofAnswer {
-    fn from(line: &ProofLine) -> Self {
-        Self {
-            commit: line.commit.to_string(),
-            is_culprit: line.is_culprit,
-            ending: line.ending.map(|ending| ending.to_string()),
-            verdict: line.verdict.map(Verdict::name),
-        }
-    }
 }
 
 impl From<&JobRead> for JobAnswer {
@@ -458,95 +312,4 @@ fn pieces(strip: &Strip) -> Vec<Piece> {
         StripMark::Skipped => "skipped",
     };
     strip.pieces.iter().map(|(mark, commits)| Piece { mark: name(*mark), commits: *commits }).collect()
-}
-
-/// A repository with the App on it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RepositoryAnswer {
-    /// `owner/name`.
-    pub full_name: String,
-    /// Whether only some may read it.
-    pub private: bool,
-    /// Its main branch, where it is known.
-    pub default_branch: Option<String>,
-    /// What GitHub lets the viewer do there: `read`, `triage`, `write`, `maintain`, `admin`; `null` where it is public
-    /// and not theirs.
-    pub permission: Option<String>,
-    /// Its newest job.
-    pub last_job: Option<i64>,
-}
-
-impl From<RepositoryView> for RepositoryAnswer {
-    fn from(view: RepositoryView) -> Self {
-        Self {
-            full_name: view.full_name,
-            private: view.private,
-            default_branch: view.default_branch,
-            permission: view.permission,
-            last_job: view.last_job.map(|job| job.0),
-        }
-    }
-}
-
-/// A page of repositories, by name.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RepositoryList {
-    /// The repositories.
-    pub repositories: Vec<RepositoryAnswer>,
-    /// Ask with `after` this name for more; `null` at the end.
-    pub next: Option<String>,
-}
-
-/// What the viewer's installations used this month.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct UsageList {
-    /// One for each installation, by the account's name; none for somebody who is not signed in.
-    pub installations: Vec<UsageAnswer>,
-}
-
-/// What one installation used this month, and may use.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct UsageAnswer {
-    /// The account it is on.
-    pub account: String,
-    /// `free`, `pro` or `enterprise`.
-    pub tier: String,
-    /// Jobs of this month.
-    pub jobs: u32,
-    /// Those of them that came to a result.
-    pub completed: u32,
-    /// Those that failed.
-    pub failed: u32,
-    /// Runs of commits.
-    pub probes: u32,
-    /// Their seconds together.
-    pub probe_seconds: f64,
-    /// Jobs that a month may have; `null` for no limit.
-    pub jobs_per_month: Option<u32>,
-    /// The longest that one job may take.
-    pub max_duration_minutes: u32,
-    /// Jobs at once.
-    pub max_concurrent: u32,
-    /// When the month ends.
-    pub resets_at: DateTime<Utc>,
-}
-
-impl From<UsageView> for UsageAnswer {
-    fn from(view: UsageView) -> Self {
-        let UsageView { account, tier, jobs, completed, failed, probes, probe_seconds, .. } = view;
-        let UsageView { jobs_per_month, max_duration_minutes, max_concurrent, resets_at, .. } = view;
-        Self {
-            account,
-            tier,
-            jobs,
-            completed,
-            failed,
-            probes,
-            probe_seconds,
-            jobs_per_month,
-            max_duration_minutes,
-            max_concurrent,
-            resets_at,
-        }
-    }
 }
