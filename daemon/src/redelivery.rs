@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub const EVERY: Duration = Duration::from_mins(5);
 /// How long after the start the list is read once more: what came while this server restarted, and waited in vain, is on it
 /// when GitHub has lost its patience, after 10 s. Where another server read it just before, it is tried again after as long.
-const AFTER_START: Duration = Duration::from_secs(15);
+pub const AFTER_START: Duration = Duration::from_secs(15);
 /// What failed longer ago is not asked for: nobody waits for it any more.
 const FURTHEST: Duration = Duration::from_hours(24);
 /// A look reaches so far behind the last one: what was asked for then may have failed once more.
@@ -38,6 +38,8 @@ pub struct Redelivery {
     pub instance: InstanceId,
     /// How often the list is read, by whichever server.
     pub every: Duration,
+    /// How long after the start it is read once more, at most `every`.
+    pub soon: Duration,
 }
 
 /// Why a look came to nothing.
@@ -54,7 +56,7 @@ pub enum RedeliveryError {
 impl Redelivery {
     /// Looks at once, soon after, and then every so often, until `stopping`.
     pub async fn run(self, stopping: CancellationToken) {
-        let soon = self.every.min(AFTER_START);
+        let soon = self.every.min(self.soon);
         let started = Instant::now();
         let mut least = self.every;
         // Whether somebody's look surely saw what waited for this server in vain.

@@ -109,6 +109,7 @@ pub(super) fn spawn_replies(
         github: github.clone(),
         instance: runner.instance.clone(),
         every: redelivery::EVERY,
+        soon: redelivery::AFTER_START,
     };
     replies.spawn(redelivery.run(service.stopping.clone()));
     let outbox = Outbox {
