@@ -15,7 +15,7 @@ test: ## run every test, those with Docker and PostgreSQL included
 	@docker/setup.sh --tests
 	@.ci/test
 
-test-production: ## a bare machine with systemd, set up by the playbook as docs/production.md says; about 8 minutes
+test-production: ## bare machines with systemd, set up by the playbook as docs/production.md says; about 10 minutes
 	@docker/setup.sh --tests
 	@.ci/production
 
