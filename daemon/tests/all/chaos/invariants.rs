@@ -43,7 +43,10 @@ impl Fleet {
     /// Everything that must hold of a fleet at rest.
     pub async fn holds(&mut self) {
         let jobs = self.world.jobs().await;
-        assert_eq!(jobs.len(), self.asked.len(), "one job for each question");
+        let sql = "SELECT delivery_id, concat_ws(' ', event, state, outcome, 'job', job_id) FROM webhook_deliveries \
+            WHERE $1::bigint = 0 ORDER BY received_at";
+        let told: Vec<(String, String)> = self.eyes.rows(sql, 0).await.unwrap_or_default();
+        assert_eq!(jobs.len(), self.asked.len(), "one job for each question: {told:?}");
         for question in self.asked.clone() {
             let mut of_it = jobs.iter().filter(|job| job.comment == Some(question.comment));
             let job = of_it.next().expect("its job");

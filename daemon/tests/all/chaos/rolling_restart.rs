@@ -76,7 +76,9 @@ async fn works(fleet: &mut Fleet, place: usize) {
             JobStatus::Running => mine(&job.worker.as_ref().map(|worker| worker.0.clone())),
             _ => false,
         };
-        if !fleet.world.jobs().await.iter().any(comes) {
+        let jobs = fleet.world.jobs().await;
+        // What was asked for may not be a job yet, and more than ten at once are refused.
+        if jobs.len() == fleet.asked.len() && !jobs.iter().any(comes) {
             fleet.ask(Asked { repository: 0, culprit: 3, lanes: 1 }, Fleet::beside(place), SLOW).await;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
