@@ -1,6 +1,6 @@
-//! The database: through both URLs, its schema, LISTEN, its clock; and what a pooler's URL means.
+//! The database: through both URLs, its schema, LISTEN, its clock, the servers in it; and what a pooler's URL means.
 
-use super::{super::services, Finding};
+use super::{super::services, Finding, State, servers};
 use crate::{
     config::Config,
     db::{
@@ -42,9 +42,14 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
             return findings;
         }
     };
-    findings.push(schema(&db).await);
+    let schema = schema(&db).await;
+    let current = schema.state == State::Ok;
+    findings.push(schema);
     findings.push(clock(&db).await);
     findings.push(listens(&settings, &db).await);
+    if current {
+        findings.extend(servers::look(&db, config).await);
+    }
     db.close().await;
     findings
 }
@@ -144,6 +149,6 @@ mod tests {
     #[test]
     fn a_clock_that_is_off_is_told_with_its_direction() {
         assert!(skew("GitHub", -90).text.contains("90 s behind GitHub"));
-        assert_eq!(skew("GitHub", 2).state, super::super::State::Ok);
+        assert_eq!(skew("GitHub", 2).state, State::Ok);
     }
 }

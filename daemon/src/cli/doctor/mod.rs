@@ -6,6 +6,7 @@ mod docker;
 mod github;
 mod machine;
 mod observers;
+mod servers;
 mod settings;
 mod versions;
 

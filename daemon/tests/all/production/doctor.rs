@@ -58,6 +58,7 @@ async fn a_sound_service_is_found_well_line_by_line() {
     for what in ["git", "runc", "kernel", "disk"] {
         assert_ne!(state(&ran, what).0, "FAIL", "{what}\n{}", ran.stdout);
     }
+    assert_eq!(state(&ran, "servers"), ("ok", "none runs now"), "{}", ran.stdout);
     hub.keeps_secrets(&ran.stdout);
     // The guarded network is tried for real.
     let ran = doctor(&hub).env("RUNNER_NETWORK", "egress").run().await;
