@@ -18,6 +18,29 @@ pub struct Servers {
     height: usize,
 }
 
+/// What holds up a job that runs: something at its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldUp {
+    /// It was not heard of for too long: others take its jobs.
+    NoPulse,
+    /// Its Docker does not answer.
+    NoDocker,
+    /// The runs of other jobs take all its slots.
+    NoSlot,
+}
+
+impl HeldUp {
+    /// In at most ten columns.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NoPulse => "no pulse",
+            Self::NoDocker => "no Docker",
+            Self::NoSlot => "no slot",
+        }
+    }
+}
+
 impl Servers {
     /// All, in order.
     #[must_use]

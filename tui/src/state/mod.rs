@@ -22,7 +22,7 @@ mod reading;
 mod told;
 
 pub use dialog::{Line, LineFor, Modal, Question, question};
-pub use fleet::{Audit, Servers};
+pub use fleet::{Audit, HeldUp, Servers};
 pub use job::{JobScreen, Pane, history_lines, result_lines};
 pub use jobs::{Column, Filter, JobTable, Sort, elapsed, ends_in};
 pub use list::{List, Step};
@@ -40,7 +40,7 @@ use crate::{
     theme::{Colours, Theme},
 };
 use bisect_shared::{
-    InstanceId, JobId, ProbeId,
+    JobId, JobStatus, ProbeId,
     admin::{Hello, JobView, Overview, ProbeView},
 };
 use chrono::{DateTime, Utc};
@@ -308,10 +308,25 @@ impl State {
         }
     }
 
-    /// Whether the server that works on a job was not heard of for too long.
+    /// What holds up a job that runs, as far as it shows from here.
     #[must_use]
-    pub fn is_stale(&self, worker: Option<&InstanceId>) -> bool {
-        worker.and_then(|worker| self.servers.get(worker)).is_some_and(|instance| instance.stale)
+    pub fn held_up(&self, job: &JobView) -> Option<HeldUp> {
+        let running = |job: &&JobView| job.status == JobStatus::Running;
+        let server = self.servers.get(Some(job).filter(running)?.worker.as_ref()?)?;
+        if server.stale {
+            return Some(HeldUp::NoPulse);
+        }
+        if job.probes_running > 0 {
+            return None;
+        }
+        if server.docker == Some(false) {
+            return Some(HeldUp::NoDocker);
+        }
+        // By the jobs, which are told of as they change: what a server says of itself is older, and would count runs of
+        // this job that have just ended.
+        let neighbours = self.jobs.all().filter(running).filter(|other| other.worker == job.worker);
+        let taken: i64 = neighbours.map(|other| other.probes_running).sum();
+        server.max_probes.is_some_and(|slots| taken >= i64::from(slots)).then_some(HeldUp::NoSlot)
     }
 
     /// The whole screen.

@@ -6,7 +6,7 @@ use crate::{
     samples,
     testing::{click, connected, ctrl, full, full_with, in_job, in_log, key, lose, mouse, options, press, tell_jobs},
 };
-use bisect_shared::admin::{AuditPage, Event, InstanceList, JobPage, Outcome};
+use bisect_shared::admin::{AuditPage, Event, InstanceList, JobPage, JobView, Outcome};
 use chrono::TimeDelta;
 use crossterm::event::{Event as Input, KeyCode, MouseEventKind};
 
@@ -360,6 +360,29 @@ fn a_stale_look_brings_no_job_back() {
     state.update(Message::Detail(JobId(24), Some(Box::new(samples::detail()))));
     assert!(state.jobs.get(JobId(24)).is_none());
     assert_eq!(state.view(), Place::Job, "what is looked at stays on the screen");
+}
+
+#[test]
+fn a_running_job_that_its_server_holds_up_says_by_what() {
+    let mut state = full(SIZE);
+    let on = |number, id, probes_running| JobView {
+        worker: Some(samples::worker(number)),
+        probes_running,
+        ..samples::job(id)
+    };
+    let ended = JobView { status: JobStatus::Completed, ..on(1, 6, 8) };
+    tell_jobs(&mut state, vec![ended, on(4, 5, 2), on(3, 4, 0), on(2, 3, 8), on(1, 2, 7), on(1, 1, 0)]);
+    let held_up = |state: &State, id| state.held_up(state.jobs.get(JobId(id)).unwrap());
+    assert_eq!(held_up(&state, 1), None, "one of its server's eight slots is free");
+    assert_eq!(held_up(&state, 2), None, "it has slots");
+    assert_eq!(held_up(&state, 4), Some(HeldUp::NoDocker));
+    assert_eq!(held_up(&state, 5), Some(HeldUp::NoPulse), "whatever it is said to run");
+    assert_eq!(held_up(&state, 6), None, "it has ended");
+    state.update(Message::Event(Event::Job(JobView { seq: 9, ..on(1, 2, 8) })));
+    assert_eq!(held_up(&state, 1), Some(HeldUp::NoSlot));
+    assert_eq!(held_up(&state, 2), None, "it has them all");
+    tell_jobs(&mut state, vec![on(9, 1, 0)]);
+    assert_eq!(held_up(&state, 1), None, "nothing is known of its server");
 }
 
 /// Whatever is pressed wherever, nothing breaks, and the screen can be drawn.

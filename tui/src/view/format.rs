@@ -1,5 +1,6 @@
 //! Values as words. Pure.
 
+use crate::state::HeldUp;
 use bisect_shared::{Ending, JobStatus, ResultKind, admin::JobView, admin::ProbeView};
 
 /// `10,000`.
@@ -47,10 +48,10 @@ pub(super) const fn short_result(result: ResultKind) -> &'static str {
 }
 
 /// The state of a job in a word, or two where there is room.
-pub(super) fn state(job: &JobView, stale: bool, room: usize) -> String {
+pub(super) fn state(job: &JobView, held_up: Option<HeldUp>, room: usize) -> String {
     match (job.status, job.result) {
         (JobStatus::Running, _) if job.cancel_requested_by.is_some() => "stopping".to_owned(),
-        (JobStatus::Running, _) if stale => "no pulse".to_owned(),
+        (status @ JobStatus::Running, _) => held_up.map_or_else(|| status.to_string(), |by| by.words().to_owned()),
         (JobStatus::Completed, Some(result)) if room >= result.name().len() => result.name().replace('_', " "),
         (JobStatus::Completed, Some(result)) => short_result(result).to_owned(),
         (status, _) => status.to_string(),

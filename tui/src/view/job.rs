@@ -4,7 +4,7 @@ use super::{format, instead, jobs, loading, paint::Paint, range, table};
 use crate::{
     clock::{seconds, span},
     layout::{self, JobLayout, Screen},
-    state::{JobScreen, Pane, State, elapsed, ends_in, history_lines, result_lines},
+    state::{HeldUp, JobScreen, Pane, State, elapsed, ends_in, history_lines, result_lines},
     text,
     theme::Role,
 };
@@ -68,14 +68,14 @@ fn draw_facts(paint: &mut Paint<'_>, area: Rect, view: &JobView, detail: &JobDet
         ("Command", command_line(detail)),
         ("Options", options_line(detail, paint.signs().dot)),
     ];
-    let stale = state.is_stale(view.worker.as_ref()) && view.status == JobStatus::Running;
+    let held_up = state.held_up(view);
     for (y, (label, said)) in (area.y..area.bottom()).zip(&facts) {
         let row = Rect { x: area.x + 1, y, height: 1, width: area.width - 2 };
         let after = Rect { x: row.x + 9, width: row.width.saturating_sub(9), ..row };
         paint.text(row, label, Role::Dim);
         if *label == "State" {
-            let (sign, role) = jobs::job_sign(paint, view, stale);
-            let word = format::state(view, stale, 20);
+            let (sign, role) = jobs::job_sign(paint, view, held_up);
+            let word = format::state(view, held_up, 20);
             let x = paint.pieces(after, [(sign, role), (" ", role), (&word, role)]);
             paint.text(Rect { x, width: after.right().saturating_sub(x), ..after }, said, Role::Plain);
         } else {
@@ -94,8 +94,10 @@ fn state_line(view: &JobView, state: &State) -> String {
     if let (Some(by), false) = (&view.cancel_requested_by, view.status == JobStatus::Completed) {
         said += &format!(", as {} asked", text::clean(by));
     }
-    said += &match (view.status, ends_in(view)) {
-        (JobStatus::Running, Some(left)) => format!(", ends in about {}", span(left)),
+    said += &match (state.held_up(view), ends_in(view)) {
+        (Some(HeldUp::NoDocker), _) => " at its server".to_owned(),
+        (Some(HeldUp::NoSlot), _) => " free at its server: other jobs run there".to_owned(),
+        (None, Some(left)) if view.status == JobStatus::Running => format!(", ends in about {}", span(left)),
         _ => String::new(),
     };
     said + &format!(" {dot} {}", jobs::worker(view, state))

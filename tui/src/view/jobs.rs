@@ -4,7 +4,7 @@ use super::{format, instead, loading, paint::Paint, table};
 use crate::{
     clock::span,
     layout::{self, JobsLayout, Screen},
-    state::{Column, Filter, State, elapsed, ends_in},
+    state::{Column, Filter, HeldUp, State, elapsed, ends_in},
     text,
     theme::Role,
 };
@@ -56,12 +56,12 @@ fn heads(paint: &mut Paint<'_>, row: Rect, columns: &[(Column, Range<u16>)], sta
 }
 
 fn cell(paint: &mut Paint<'_>, at: Rect, column: Column, job: &JobView, state: &State) {
-    let stale = job.status == JobStatus::Running && state.is_stale(job.worker.as_ref());
     match column {
         Column::Id => paint.right(at, &job.id.to_string(), Role::Plain),
         Column::State => {
-            let (sign, role) = job_sign(paint, job, stale);
-            let word = format::state(job, stale, usize::from(at.width).saturating_sub(2));
+            let held_up = state.held_up(job);
+            let (sign, role) = job_sign(paint, job, held_up);
+            let word = format::state(job, held_up, usize::from(at.width).saturating_sub(2));
             paint.pieces(at, [(sign, role), (" ", role), (&word, role)]);
         }
         Column::Repository => {
@@ -99,11 +99,12 @@ fn cell(paint: &mut Paint<'_>, at: Rect, column: Column, job: &JobView, state: &
 }
 
 /// The sign of a job: of its result, where it has one that is no success.
-pub(super) fn job_sign(paint: &Paint<'_>, job: &JobView, stale: bool) -> (&'static str, Role) {
+pub(super) fn job_sign(paint: &Paint<'_>, job: &JobView, held_up: Option<HeldUp>) -> (&'static str, Role) {
     let signs = paint.signs();
     match (job.status, job.result) {
-        (JobStatus::Running, _) if stale => (signs.bad, Role::Bad),
+        (JobStatus::Running, _) if held_up == Some(HeldUp::NoPulse) => (signs.bad, Role::Bad),
         (JobStatus::Running, _) if job.cancel_requested_by.is_some() => (signs.stopped, Role::Warn),
+        (JobStatus::Running, _) if held_up.is_some() => (signs.pending, Role::Warn),
         (JobStatus::Completed, Some(ResultKind::Culprit)) => (signs.good, Role::Good),
         (JobStatus::Completed, Some(_)) => (signs.skip, Role::Warn),
         (status, _) => paint.theme.status(status),

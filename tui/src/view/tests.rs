@@ -65,6 +65,16 @@ fn jobs() {
         press(&mut state, "jjj   ");
         state
     });
+    check("jobs_held_up", |size| {
+        let mut state = full(size);
+        let on = |number, id, probes_running| JobView {
+            worker: Some(samples::worker(number)),
+            probes_running,
+            ..samples::job(id)
+        };
+        tell_jobs(&mut state, vec![on(4, 24, 2), on(3, 23, 0), on(1, 22, 0), on(1, 21, 8)]);
+        state
+    });
     check("jobs_none_found", |size| {
         let mut state = full(size);
         press(&mut state, "ss/no such\n");
@@ -119,6 +129,15 @@ fn job() {
         let nothing = JobDetail { job, probes: Vec::new(), strip: None, image: None, ..samples::detail() };
         tell_detail(&mut state, nothing);
         press(&mut state, "]]");
+        state
+    });
+    check("job_no_slot", |size| {
+        let mut state = full(size);
+        let job = JobView { probes_running: 0, ..samples::job(24) };
+        let neighbour = JobView { probes_running: 8, ..samples::job(23) };
+        tell_jobs(&mut state, vec![job.clone(), neighbour]);
+        press(&mut state, ":job 24\n");
+        tell_detail(&mut state, JobDetail { job, ..samples::detail() });
         state
     });
     check("job_done", |size| {

@@ -47,7 +47,12 @@ impl JobTable {
         self.known.get(id)
     }
 
-    /// All that are known.
+    /// All that are known, whatever is shown, by their numbers.
+    pub(super) fn all(&self) -> impl Iterator<Item = &JobView> {
+        self.known.all()
+    }
+
+    /// How many are known.
     #[must_use]
     pub fn len(&self) -> usize {
         self.known.len()
