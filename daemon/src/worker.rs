@@ -39,6 +39,8 @@ pub struct Worker {
     pub changes: Changes,
     /// Whether no more jobs are to be claimed.
     pub draining: watch::Receiver<bool>,
+    /// Whether Docker answered when it was last asked: while it does not, none are claimed, and others may have them.
+    pub docker: watch::Receiver<Option<bool>>,
     /// How many jobs run now.
     pub running: Arc<AtomicUsize>,
     /// Its sign of life.
@@ -61,6 +63,7 @@ impl Worker {
                 Some(ended) = jobs.join_next() => report(ended),
                 // The poll below goes on when nobody can change it any more.
                 Ok(()) = self.draining.changed() => {}
+                Ok(()) = self.docker.changed() => {}
                 () = tokio::time::sleep(poll) => {}
             }
         }
@@ -75,8 +78,12 @@ impl Worker {
         if self.changes.live() { slow } else { slow.min(DEAF_POLL) }
     }
 
+    fn takes(&self) -> bool {
+        !*self.draining.borrow() && *self.docker.borrow() != Some(false)
+    }
+
     async fn fill(&self, jobs: &mut JoinSet<()>, stopping: &CancellationToken) {
-        while jobs.len() < self.limit && !*self.draining.borrow() && !stopping.is_cancelled() {
+        while jobs.len() < self.limit && self.takes() && !stopping.is_cancelled() {
             match self.runner.queue.claim(Claim::Any).await {
                 Ok(Some((lease, row))) => {
                     // Counted here, so that nobody sees a claimed job and no running one.

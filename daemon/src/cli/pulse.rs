@@ -19,8 +19,10 @@ use tokio::{
 
 /// How often what is asked of it is looked for while nobody says that something is.
 const DEAF_POLL: Duration = Duration::from_secs(1);
-/// Docker is not asked more often than this, however often this process says that it lives.
+/// Docker is not asked more often than this, however often this process says that it lives; and so often while it is away.
 const DOCKER: Duration = Duration::from_secs(2);
+/// Nor more seldom than this: until it is missed, jobs are claimed that cannot run.
+const DOCKER_AT_LEAST: Duration = Duration::from_secs(10);
 
 /// What this process can do, as far as it is known before Docker was asked. One that serves a single job claims none
 /// of others.
@@ -32,38 +34,53 @@ pub(super) fn means(config: &Config, serves: bool) -> Means {
     }
 }
 
-/// Tells the database that this process lives, and removes what dead ones left here. Sets `drain` within a moment of
-/// being asked.
-pub(super) async fn beat(runner: Runner, config: Config, mut means: Means, drain: watch::Sender<bool>, vital: Vital) {
-    let (serves, every) = (means.max_jobs > 0, config.clocks.heartbeat);
-    let mut heard = runner.changes.subscribe();
-    // A sign of life never waits for Docker.
-    let (told, mut docker) = watch::channel(None);
-    let mut looking = JoinSet::new();
-    if let Some(sandbox) = runner.sandboxes.docker.clone().filter(|_| serves) {
-        looking.spawn(look_at_docker(sandbox, told, every.max(DOCKER)));
-    }
-    sweep(&runner, &config).await;
-    let mut next = Instant::now() + every;
-    loop {
-        vital.beat();
-        let told = tokio::select! {
-            () = sleep_until(next) => sign(&runner, means, &mut next, every).await,
-            // It is said at once whether Docker is there.
-            Ok(()) = docker.changed() => {
-                means.docker = *docker.borrow_and_update();
-                sign(&runner, means, &mut next, every).await
-            }
-            () = asked(&mut heard, &runner.changes), if serves => runner.queue.drain_requested_by().await,
-        };
-        match told {
-            Ok(by) => {
-                let drains = by.is_some();
-                if drain.send_if_modified(|draining| std::mem::replace(draining, drains) != drains) {
-                    tracing::info!(drains, by, "whether this instance takes jobs has changed");
+/// What says that this process lives.
+pub(super) struct Pulse {
+    pub(super) runner: Runner,
+    pub(super) config: Config,
+    pub(super) means: Means,
+    /// Told whether it is asked to take no more jobs.
+    pub(super) drain: watch::Sender<bool>,
+    /// Told whether its Docker answers.
+    pub(super) docker: watch::Sender<Option<bool>>,
+    pub(super) vital: Vital,
+}
+
+impl Pulse {
+    /// Tells the database that this process lives, and removes what dead ones left here, until it is dropped. Says within
+    /// a moment that it was asked to take no more jobs.
+    pub(super) async fn beat(self) {
+        let Self { runner, config, mut means, drain, docker: told, vital } = self;
+        let (serves, every) = (means.max_jobs > 0, config.clocks.heartbeat);
+        let mut heard = runner.changes.subscribe();
+        let mut docker = told.subscribe();
+        // A sign of life never waits for Docker.
+        let mut looking = JoinSet::new();
+        if let Some(sandbox) = runner.sandboxes.docker.clone().filter(|_| serves) {
+            looking.spawn(look_at_docker(sandbox, told, every.clamp(DOCKER, DOCKER_AT_LEAST)));
+        }
+        sweep(&runner, &config).await;
+        let mut next = Instant::now() + every;
+        loop {
+            vital.beat();
+            let told = tokio::select! {
+                () = sleep_until(next) => sign(&runner, means, &mut next, every).await,
+                // It is said at once whether Docker is there.
+                Ok(()) = docker.changed() => {
+                    means.docker = *docker.borrow_and_update();
+                    sign(&runner, means, &mut next, every).await
                 }
+                () = asked(&mut heard, &runner.changes), if serves => runner.queue.drain_requested_by().await,
+            };
+            match told {
+                Ok(by) => {
+                    let drains = by.is_some();
+                    if drain.send_if_modified(|draining| std::mem::replace(draining, drains) != drains) {
+                        tracing::info!(drains, by, "whether this instance takes jobs has changed");
+                    }
+                }
+                Err(error) => tracing::warn!(error = %error, "the database was not told that this process lives"),
             }
-            Err(error) => tracing::warn!(error = %error, "the database was not told that this process lives"),
         }
     }
 }
@@ -78,7 +95,7 @@ async fn look_at_docker(sandbox: Arc<dyn Sandbox>, told: watch::Sender<Option<bo
     loop {
         let now = sandbox.answers().await;
         told.send_if_modified(|known| std::mem::replace(known, now) != now);
-        sleep(every).await;
+        sleep(if now == Some(false) { DOCKER } else { every }).await;
     }
 }
 

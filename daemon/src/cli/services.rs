@@ -3,7 +3,7 @@
 use super::{
     Refusal,
     instance::{self, Instance, affinity},
-    pulse,
+    pulse::{self, Pulse},
     request::unwritable,
     steps::Steps,
 };
@@ -106,6 +106,8 @@ pub(super) struct Services {
     pub(super) vitals: Vitals,
     /// Whether somebody asked this instance to take no more jobs.
     pub(super) draining: watch::Receiver<bool>,
+    /// Whether Docker answered when it was last asked, where it was.
+    pub(super) docker: watch::Receiver<Option<bool>>,
     /// Who this process is, until everything else has ended.
     instance: Instance,
     postgres: Option<PrivatePostgres>,
@@ -132,6 +134,7 @@ impl Services {
                     db,
                     clocks: config.clocks,
                     patience: config.patience,
+                    serves: means.max_jobs > 0,
                     instance: instance.id.clone(),
                     mirrors,
                     credentials: github
@@ -150,8 +153,10 @@ impl Services {
                 let (drain, draining) = watch::channel(row.drain_requested_by.is_some());
                 let vitals = Vitals::default();
                 let vital = vitals.watch("heartbeat", config.clocks.heartbeat);
-                let beating = tokio::spawn(pulse::beat(runner.clone(), config.clone(), means, drain, vital));
-                Ok(Self { runner, vitals, draining, instance, postgres, beating })
+                let (told, docker) = watch::channel(None);
+                let pulse = Pulse { runner: runner.clone(), config: config.clone(), means, drain, docker: told, vital };
+                let beating = tokio::spawn(pulse.beat());
+                Ok(Self { runner, vitals, draining, docker, instance, postgres, beating })
             }
             Err(error) => {
                 storage.close().await;

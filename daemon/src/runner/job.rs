@@ -13,7 +13,7 @@ use super::{
     patience::Patience,
     persist::{Unwritten, persist_read, retry},
     question,
-    spec::JobSpec,
+    spec::{JobSpec, SandboxKind},
     spec_of,
     subjects::Subjects,
 };
@@ -103,6 +103,11 @@ pub(super) async fn run(
         }
     };
     (end, leftovers)
+}
+
+/// Whether its probes run in Docker.
+pub(super) fn needs_docker(job: &JobRow) -> bool {
+    spec_of(job).is_ok_and(|spec| spec.sandbox == SandboxKind::Docker)
 }
 
 /// Lets go of a finished job's commits in the mirror.

@@ -55,6 +55,9 @@ pub struct Runner {
     pub clocks: Clocks,
     /// How long a job bears with a Docker that is away.
     pub patience: std::time::Duration,
+    /// Whether jobs are anybody's: one that this process's Docker left alone goes back to the queue. Else somebody waits
+    /// for it here, and is told.
+    pub serves: bool,
     /// This process.
     pub instance: InstanceId,
     /// The mirrors of this machine.
@@ -105,6 +108,8 @@ enum End {
     Failed(String),
     /// This process is stopping: the job goes back to the queue.
     Stopping,
+    /// Docker is away here: the job goes back to the queue, for a server that has one.
+    DockerAway,
 }
 
 impl Runner {
@@ -114,7 +119,8 @@ impl Runner {
         let lease = Arc::new(lease);
         let keeper = Keeper::start(self.queue.clone(), Arc::clone(&lease), self.clocks, self.changes.subscribe());
         let (end, mut leftovers) = job::run(self, &lease, &job, &keeper, &stopping).await;
-        if matches!(end, End::LeaseLost | End::Stopping) {
+        let end = self.or_docker_is_away(&job, end).await;
+        if matches!(end, End::LeaseLost | End::Stopping | End::DockerAway) {
             // The next owner starts at once: nothing of this claim may run beside it.
             leftovers.close().await;
         }
@@ -124,7 +130,7 @@ impl Runner {
         // Bounded, for a renewal may hang on a database that is away.
         let _still = tokio::time::timeout(LAST_TRY, keeper.hold_still()).await;
         let told = match end {
-            End::LeaseLost => self.give_back(&lease, ReleaseReason::Unavailable).await,
+            End::LeaseLost | End::DockerAway => self.give_back(&lease, ReleaseReason::Unavailable).await,
             End::Stopping => self.give_back(&lease, ReleaseReason::Shutdown).await,
             End::Failed(reason) => self.fail(&lease, &interrupts, reason).await.map(|()| ended = true),
             End::Report(report) => self.finish(&lease, &interrupts, &report).await.map(|()| ended = true),
@@ -138,6 +144,19 @@ impl Runner {
         }
         drop(keeper);
         leftovers.close().await;
+    }
+
+    /// A job that failed for want of Docker has not failed while there may be one elsewhere, or here later.
+    async fn or_docker_is_away(&self, job: &JobRow, end: End) -> End {
+        let failed = matches!(&end, End::Report(report) if report.result == ResultKind::Infrastructure);
+        let docker = self.sandboxes.docker.as_ref().filter(|_| self.serves && failed && job::needs_docker(job));
+        match docker {
+            Some(docker) if docker.answers().await == Some(false) => {
+                tracing::warn!(job.id = job.id.0, "Docker is away: a job is given back");
+                End::DockerAway
+            }
+            _ => end,
+        }
     }
 
     /// Gives the job back, if the database answers soon. A worker that stopped itself may still own it,

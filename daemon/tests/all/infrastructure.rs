@@ -1,12 +1,15 @@
 //! What a bisection runs on may go away: that is never a verdict. And in real containers: crashes,
 //! interruptions, exit codes.
 
-use crate::support::{DockerLink, Program, Project, Ran, Running, TestImage, World, eventually};
+use crate::support::{DockerLink, Program, Project, Ran, Running, Service, TestImage, World, eventually};
 use bisect_shared::{Epoch, JobId, JobStatus, ResultKind};
-use bisectd::db::{job_events::JobEventKind, probes::ProbeState};
+use bisectd::{
+    db::{job_events::JobEventKind, probes::ProbeState},
+    runner::spec::{JobSpec, SandboxKind},
+};
 use nix::sys::signal::Signal;
 use rstest::rstest;
-use std::{collections::HashSet, process::Command};
+use std::{collections::HashSet, process::Command, time::Duration};
 
 /// Without a Python environment for each lane: what is tested here is not the lanes.
 const IMAGE: &str = "debian:bookworm-slim";
@@ -113,6 +116,55 @@ async fn docker_that_stays_away_is_infrastructure_and_no_verdict() {
     let again = waiting(&world).env("DOCKER_HOST", link.host()).start();
     let ran = let_go(&world, again).await.expect(0);
     assert_eq!(ran.field("culprit"), world.project.sha(CULPRIT).to_string());
+    world.ends_clean().await;
+}
+
+/// Neither fails its job, nor takes those that another one could run.
+#[tokio::test]
+async fn a_server_whose_docker_stays_away_leaves_jobs_to_others() {
+    let world = world().await;
+    let in_docker = |script: &str| JobSpec {
+        sandbox: SandboxKind::Docker,
+        image: IMAGE.to_owned(),
+        lanes: 1,
+        ..world.project.request(&["sh", "-c", script])
+    };
+    let mut link = DockerLink::new(&world.path("docker.sock"));
+    let serve = world.serve("one").env("DOCKER_HOST", link.host()).env("SANDBOX_PATIENCE_SECONDS", "1");
+    let one = Service::start(serve).await;
+    let script = "n=$(cat n); if test $n = 4; then echo here; sleep 2; fi; test $n -lt 5";
+    let first = world.enqueue_as(in_docker(script)).await;
+    here(&world, first, Epoch(1), 1).await;
+    link.cut();
+    world.event(first, JobEventKind::Released).await;
+    let released = world.history(first).await.pop().unwrap();
+    assert_eq!(released.detail["reason"], "unavailable");
+    eventually("it is known", async || (one.get("/health").await.1["status"] == "degraded").then_some(())).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let second = world.enqueue_as(in_docker("test $(cat n) -lt 5")).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for row in world.jobs().await {
+        assert_eq!(row.status, JobStatus::Pending, "job {}", row.id);
+        assert!(row.epoch <= Epoch(1), "job {} was claimed again", row.id);
+    }
+
+    let ended = async |job: JobId| {
+        eventually("it ends", async || {
+            world.jobs().await.into_iter().find(|row| row.id == job && row.status.is_final())
+        })
+        .await
+    };
+    let other = Service::start(world.serve("other")).await;
+    for job in [first, second] {
+        let row = ended(job).await;
+        assert_eq!(row.culprit, Some(world.project.sha(CULPRIT)), "job {job}");
+        assert_eq!(row.attempts, 1, "nothing crashed");
+    }
+    other.stop().await;
+    link.mend();
+    let third = world.enqueue_as(in_docker("true; test $(cat n) -lt 5")).await;
+    assert_eq!(ended(third).await.culprit, Some(world.project.sha(CULPRIT)), "its Docker is back, and so is it");
+    one.stop().await;
     world.ends_clean().await;
 }
 

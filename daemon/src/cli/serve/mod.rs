@@ -210,6 +210,7 @@ async fn serve(
         limit: config.max_concurrent_jobs as usize,
         changes: service.changes.clone(),
         draining: services.draining.clone(),
+        docker: services.docker.clone(),
         running,
         vital: services.vitals.watch("jobs", config.clocks.recovery_interval),
     };

@@ -6,7 +6,10 @@ use super::{
     world::World,
 };
 use bisect_shared::{InstanceId, JobId};
-use bisectd::queue::{Clocks, NewJob, Origin, Queue};
+use bisectd::{
+    queue::{Clocks, NewJob, Origin, Queue},
+    runner::spec::JobSpec,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -35,7 +38,11 @@ impl World {
 
     /// Queues a bisection of the whole project, which any instance may run without Docker.
     pub async fn enqueue(&self, script: &str) -> JobId {
-        let spec = self.project.request(&["sh", "-c", script]);
+        self.enqueue_as(self.project.request(&["sh", "-c", script])).await
+    }
+
+    /// The same as whatever it is to be.
+    pub async fn enqueue_as(&self, spec: JobSpec) -> JobId {
         let origin = Origin::Local { source: spec.source.clone(), affinity: None };
         // The same may be asked for twice.
         let job = NewJob { request_key: None, ..spec.to_job(origin, Some("ada".into()), None) };
