@@ -111,6 +111,7 @@ wanted_for_tests() {
   command -v caddy >/dev/null || printf 'caddy\tthe proxy that the tests put before three services\n'
   command -v prometheus-alertmanager >/dev/null || printf 'prometheus-alertmanager\ttells people of the alerts\n'
   command -v promtool >/dev/null || printf 'prometheus\tasks the services for their metrics, and judges the alerts\n'
+  command -v docker-registry >/dev/null || printf 'docker-registry\tfrom which the tests let images be fetched\n'
   command -v docker-compose >/dev/null || printf 'docker-compose\tjudges the compose files\n'
   command -v ansible-playbook >/dev/null || printf 'ansible-core\tjudges the playbook\n'
   command -v tmux >/dev/null || printf 'tmux\tthe terminal in which the tests use the console\n'
@@ -130,9 +131,10 @@ install_packages() {
     say "turning off the SSH service on port 22 that came with openssh-server: nobody asked for it"
     systemctl disable --now ssh.service ssh.socket >/dev/null 2>&1 || true
   fi
-  if [[ $for_tests == yes && -d /run/systemd/system && $wanted =~ (caddy|prometheus) ]]; then
-    say "turning off the services that came with caddy and prometheus: the tests start their own"
-    systemctl disable --now caddy.service prometheus.service prometheus-alertmanager.service prometheus-node-exporter.service >/dev/null 2>&1 || true
+  if [[ $for_tests == yes && -d /run/systemd/system && $wanted =~ (caddy|prometheus|docker-registry) ]]; then
+    say "turning off the services that came with caddy, prometheus and docker-registry: the tests start their own"
+    systemctl disable --now caddy.service docker-registry.service prometheus.service prometheus-alertmanager.service \
+      prometheus-node-exporter.service >/dev/null 2>&1 || true
   fi
   # From Debian 13 on, the client is a package of its own.
   command -v docker >/dev/null || install_for "the client of Docker" docker-cli

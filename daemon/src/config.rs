@@ -78,6 +78,8 @@ pub struct Config {
     pub job_timeout: Duration,
     /// What probes may reach where nobody says otherwise.
     pub network: Network,
+    /// The registries that images are fetched from which jobs name.
+    pub registries: Vec<String>,
     /// Docker's `--runtime`, for example `runsc`.
     pub runtime: Option<String>,
     /// The queue's clocks.
@@ -172,6 +174,7 @@ impl Config {
             max_concurrent_probes: values.count("MAX_CONCURRENT_PROBES", processors())?,
             job_timeout: values.seconds("BISECT_TIMEOUT_SECONDS")?,
             network: values.network("RUNNER_NETWORK")?,
+            registries: values.registries("RUNNER_REGISTRIES")?,
             runtime: values.text("RUNNER_RUNTIME"),
             clocks: Clocks {
                 heartbeat: values.seconds("HEARTBEAT_SECONDS")?,

@@ -79,7 +79,12 @@ async fn check(
     steps: Steps,
 ) -> Result<(JobSpec, Plan, Option<Arc<dyn Sandbox>>), Refusal> {
     let (spec, plan) = request::understand(args, config, steps).await?;
-    let docker = steps.tell("checking Docker, the image and the network", services::docker(config, &spec)).await?;
+    let docker = steps
+        .tell(
+            "checking Docker, the image (fetching it, if it is missing) and the network",
+            services::docker(config, &spec),
+        )
+        .await?;
     Ok((spec, plan, docker))
 }
 

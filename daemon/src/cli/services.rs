@@ -295,6 +295,7 @@ pub(super) fn docker_for_any(config: &Config) -> Result<DockerSandbox, Refusal> 
     let sandbox = DockerSandbox::connect(DockerConfig {
         runner_image: config.runner_image.clone(),
         runtime: config.runtime.clone(),
+        registries: config.registries.clone(),
         owner: owner(config),
         ..DockerConfig::default()
     });

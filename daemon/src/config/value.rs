@@ -145,6 +145,23 @@ impl Values {
         networks.map_err(|_| wrong(name, &text, "addresses or ranges, separated by commas"))
     }
 
+    /// Hosts of registries; `none` is none of them.
+    pub(super) fn registries(&self, name: &'static str) -> Result<Vec<String>, ConfigError> {
+        let text = self.text_or_default(name);
+        if text == "none" {
+            return Ok(Vec::new());
+        }
+        let is_host = |part: &&str| part.chars().all(|c| c.is_ascii_alphanumeric() || ".-:".contains(c));
+        match parts(&text).find(|part| !is_host(part)) {
+            Some(_) => Err(wrong(
+                name,
+                &text,
+                "hosts, separated by commas (`ghcr.io`, `registry.example.com:5000`), or `none`",
+            )),
+            None => Ok(parts(&text).map(str::to_owned).collect()),
+        }
+    }
+
     /// `new,old`, each long enough not to be guessed.
     pub(super) fn secrets(&self, name: &'static str) -> Result<Vec<SecretString>, ConfigError> {
         let text = self.text(name).unwrap_or_default();

@@ -99,6 +99,18 @@ pub const VARIABLES: &[Variable] = &[
         "10.1.2.3/32",
         "exceptions from the blocked ranges; read by docker/egress-rules.sh",
     ),
+    variable(
+        "RUNNER_EGRESS_DNS",
+        "",
+        "10.1.0.53",
+        "name servers that tests may ask on port 53 (default: those of this machine's resolv.conf); read by docker/egress-rules.sh",
+    ),
+    variable(
+        "RUNNER_REGISTRIES",
+        "docker.io,ghcr.io,quay.io,public.ecr.aws,mcr.microsoft.com,gcr.io,registry.gitlab.com",
+        "docker.io,registry.example.com:5000",
+        "where images may be fetched from that jobs name and this machine lacks, as everybody may fetch them; `none` for nowhere",
+    ),
     variable("RUNNER_RUNTIME", "", "runsc", "Docker's --runtime for the commands' containers"),
     variable(
         "DATA_DIR",

@@ -13,6 +13,7 @@ mod image;
 mod labels;
 mod lane;
 mod probe;
+mod pull;
 mod survey;
 mod sweep;
 mod words;
@@ -42,6 +43,8 @@ pub struct DockerConfig {
     pub runner_image: String,
     /// The OCI runtime of test containers (`RUNNER_RUNTIME`), e.g. `runsc`; `None` for Docker's own.
     pub runtime: Option<String>,
+    /// From where images are fetched that jobs name and this machine lacks (`RUNNER_REGISTRIES`).
+    pub registries: Vec<String>,
     /// The guarded network of [`Network::Egress`], made when it is missing.
     pub egress_network: String,
     /// Its bridge on the host, which docker/egress-rules.sh guards.
@@ -59,6 +62,7 @@ impl Default for DockerConfig {
             host: None,
             runner_image: "bisect-runner:latest".to_owned(),
             runtime: None,
+            registries: Vec::new(),
             egress_network: "bisect-egress".to_owned(),
             egress_bridge: "bisect-egress0".to_owned(),
             owner: "default".to_owned(),

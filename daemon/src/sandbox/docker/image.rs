@@ -4,6 +4,7 @@ use super::{
     container,
     engine::{self, Engine},
     labels::Labels,
+    pull::pull,
 };
 use crate::sandbox::{ProbeSpec, SandboxError};
 use std::{
@@ -102,11 +103,15 @@ async fn inspect(engine: &Engine, name: &str) -> Result<Image, SandboxError> {
     if let Some(image) = look_for(engine, name).await? {
         return Ok(image);
     }
-    let way_out = if name == engine.config.runner_image {
-        "`make setup` builds it".to_owned()
-    } else {
-        format!("`docker pull {name}` fetches it")
-    };
+    let is_ours = name == engine.config.runner_image;
+    if !is_ours
+        && pull(engine, name).await?
+        && let Some(image) = look_for(engine, name).await?
+    {
+        return Ok(image);
+    }
+    let way_out =
+        if is_ours { "`make setup` builds it".to_owned() } else { format!("`docker pull {name}` fetches it") };
     Err(SandboxError::Unusable(format!("there is no image `{name}` on this machine; {way_out}")))
 }
 

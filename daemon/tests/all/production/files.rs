@@ -80,6 +80,8 @@ fn a_server_of_ansible_gets_every_variable_that_a_service_needs() {
         "RUNNER_NETWORK",
         "RUNNER_EGRESS_BLOCK",
         "RUNNER_EGRESS_ALLOW",
+        "RUNNER_EGRESS_DNS",
+        "RUNNER_REGISTRIES",
         "RUNNER_RUNTIME",
         "DATA_DIR",
         "ADMIN_SOCKET",

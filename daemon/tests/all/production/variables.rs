@@ -13,7 +13,6 @@ const OTHERS: &[&str] = &[
     "RUST_LOG",
     "NO_COLOR",
     // The firewall of the tests' network.
-    "RUNNER_EGRESS_DNS",
     "RUNNER_EGRESS_BRIDGE",
     "RUNNER_EGRESS_NETWORK",
     // Docker.

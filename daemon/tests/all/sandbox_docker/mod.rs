@@ -9,6 +9,7 @@ mod exhaustion;
 mod neighbours;
 mod network;
 mod planted;
+mod registry;
 mod reuse;
 mod tampering;
 mod world;
