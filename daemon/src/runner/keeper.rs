@@ -1,12 +1,15 @@
 //! Keeps a lease alive while its job runs, and says at once when it is lost or somebody cancels.
 
 use crate::{
-    changes::{Change, Subscription},
+    changes::{Change, Changes, Subscription},
     db::job_events::JobEventKind,
     queue::{Clocks, Lease, LeaseError, Queue},
 };
 use bisect_shared::JobId;
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     task::JoinHandle,
@@ -28,9 +31,9 @@ pub struct Keeper {
 
 impl Keeper {
     /// Starts renewing `lease`, which was claimed just now; at once when `changes` say that somebody asks for the job
-    /// to be stopped.
+    /// to be stopped, or took it.
     #[must_use]
-    pub fn start(queue: Queue, lease: Arc<Lease>, clocks: Clocks, changes: Subscription) -> Self {
+    pub fn start(queue: Queue, lease: Arc<Lease>, clocks: Clocks, changes: Changes) -> Self {
         let (lost, cancelled) = (CancellationToken::new(), CancellationToken::new());
         let (cancelled_by, renewing) = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(())));
         let signs = Signs {
@@ -70,13 +73,14 @@ struct Signs {
     renewing: Arc<Mutex<()>>,
 }
 
-async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs, mut changes: Subscription) {
+async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs, changes: Changes) {
     let Signs { lost, cancelled, cancelled_by, renewing } = signs;
     let patience = clocks.give_up_after();
+    let every = clocks.heartbeat.min(patience / 4);
+    let mut heard = changes.subscribe();
     // The lease is as old as the moment *before* the write that renewed it.
     let mut renewed = Instant::now();
-    let mut ticks = tokio::time::interval(clocks.heartbeat.min(patience / 4).min(CANCEL_SEEN_WITHIN));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut next = renewed;
     loop {
         let deadline = renewed + patience;
         let asked = Instant::now();
@@ -84,13 +88,15 @@ async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs, mut
             () = tokio::time::sleep_until(deadline) => break,
             answer = async {
                 tokio::select! {
-                    _ = ticks.tick() => {}
-                    () = asked_to_stop(&mut changes, lease.job()) => {}
+                    () = tokio::time::sleep_until(next) => {}
+                    () = it_matters(&mut heard, lease.job()) => {}
+                    () = nobody_tells(&changes) => {}
                 }
                 let _turn = renewing.lock().await;
                 queue.renew(&lease).await
             } => answer,
         };
+        next = asked + every;
         match answer {
             // A process that was stopped for long wakes here: what it renewed is not its own.
             Ok(_) if Instant::now() > deadline => break,
@@ -104,6 +110,7 @@ async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs, mut
             Err(LeaseError::Lost) => break,
             Err(LeaseError::Database(error)) => {
                 tracing::warn!(job.id = %lease.job(), error = %error, "a lease could not be renewed; trying again");
+                next = asked + every.min(DEAF);
             }
         }
     }
@@ -111,15 +118,28 @@ async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs, mut
     lost.cancel();
 }
 
-/// Returns when somebody asked for the job to be stopped.
-async fn asked_to_stop(changes: &mut Subscription, job: JobId) {
+/// Returns when somebody asked for the job to be stopped, or took it, or may have done so unheard.
+async fn it_matters(heard: &mut Subscription, job: JobId) {
     loop {
-        match changes.next().await {
-            Change::Job { id, kind: JobEventKind::CancelRequested, .. } if id == job => return,
+        match heard.next().await {
+            Change::Resync => return,
+            Change::Job { id, kind: JobEventKind::CancelRequested | JobEventKind::Reclaimed, .. } if id == job => {
+                return;
+            }
             _ => {}
         }
     }
 }
 
-/// Cancellations are seen by renewing, so that is done at least this often.
-const CANCEL_SEEN_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+/// Returns soon while no changes are told: who cancels is then seen only by renewing.
+async fn nobody_tells(changes: &Changes) {
+    loop {
+        tokio::time::sleep(DEAF).await;
+        if !changes.live() {
+            return;
+        }
+    }
+}
+
+/// How often a lease is renewed while no changes are told, or the database is away.
+const DEAF: Duration = Duration::from_secs(1);

@@ -117,7 +117,7 @@ impl Runner {
     /// queue. Whatever happens, no container of this claim is left.
     pub async fn run(&self, lease: Lease, job: JobRow, stopping: CancellationToken) {
         let lease = Arc::new(lease);
-        let keeper = Keeper::start(self.queue.clone(), Arc::clone(&lease), self.clocks, self.changes.subscribe());
+        let keeper = Keeper::start(self.queue.clone(), Arc::clone(&lease), self.clocks, self.changes.clone());
         let (end, mut leftovers) = job::run(self, &lease, &job, &keeper, &stopping).await;
         let end = self.or_docker_is_away(&job, end).await;
         if matches!(end, End::LeaseLost | End::Stopping | End::DockerAway) {
