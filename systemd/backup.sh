@@ -29,10 +29,16 @@ if [[ $url =~ ^(postgres(ql)?://[^:@/]*):([^@]*)@(.*)$ ]]; then
   export PGPASSWORD
 fi
 
-# The newest installed version: it dumps databases of its own and of older ones.
 bin=$(find /usr/lib/postgresql -mindepth 3 -maxdepth 3 -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n 1)
 bin=${bin%/initdb}
 [[ -n $bin ]] || die "the server programs of PostgreSQL are missing (they check the dump). Run: apt-get install postgresql"
+# Those of the database's own version, where they are installed; newer ones do, older ones do not.
+theirs=$("$bin/psql" --no-psqlrc --tuples-only --no-align --dbname "$url" --command 'SHOW server_version_num') ||
+  die "the database does not answer (its message is above)"
+theirs=$((theirs / 10000)) ours=${bin#/usr/lib/postgresql/}
+[[ ! -x /usr/lib/postgresql/$theirs/bin/initdb ]] || bin=/usr/lib/postgresql/$theirs/bin
+((theirs <= ${ours%%/*})) ||
+  die "the database is PostgreSQL $theirs, and the newest programs here are of ${ours%%/*}: set postgresql_version: $theirs in secrets.yml and run the playbook"
 
 work=$(mktemp -d)
 part=$(mktemp "$folder/.bisect_XXXXXX.part")
@@ -54,9 +60,15 @@ roles=$("$bin/psql" --no-psqlrc --tuples-only --no-align --dbname "$url" \
     printf 'DO $$ BEGIN CREATE ROLE %s NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;\n' "$role"
     printf 'GRANT %s TO CURRENT_USER;\n' "$role"
   done
-  # Only our schema: a hosted database (Supabase) has many of its own.
+  # Only our schema: a hosted database (Supabase) has many of its own. And of rights only ours: it gives its own roles some on every
+  # table, and to tables that come later, which nobody else has or may restore. A newer pg_dump sets what an older server does not know.
   "$bin/pg_dump" --no-owner --no-publications --no-subscriptions --schema public --dbname "$url" |
-    sed '/^CREATE SCHEMA public;$/d; /^COMMENT ON SCHEMA public /d'
+    awk '
+      /^COPY .* FROM stdin;$/ { rows = 1 }
+      rows { print; if ($0 == "\\.") rows = 0; next }
+      /^CREATE SCHEMA public;$/ || /^COMMENT ON SCHEMA public / || /^ALTER DEFAULT PRIVILEGES / || /^SET transaction_timeout = / { next }
+      /^(GRANT|REVOKE) .*;$/ && !/ (TO|FROM) (PUBLIC|bisect_[a-z_]+);$/ { next }
+      { print }'
 } | gzip >"$part"
 
 # --- check ----------------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,10 @@ locals {
   # Where the domain leads.
   ipv4 = local.balanced ? hcloud_load_balancer.bot[0].ipv4 : hcloud_server.bot[0].ipv4_address
   ipv6 = local.balanced ? hcloud_load_balancer.bot[0].ipv6 : hcloud_server.bot[0].ipv6_address
+  dns  = var.dns_zone != ""
+  # The domain and its www, as records of the zone are called: "bisect" in "example.com"; "@" is the zone itself.
+  record  = local.domain == var.dns_zone ? "@" : trimsuffix(local.domain, ".${var.dns_zone}")
+  records = local.dns ? toset([local.record, local.record == "@" ? "www" : "www.${local.record}"]) : toset([])
 }
 
 resource "hcloud_ssh_key" "operator" {
@@ -17,10 +21,14 @@ resource "hcloud_network" "bot" {
   ip_range = var.network_range
 }
 
+data "hcloud_location" "bot" {
+  name = var.location
+}
+
 resource "hcloud_network_subnet" "bot" {
   network_id   = hcloud_network.bot.id
   type         = "cloud"
-  network_zone = "eu-central"
+  network_zone = data.hcloud_location.bot.network_zone
   ip_range     = cidrsubnet(var.network_range, 8, 1)
 }
 
@@ -61,6 +69,8 @@ resource "hcloud_server" "bot" {
 
   network {
     network_id = hcloud_network.bot.id
+    # Else Terraform takes the server out of the network and puts it back at each apply (the provider's issue 650).
+    alias_ips = []
   }
 
   depends_on = [hcloud_network_subnet.bot]
@@ -71,10 +81,25 @@ resource "hcloud_server" "bot" {
   }
 }
 
+# Hetzner makes and renews one only for zones that its own DNS serves.
 resource "hcloud_managed_certificate" "bot" {
-  count        = local.balanced ? 1 : 0
+  count        = local.balanced && local.dns ? 1 : 0
   name         = var.name
   domain_names = [local.domain, "www.${local.domain}"]
+
+  depends_on = [hcloud_zone_rrset.ipv4, hcloud_zone_rrset.ipv6]
+}
+
+resource "hcloud_uploaded_certificate" "bot" {
+  count       = local.balanced && !local.dns ? 1 : 0
+  name        = "${var.name}-${substr(filesha256(var.certificate_file), 0, 8)}"
+  certificate = file(var.certificate_file)
+  private_key = file(var.certificate_key_file)
+
+  lifecycle {
+    # The load balancer holds the old one until it has the new one.
+    create_before_destroy = true
+  }
 }
 
 resource "hcloud_load_balancer" "bot" {
@@ -114,7 +139,7 @@ resource "hcloud_load_balancer_service" "bot" {
   destination_port = 80
 
   http {
-    certificates  = [hcloud_managed_certificate.bot[0].id]
+    certificates  = concat(hcloud_managed_certificate.bot[*].id, hcloud_uploaded_certificate.bot[*].id)
     redirect_http = true
   }
 
@@ -132,15 +157,15 @@ resource "hcloud_load_balancer_service" "bot" {
   }
 }
 
-resource "hcloud_zone" "bot" {
-  count = var.dns ? 1 : 0
-  name  = local.domain
-  mode  = "primary"
+# The zone itself is the operator's: it is made and delegated before (docs/production.md), and stays when this goes.
+data "hcloud_zone" "bot" {
+  count = local.dns ? 1 : 0
+  name  = var.dns_zone
 }
 
 resource "hcloud_zone_rrset" "ipv4" {
-  for_each = var.dns ? toset(["@", "www"]) : toset([])
-  zone     = hcloud_zone.bot[0].name
+  for_each = local.records
+  zone     = data.hcloud_zone.bot[0].name
   name     = each.value
   type     = "A"
   ttl      = 300
@@ -148,8 +173,8 @@ resource "hcloud_zone_rrset" "ipv4" {
 }
 
 resource "hcloud_zone_rrset" "ipv6" {
-  for_each = var.dns ? toset(["@", "www"]) : toset([])
-  zone     = hcloud_zone.bot[0].name
+  for_each = local.records
+  zone     = data.hcloud_zone.bot[0].name
   name     = each.value
   type     = "AAAA"
   ttl      = 300

@@ -1,6 +1,11 @@
 output "addresses" {
-  description = "Where the domain must lead: A and AAAA of @ and www."
+  description = "Where the domain and its www must lead: A and AAAA."
   value       = { ipv4 = local.ipv4, ipv6 = local.ipv6 }
+}
+
+output "servers" {
+  description = "Where each server is reached by SSH."
+  value       = { for server in hcloud_server.bot : server.name => server.ipv4_address }
 }
 
 output "inventory" {

@@ -4,15 +4,15 @@ variable "servers" {
   default     = 1
 
   validation {
-    condition     = var.servers >= 1 && var.servers <= 50 && floor(var.servers) == var.servers
-    error_message = "servers must be a whole number from 1 to 50."
+    condition     = var.servers >= 1 && var.servers <= 25 && floor(var.servers) == var.servers
+    error_message = "servers must be a whole number from 1 to 25, which is what a load balancer of type lb11 takes."
   }
 }
 
 variable "server_type" {
-  description = "Hetzner's type of each server: cx32 has 4 processors and 8 GB."
+  description = "Hetzner's type of each server. cx33 has the 4 processors, 8 GB and 80 GB of cx32, which Hetzner sells no more since 2026."
   type        = string
-  default     = "cx32"
+  default     = "cx33"
 }
 
 variable "location" {
@@ -33,10 +33,23 @@ variable "name" {
   default     = "bisect-bot"
 }
 
-variable "dns" {
-  description = "Whether Hetzner's DNS serves the domain: its zone and the records of @ and www are made then."
-  type        = bool
-  default     = false
+variable "dns_zone" {
+  description = "The zone of the domain, if Hetzner's DNS serves it (example.com for bisect.example.com): records of the domain and of its www are made there, and for several servers a certificate."
+  type        = string
+  default     = ""
+}
+
+variable "certificate_file" {
+  description = "The chain of certificates (PEM) of the domain and its www, for several servers without dns_zone."
+  type        = string
+  default     = ""
+}
+
+variable "certificate_key_file" {
+  description = "The private key of certificate_file (PEM)."
+  type        = string
+  default     = ""
+  sensitive   = true
 }
 
 variable "network_range" {

@@ -103,3 +103,12 @@ pub async fn clock(tx: &mut Tx) -> Result<DateTime<Utc>, DbError> {
     let (now,): (DateTime<Utc>,) = tx.one(sqlx::query_as("SELECT clock_timestamp()")).await?;
     Ok(now)
 }
+
+/// The major version of the database's server.
+///
+/// # Errors
+/// [`DbError`], as for every call.
+pub async fn version(tx: &mut Tx) -> Result<u32, DbError> {
+    let (number,): (i32,) = tx.one(sqlx::query_as("SELECT current_setting('server_version_num')::int")).await?;
+    Ok(number.unsigned_abs() / 10_000)
+}

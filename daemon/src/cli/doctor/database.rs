@@ -1,6 +1,6 @@
 //! The database: through both URLs, its schema, LISTEN, its clock, the servers in it; and what a pooler's URL means.
 
-use super::{super::services, Finding, State, servers};
+use super::{super::services, Finding, State, backups, servers};
 use crate::{
     config::Config,
     db::{
@@ -49,6 +49,7 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
     findings.push(listens(&settings, &db).await);
     if current {
         findings.extend(servers::look(&db, config).await);
+        findings.extend(backups::look(&db).await);
     }
     db.close().await;
     findings

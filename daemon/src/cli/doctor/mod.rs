@@ -1,6 +1,7 @@
 //! `bisectd doctor`: whether what is configured works, a line for each thing looked at. Changes nothing but, where tests may
 //! use the internet, makes their network, as a job would.
 
+mod backups;
 mod database;
 mod docker;
 mod github;

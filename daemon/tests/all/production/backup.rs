@@ -4,7 +4,7 @@ use super::{output, repository};
 use crate::support::{OwnPostgres, Program, TestDb, database, sample};
 use nix::unistd::{chown, geteuid};
 use secrecy::ExposeSecret;
-use sqlx::{AssertSqlSafe, PgConnection, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, postgres::PgConnectOptions};
 use std::{
     collections::BTreeMap,
     fs,
@@ -65,6 +65,15 @@ async fn a_backup_restores_into_an_empty_server_and_is_the_same() {
     let db = database().await;
     let mut raw = db.raw().await;
     sample::insert_all(&mut raw).await;
+    // What a hosted database gives its own roles, on every table there is and will be.
+    let hosted = format!("anon_{}", std::process::id());
+    let roles = format!(
+        "CREATE ROLE {hosted}; GRANT USAGE ON SCHEMA public TO {hosted}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {hosted}; \
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO {hosted}; \
+         INSERT INTO bisect_jobs (id, source, good_sha, bad_sha, command, error) \
+           VALUES (4711, '/src', repeat('a', 40), repeat('b', 40), '{{true}}', E'x\\nGRANT ALL TO nobody;\\n\\\\.\\nCREATE SCHEMA public;')"
+    );
+    raw.execute(AssertSqlSafe(roles)).await.unwrap();
     let before = content(&mut raw).await;
     assert!(before.values().filter(|(rows, _)| *rows > 0).count() > 10, "{before:?}");
 
@@ -84,6 +93,13 @@ async fn a_backup_restores_into_an_empty_server_and_is_the_same() {
     let copy = folder_copy(&restored, backup);
     output(&mut script("restore.sh", &restored, &copy.path().join("backup.sql.gz")));
     assert_eq!(content(&mut restored.raw().await).await, before);
+    // Ours: what people at the dashboard may read.
+    let sql = "SELECT has_column_privilege('bisect_dashboard', 'bisect_jobs', 'pulls', 'SELECT') \
+               AND NOT has_column_privilege('bisect_dashboard', 'bisect_jobs', 'spec', 'SELECT')";
+    let (kept,): (bool,) = sqlx::query_as(sql).fetch_one(&mut restored.raw().await).await.unwrap();
+    assert!(kept, "the rights of viewers");
+    let drop = format!("DROP OWNED BY {hosted}; DROP ROLE {hosted}");
+    raw.execute(AssertSqlSafe(drop)).await.unwrap();
     let program = |db: &TestDb| Program::new(folder.path()).env("DATABASE_URL", db.url());
     let status = program(&restored).args(["migrate", "status"]).run().await.expect(0);
     assert!(status.stdout.contains("is current"), "{}", status.stdout);

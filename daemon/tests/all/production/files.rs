@@ -133,7 +133,7 @@ fn every_secret_of_the_example_is_used_and_every_one_that_is_used_is_in_it() {
     let env = read("infrastructure/ansible/templates/env.j2");
     for word in env.split("{{ ").skip(1).filter_map(|rest| rest.split([' ', '(']).next()) {
         assert!(
-            keys.contains(word) || ["name", "value"].contains(&word),
+            keys.contains(word) || ["name", "value", "network_range"].contains(&word),
             "env.j2 uses {word}, which secrets.example.yml lacks"
         );
     }
@@ -151,6 +151,56 @@ fn ansible_finds_nothing_wrong_with_the_playbook() {
             .current_dir(here.join("ansible"))
             .env("HOME", folder.path()),
     );
+}
+
+/// Alone, and behind a load balancer that has the certificate.
+#[rstest::rstest]
+#[case::alone(false, "b.example.com, www.b.example.com", "127.0.0.1/32")]
+#[case::balanced(true, ":80", "127.0.0.1/32,10.29.0.0/16")]
+fn caddy_and_the_service_read_what_ansible_writes_for_them(
+    #[case] balanced: bool,
+    #[case] sites: &str,
+    #[case] trusted: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let set = format!(
+        "{{balanced: {balanced}, network_range: 10.29.0.0/16, domain: b.example.com, admin_email: ada@example.com, database_url: x, \
+         github_app_id: 7, github_app_slug: b, github_webhook_secret: x, github_client_id: x, github_client_secret: x, \
+         session_secret: x, encryption_key: x}}"
+    );
+    let template = |name: &str| {
+        format!(
+            "    - ansible.builtin.template: {{src: {}, dest: {}, mode: '0600'}}\n",
+            repository(&format!("infrastructure/ansible/templates/{name}.j2")).display(),
+            folder.path().join(name).display()
+        )
+    };
+    let play = format!(
+        "- hosts: localhost\n  gather_facts: false\n  connection: local\n  vars: {set}\n  tasks:\n{}{}",
+        template("caddy.env"),
+        template("env")
+    );
+    fs::write(folder.path().join("play.yml"), play).unwrap();
+    let mut ansible = Command::new("ansible-playbook");
+    output(
+        ansible
+            .arg(folder.path().join("play.yml"))
+            .env("HOME", folder.path())
+            .env("ANSIBLE_LOCALHOST_WARNING", "false"),
+    );
+    let read = |name: &str| -> std::collections::BTreeMap<String, String> {
+        // As systemd reads it: to the end of the line.
+        let text = fs::read_to_string(folder.path().join(name)).unwrap();
+        let pairs = text.lines().filter_map(|line| line.split_once('=').filter(|(name, _)| !name.starts_with('#')));
+        pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect()
+    };
+    let caddy = read("caddy.env");
+    assert_eq!(caddy["SITE_ADDRESS"], sites);
+    assert_eq!(read("env")["TRUSTED_PROXIES"], trusted);
+    let mut adapt = Command::new("caddy");
+    adapt.args(["adapt", "--adapter", "caddyfile", "--config"]).arg(repository("docker/Caddyfile"));
+    let adapted = output(adapt.envs(&caddy).env("HOME", folder.path()));
+    assert_eq!(adapted.contains("\"www.b.example.com\""), !balanced, "{adapted}");
 }
 
 /// What Ansible writes is what the service reads: rendered with values that would break a careless file.
