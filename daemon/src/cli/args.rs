@@ -89,8 +89,8 @@ After a crash, give the same command again: it goes on where it was.
 Exit status:
   0    the culprit is found and proven
   1    an end without a culprit
-  2    wrong usage or configuration
-  3    Docker, the database or git failed
+  2    wrong usage or configuration; also Docker, a database or an image that is not there to begin with
+  3    Docker, the database or git failed while the job ran
   130  cancelled or interrupted";
 
 /// Arguments of `bisectd bisect`.
@@ -218,6 +218,7 @@ Examples:
 Exit status:
   0    either end is done
   2    wrong usage
+  3    the socket cannot be used for another reason
   65   what is there is no socket
   66   there is no socket
   69   nobody answers on it: the daemon is not running
