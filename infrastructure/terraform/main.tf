@@ -99,6 +99,10 @@ resource "hcloud_uploaded_certificate" "bot" {
   lifecycle {
     # The load balancer holds the old one until it has the new one.
     create_before_destroy = true
+    precondition {
+      condition     = var.certificate_file != "" && var.certificate_key_file != ""
+      error_message = "Several servers need a certificate at their load balancer: set dns_zone, or certificate_file and certificate_key_file (docs/production.md, \"More servers\")."
+    }
   }
 }
 

@@ -83,8 +83,7 @@ async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs, cha
     let mut next = renewed;
     loop {
         let deadline = renewed + patience;
-        let asked = Instant::now();
-        let answer = tokio::select! {
+        let (asked, answer) = tokio::select! {
             () = tokio::time::sleep_until(deadline) => break,
             answer = async {
                 tokio::select! {
@@ -93,7 +92,8 @@ async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs, cha
                     () = nobody_tells(&changes) => {}
                 }
                 let _turn = renewing.lock().await;
-                queue.renew(&lease).await
+                let asked = Instant::now();
+                (asked, queue.renew(&lease).await)
             } => answer,
         };
         next = asked + every;
@@ -101,7 +101,7 @@ async fn keep(queue: Queue, lease: Arc<Lease>, clocks: Clocks, signs: Signs, cha
             // A process that was stopped for long wakes here: what it renewed is not its own.
             Ok(_) if Instant::now() > deadline => break,
             Ok(renewal) => {
-                renewed = asked.max(renewed);
+                renewed = asked;
                 if let Some(by) = renewal.cancel_requested_by {
                     let _ = cancelled_by.set(by);
                     cancelled.cancel();

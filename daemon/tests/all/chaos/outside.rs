@@ -49,10 +49,13 @@ pub const SLOW: Trouble = Trouble::Slow(Duration::from_millis(1500));
 pub async fn twice(fleet: &mut Fleet, strike: &Strike, fault: WebhookFault) {
     fleet.hub.webhook_fault(fault);
     let before = fleet.hub.deliveries().len();
-    fleet.ask(strike.asked, strike.via, "").await;
+    let comment = fleet.ask(strike.asked, strike.via, "").await;
+    // Not those of our own answer, which may have come by now, and names `/bisect`, too.
+    let about =
+        |body: &str| serde_json::from_str::<serde_json::Value>(body).is_ok_and(|it| it["comment"]["id"] == comment);
     let mut statuses: Vec<u16> = fleet.hub.deliveries()[before..]
         .iter()
-        .filter(|delivery| delivery.event == "issue_comment" && delivery.body.contains("/bisect"))
+        .filter(|delivery| delivery.event == "issue_comment" && about(&delivery.body))
         .map(|delivery| delivery.status)
         .collect();
     statuses.sort_unstable();
