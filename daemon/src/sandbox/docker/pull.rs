@@ -15,8 +15,8 @@ const DOCKER_HUB: &str = "docker.io";
 /// Fetches `name`, if its registry is one of [`super::DockerConfig::registries`]; answers whether it did.
 ///
 /// # Errors
-/// [`SandboxError::Unusable`] when the registry has no such image, or does not give it to everybody;
-/// [`SandboxError::Engine`] when it could not be asked.
+/// [`SandboxError::Unusable`] when the registry has no such image, does not give it to everybody, or cannot be reached from
+/// here at all; [`SandboxError::Engine`] when it may answer later.
 pub(super) async fn pull(engine: &Engine, name: &str) -> Result<bool, SandboxError> {
     if is_digest(name) || !engine.config.registries.iter().any(|known| known == registry(name)) {
         return Ok(false);
@@ -42,10 +42,19 @@ pub(super) async fn pull(engine: &Engine, name: &str) -> Result<bool, SandboxErr
 
 /// Docker has no code for these: it hands on the words of the registry.
 fn refused(doing: &str, name: &str, said: &str) -> SandboxError {
-    const FINAL: [&str; 5] = ["not found", "manifest unknown", "access denied", "unauthorized", "no matching manifest"];
-    let lower = said.to_lowercase();
-    if FINAL.iter().any(|words| lower.contains(words)) {
-        let registry = registry(name);
+    const ABSENT: [&str; 5] =
+        ["not found", "manifest unknown", "access denied", "unauthorized", "no matching manifest"];
+    // Not by a timeout, which may pass: this machine has no way there.
+    const NO_WAY: [&str; 3] = ["no such host", "connection refused", "network is unreachable"];
+    let (lower, registry) = (said.to_lowercase(), registry(name));
+    let says = |any: &[&str]| any.iter().any(|words| lower.contains(words));
+    if says(&NO_WAY) {
+        return SandboxError::Unusable(format!(
+            "there is no image `{name}` on this machine, and {registry} cannot be asked for it ({said}); `docker pull {name}` \
+             fetches it once it can"
+        ));
+    }
+    if says(&ABSENT) {
         return SandboxError::Unusable(format!(
             "there is no image `{name}` that {registry} gives to everybody ({said}); look at its spelling"
         ));

@@ -83,8 +83,7 @@ async fn an_image_that_is_not_here_is_fetched_from_the_registries_that_may_be_us
     assert!(message.contains(&format!("`docker pull {other}` fetches it")), "{message}");
 
     drop(registry);
-    let away = world.sandbox.check(&with(&other)).await;
-    let Err(SandboxError::Engine { doing, reason }) = away else { panic!("{away:?}") };
-    assert!(doing.contains(&other) && reason.contains("docker pull"), "{doing}: {reason}");
+    let message = unusable(world.sandbox.check(&with(&other)).await);
+    assert!(message.contains("cannot be asked") && message.contains(&format!("`docker pull {other}`")), "{message}");
     world.left_nothing_soon().await;
 }
