@@ -139,8 +139,12 @@ async fn a_server_whose_docker_stays_away_leaves_jobs_to_others() {
     world.event(first, JobEventKind::Released).await;
     let released = world.history(first).await.pop().unwrap();
     assert_eq!(released.detail["reason"], "unavailable");
-    eventually("it is known", async || (one.get("/health").await.1["status"] == "degraded").then_some(())).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let known = async || {
+        let sql = "SELECT count(*) FROM instances WHERE docker = false";
+        let (away,): (i64,) = sqlx::query_as(sql).fetch_one(&mut world.db.raw().await).await.unwrap();
+        (away == 1 && one.get("/health").await.1["status"] == "degraded").then_some(())
+    };
+    eventually("it is known", known).await;
     let second = world.enqueue_as(in_docker("test $(cat n) -lt 5")).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     for row in world.jobs().await {
